@@ -1,0 +1,46 @@
+# The two commands of the README are `make demo` and `make test`. Everything they need is installed by `make setup`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+export PYTHON VENV
+
+.PHONY: help setup setup-test demo test test-all lint format docs bench clean
+help:
+	@echo "make demo      build GMP, MPFR, MPC, FLINT, gmpy2, python-flint; install them with pip; show the proof"
+	@echo "make test      install what is needed and run the tests"
+	@echo "make test-all  also the long ones: real libraries, upstream test suites"
+	@echo "make lint      ruff, mypy strict, import-linter, generated docs up to date"
+	@echo "make bench     all benchmarks"
+
+setup:
+	@sh scripts/setup
+
+setup-test:
+	@sh scripts/setup apt-packages.txt apt-packages-test.txt
+
+demo: setup
+	@$(BIN)/python scripts/demo.py
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup-test
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+
+test-all: setup-test
+	$(BIN)/python -m pytest
+
+format: setup
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs: setup
+	$(BIN)/python -m farm.catalog.reference
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .farm $(VENV)

@@ -1,0 +1,35 @@
+"""Fresh environments to compare: the farm's staging channel beside the configured package index."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from farm import settings
+from farm.cli import run as farm
+from farm.process import run
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def farm_environment(where: Path, *packages: str) -> Path:
+    """A venv with packages from the staging channel, built first if need be; returns its python."""
+    places = settings.load(catalog=ROOT)
+    if farm(["--catalog", str(ROOT), "build", *packages]):
+        raise SystemExit("the farm could not build what is to be measured")
+    index = f"file://{places.index}/staging/simple"
+    return _environment(where, "--isolated", "--index-url", index, *packages)
+
+
+def peer_environment(where: Path, *packages: str) -> Path:
+    """A venv with the same packages from the index that pip is configured for."""
+    return _environment(where, *packages)
+
+
+def _environment(where: Path, *pip_arguments: str) -> Path:
+    python = where / "bin" / "python"
+    if not python.exists():
+        run([sys.executable, "-m", "venv", where])
+    run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--only-binary=:all:", "--upgrade",
+         *pip_arguments])  # fmt: skip
+    return python

@@ -1,0 +1,101 @@
+"""A made-up catalog with everything already built: what planning benchmarks plan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from farm import catalog
+from farm.plan import planner
+from farm.plan.values import Wanted
+
+_SHA = "0123456789abcdef" * 4
+
+_TOOLCHAIN = """format = 1
+platform = "{tag}"
+os = "linux"
+arch = "x86_64"
+libc = "glibc"
+floor = [2, {minor}]
+binary = "elf"
+triple = "x86_64-linux-gnu"
+isa = "x86-64"
+system_libraries = ["libc.so.6", "libm.so.6"]
+loader = "/lib64/ld-linux-x86-64.so.2"
+runner = "native"
+python_platform = "linux-x86_64"
+[compiler]
+kind = "zig"
+version = "0.17.0"
+distribution = "ziglang"
+sha256 = {{ x86_64 = "{sha}" }}
+target = "x86_64-linux-gnu.2.{minor}"
+[cmake]
+system_name = "Linux"
+system_processor = "x86_64"
+[meson]
+system = "linux"
+cpu_family = "x86_64"
+cpu = "x86_64"
+"""
+
+_RECIPE = """format = 1
+name = "{name}"
+kind = "library"
+summary = "library {name}"
+license = "MIT"
+license_files = ["COPYING"]
+homepage = "https://example.org/{name}"
+abi = {{ epoch = 1 }}
+requires = {{ host = {host} }}
+build = {{ system = "autotools", args = ["--disable-shared", "--with-pic"] }}
+[[release]]
+version = "1.{number}"
+source = [{{ location = [{{ url = "debian:{name}.tar.xz", sha256 = "{sha}" }}] }}]
+[[products.library]]
+name = "{name}"
+archive = "lib/lib{name}.a"
+exports = ["{name}_*"]
+"""
+
+
+def write(root: Path, *, recipes: int, platforms: int) -> None:
+    """A catalog of `recipes` libraries, each linked to up to three before it, for `platforms` platforms."""
+    (root / "toolchains").mkdir(parents=True)
+    for minor in range(17, 17 + platforms):
+        tag = f"manylinux_2_{minor}_x86_64"
+        (root / "toolchains" / f"{tag}.toml").write_text(_TOOLCHAIN.format(tag=tag, minor=minor, sha=_SHA))
+    for number in range(recipes):
+        name = f"lib{number:05d}"
+        host = [f"lib{n:05d}" for n in sorted({number * 7 // 11, number // 2, number // 3}) if n < number]
+        place = root / "recipes" / name
+        place.mkdir(parents=True)
+        text = _RECIPE.format(name=name, number=number, host=json.dumps(host[:3]), sha=_SHA)
+        (place / "recipe.toml").write_text(text)
+
+
+def fill_store(root: Path, store: Path) -> int:
+    """Put a stand-in wheel into the store for every step; returns how many. Written directly: `put` syncs each."""
+    plan = planner.plan(catalog.load_from(root), Wanted())
+    for step in plan.steps:
+        content = step.key.encode()
+        sha256 = hashlib.sha256(content).hexdigest()
+        filename = f"native_{step.recipe}-{step.version}-py3-none-{step.platform}.whl"
+        blob = store / "blobs" / sha256[:2] / sha256 / filename
+        blob.parent.mkdir(parents=True)
+        blob.write_bytes(content)
+        pointer = store / "keys" / step.key[:2] / f"{step.key}.json"
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        pointer.write_text(json.dumps({"key": step.key, "filename": filename, "sha256": sha256, "size": len(content)}))
+    return len(plan.steps)
+
+
+def write_ninja(root: Path, edges: int) -> None:
+    """A build.ninja of copies, as many edges as the farm has steps."""
+    root.mkdir(parents=True)
+    lines = ["rule cp", "  command = cp $in $out"]
+    for number in range(edges):
+        (root / f"i{number}").touch()
+        lines.append(f"build o{number}: cp i{number}")
+    (root / "build.ninja").write_text("\n".join([*lines, ""]))

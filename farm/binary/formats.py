@@ -1,0 +1,92 @@
+"""The binary formats as one table: which format a file has, and who reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from farm.binary import elf
+from farm.errors import BinaryFormatError
+from farm.model.binary import BinaryFormat, Linkage
+
+
+class Reader(Protocol):
+    """A module (or object) that reads one format."""
+
+    def read(self, data: bytes | memoryview, name: str) -> Linkage:
+        """Raises BinaryFormatError if the data is damaged."""
+        ...
+
+
+class _NotYet:
+    """A format that is recognised so that it is not mistaken for data, and refused with a clear sentence."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+
+    def read(self, data: bytes | memoryview, name: str) -> Linkage:  # noqa: ARG002
+        raise BinaryFormatError(
+            f"is a {self._title} file, which this version of the farm recognises but cannot read yet",
+            where=name,
+            fix="audit ELF wheels only, or take a release of the farm with support for this platform",
+        )
+
+
+READERS: dict[BinaryFormat, Reader] = {
+    BinaryFormat.ELF: elf,
+    BinaryFormat.PE: _NotYet("Windows (PE)"),
+    BinaryFormat.MACHO: _NotYet("macOS (Mach-O)"),
+}
+HEAD_SIZE = 4096
+_MACHO_MAGICS = frozenset(
+    bytes.fromhex(magic) for magic in ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "bebafeca", "cafebabf")
+)
+
+
+def detect(head: bytes) -> BinaryFormat | None:
+    """The format of a file from its first bytes (4096 are always enough), None if it is no binary."""
+    if head.startswith(b"\x7fELF"):
+        return BinaryFormat.ELF
+    if head[:4] in _MACHO_MAGICS or _is_fat_macho(head):
+        return BinaryFormat.MACHO
+    if head.startswith(b"MZ"):
+        at = int.from_bytes(head[0x3C:0x40], "little")
+        if head[at : at + 4] == b"PE\0\0":
+            return BinaryFormat.PE
+    return None
+
+
+def _is_fat_macho(head: bytes) -> bool:
+    """``cafebabe`` is shared with Java classes, which have a version number of 45 or more where this has a count."""
+    return head.startswith(b"\xca\xfe\xba\xbe") and 0 < int.from_bytes(head[4:8], "big") < 40
+
+
+def read_bytes(data: bytes | memoryview, name: str) -> Linkage | None:
+    """The linkage of a binary, None if it is no binary. Raises BinaryFormatError if it is damaged."""
+    format_ = detect(bytes(data[:HEAD_SIZE]))
+    return None if format_ is None else READERS[format_].read(data, name)
+
+
+def read_file(path: Path, name: str | None = None) -> Linkage | None:
+    """The linkage of a file, None if it is no binary. `name` replaces the path in messages."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(HEAD_SIZE)
+            if detect(head) is None:
+                return None
+            data = head + stream.read()
+    except OSError as error:
+        raise BinaryFormatError(f"cannot be read: {error.strerror}", where=name or str(path)) from error
+    return read_bytes(data, name or str(path))
+
+
+def read_tree(root: Path) -> dict[str, Linkage]:
+    """Every binary below a directory by its relative POSIX path, sorted. Symbolic links are not followed."""
+    return {name: linkage for name, path in _files(root) if (linkage := read_file(path, name)) is not None}
+
+
+def _files(root: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            yield path.relative_to(root).as_posix(), path

@@ -1,0 +1,179 @@
+"""Fetch one file by address and hash into the per-user cache: resumable, verified, safe for farms side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from farm.errors import SourceError
+from farm.store.files import file_lock
+
+_SILENCE_SECONDS = 8.0
+_ATTEMPTS = 3
+_BLOCK = 1 << 18
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with the file's name, the bytes so far and the whole size (None where the server does not say)."""
+
+
+class CannotReachError(Exception):
+    """An address does not answer now; the message says why. Never leaves `farm.build`."""
+
+
+class Hosts:
+    """Hosts that did not answer in this run, so that each costs its silence only once."""
+
+    def __init__(self) -> None:
+        self._dead: dict[str, str] = {}
+
+    def why_dead(self, url: str) -> str:
+        return self._dead.get(urlsplit(url).netloc, "")
+
+    def bury(self, url: str, why: str) -> None:
+        self._dead[urlsplit(url).netloc] = why
+
+
+HOSTS = Hosts()
+
+
+def cached(downloads: Path, sha256: str) -> Path | None:
+    """The file of this hash, if it is in the cache."""
+    folder = downloads / sha256
+    if not folder.is_dir():
+        return None
+    return next((f for f in sorted(folder.iterdir()) if not f.name.startswith(".")), None)
+
+
+def fetch(
+    url: str, sha256: str, filename: str, downloads: Path, *, progress: Progress | None = None, hosts: Hosts = HOSTS
+) -> Path:
+    """Bring the file at `url` to ``downloads/<sha256>/<filename>`` and return that path.
+
+    Raises CannotReachError if the address does not answer or the connection keeps breaking, SourceError if what it
+    gives has another hash. A second farm that wants the same file waits for the first.
+    """
+    folder = downloads / sha256
+    folder.mkdir(parents=True, exist_ok=True)
+    with file_lock(folder / ".lock"):
+        done = cached(downloads, sha256)
+        if done is not None:
+            return done
+        part = folder / f".{filename}.part"
+        _transfer(url, part, filename, progress, hosts)
+        actual = file_sha256(part)
+        if actual != sha256:
+            part.unlink()
+            raise SourceError(
+                f"{filename} from {url} has the wrong hash:\n  expected {sha256}\n  got      {actual}",
+                fix="find out which is right before you change the recipe: the file may have been tampered with",
+            )
+        target = folder / filename
+        part.replace(target)
+        return target
+
+
+def fetch_new(
+    url: str, filename: str, downloads: Path, *, progress: Progress | None = None, hosts: Hosts = HOSTS
+) -> tuple[Path, str]:
+    """Bring a file whose hash nobody knows yet (for a new recipe) into the cache; its path there and its sha256.
+
+    Raises CannotReachError if the address does not answer, SourceError if it has no such file.
+    """
+    downloads.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=downloads) as folder:
+        part = Path(folder) / filename
+        _transfer(url, part, filename, progress, hosts)
+        sha256 = file_sha256(part)
+        target = downloads / sha256 / filename
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(target)
+    return target, sha256
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _transfer(url: str, part: Path, filename: str, progress: Progress | None, hosts: Hosts) -> None:
+    why = hosts.why_dead(url)
+    if why:
+        raise CannotReachError(f"{why} (asked before)")
+    for attempt in range(1, _ATTEMPTS + 1):
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            _continue(url, part, filename, progress)
+            return
+        except _CutShortError as error:
+            if attempt == _ATTEMPTS:
+                raise CannotReachError(str(error)) from error
+        except urllib.error.HTTPError as error:
+            _judge_status(error, part)
+        except (OSError, http.client.HTTPException) as error:
+            if not part.exists() or part.stat().st_size == before:  # nothing came at all
+                why = str(getattr(error, "reason", "") or error or type(error).__name__)
+                hosts.bury(url, why)
+                raise CannotReachError(why) from error
+            if attempt == _ATTEMPTS:
+                raise CannotReachError(f"the connection broke {attempt} times: {error}") from error
+        time.sleep(0.2 * attempt)
+
+
+class _CutShortError(Exception):
+    """The server closed the connection before the announced size."""
+
+
+def _judge_status(error: urllib.error.HTTPError, part: Path) -> None:
+    """416: our part is as long as the file or longer: begin again. Else: it cannot be had here."""
+    error.close()
+    if error.code == 401:
+        raise CannotReachError(
+            f"HTTP 401 {error.reason}: it wants a password, and pip keeps those of its indexes to itself"
+        ) from error
+    if error.code != 416:
+        raise CannotReachError(f"HTTP {error.code} {error.reason}") from error
+    part.unlink(missing_ok=True)
+
+
+def _continue(url: str, part: Path, filename: str, progress: Progress | None) -> None:
+    """One request; goes on where the part ends, if the server can (RFC 9110, section 14)."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "wheel-farm", "Accept-Encoding": "identity"})  # noqa: S310 - schemes are checked in locations
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as answer:  # noqa: S310
+        resumed = getattr(answer, "status", None) == 206
+        have = have if resumed else 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length and length.isdigit() else None
+        with part.open("ab" if resumed else "wb") as out:
+            size = _pour(answer, out, have, lambda n: progress and progress(filename, n, total))
+            out.flush()
+            with contextlib.suppress(OSError):
+                os.fsync(out.fileno())
+    if total is not None and size < total:
+        raise _CutShortError(f"the download was cut short: {size} of {total} bytes")
+
+
+def _pour(answer: IO[bytes] | Any, out: IO[bytes], have: int, report: Callable[[int], object]) -> int:
+    while True:
+        try:
+            block = answer.read(_BLOCK)
+        except http.client.IncompleteRead as error:
+            out.write(error.partial)
+            raise _CutShortError(f"the download was cut short after {have + len(error.partial)} bytes") from error
+        if not block:
+            return have
+        out.write(block)
+        have += len(block)
+        report(have)

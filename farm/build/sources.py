@@ -1,0 +1,129 @@
+"""From the sources of a release to a patched source tree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm import process
+from farm.build import archives, download
+from farm.build.download import HOSTS, CannotReachError, Hosts, Progress
+from farm.build.locations import CannotResolveError, addresses
+from farm.errors import SourceError, UnreachableError
+from farm.model.recipe import Location, Release, Source
+
+_PROGRAM_START = 315_532_800  # 1980-01-01: the first day a zip file can name
+_PATCH_TAIL = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A source tree, unpacked and patched. `epoch_seconds` is the newest time stamp in the archives (>= 1980)."""
+
+    tree: Path
+    epoch_seconds: int
+
+
+def fetch(
+    source: Source, recipe_dir: Path, downloads: Path, *, progress: Progress | None = None, hosts: Hosts = HOSTS
+) -> Path:
+    """The source's archive in the cache, from the first location that answers.
+
+    A file of any of the locations' hashes that is in the cache already is taken without asking anybody. Raises
+    SourceError at once for a wrong hash (a mirror that lies is a fact somebody must see, no reason to go on),
+    UnreachableError with every location and its reason if none answers.
+    """
+    for location in source.location:
+        found = download.cached(downloads, location.sha256)
+        if found is not None:
+            return found
+    reasons: list[str] = []
+    for location in source.location:
+        found = _try_location(location, recipe_dir, downloads, progress, hosts, reasons)
+        if found is not None:
+            return found
+    raise UnreachableError(
+        "no location of this source can be reached:\n" + "\n".join(f"  {reason}" for reason in reasons),
+        fix="check the network, or put the file into the cache: "
+        + " or ".join(f"{downloads / at.sha256}/" for at in source.location[:1]),
+    )
+
+
+def _try_location(
+    location: Location, recipe_dir: Path, downloads: Path, progress: Progress | None, hosts: Hosts, reasons: list[str]
+) -> Path | None:
+    try:
+        found = addresses(location.url, recipe_dir)
+    except CannotResolveError as error:
+        reasons.append(f"{location.url}: {error}")
+        return None
+    for address in found:
+        try:
+            name = _filename(location.url)
+            return download.fetch(address, location.sha256, name, downloads, progress=progress, hosts=hosts)
+        except CannotReachError as error:
+            via = "" if address == location.url else f" (at {address})"
+            reasons.append(f"{location.url}{via}: {error}")
+    return None
+
+
+def _filename(url: str) -> str:
+    name = url.partition("#")[0].partition("?")[0].rstrip("/").rpartition("/")[2]
+    return name.rpartition(":")[2].lstrip(".") or "source"
+
+
+def prepare(
+    release: Release,
+    patches: Sequence[str],
+    recipe_dir: Path,
+    downloads: Path,
+    tree: Path,
+    *,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Fetch, unpack and patch a release into `tree`, which must be empty or missing.
+
+    Afterwards every file has the same time stamp: make must not think that a patched input is newer than a generated
+    file beside it and call autoconf; a recipe that wants that says so in `prepare`. Raises SourceError.
+    """
+    tree.mkdir(parents=True, exist_ok=True)
+    for source in release.source:
+        archive = fetch(source, recipe_dir, downloads, progress=progress)
+        archives.unpack(archive, tree / source.into if source.into != "." else tree)
+    newest = archives.newest_time(tree)
+    for name in patches:
+        apply_patch(tree, recipe_dir / "patches" / name)
+    epoch = max(newest, _PROGRAM_START)
+    level_times(tree, epoch)
+    return Prepared(tree=tree, epoch_seconds=epoch)
+
+
+def apply_patch(tree: Path, patch: Path) -> None:
+    """Apply one patch with ``-p1``: whole or not at all.
+
+    Fuzz is refused: a patch that almost fits may land in the wrong function. Raises SourceError with what `patch`
+    says.
+    """
+    if not patch.is_file():
+        raise SourceError("this patch does not exist", where=str(patch), fix="put it there or drop it from the recipe")
+    base = ["patch", "-p1", "--batch", "--fuzz=0", "--no-backup-if-mismatch", "--reject-file=-", f"--input={patch}"]
+    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(tree.parent)}
+    for extra in (["--dry-run"], []):
+        done = process.run([*base, *extra], cwd=tree, env=env, check=False, timeout=120)
+        if done.returncode:
+            tail = "\n".join(f"  | {line}" for line in done.output.strip().splitlines()[-_PATCH_TAIL:])
+            raise SourceError(
+                f"the patch {patch.name} does not apply:\n{tail}",
+                where=str(patch),
+                fix="make it again against this release's source (`farm shell` opens the tree)",
+            )
+
+
+def level_times(tree: Path, seconds: int) -> None:
+    """Give every file and directory of a tree one time stamp."""
+    for folder, _, files in os.walk(tree):
+        for file in files:
+            os.utime(Path(folder) / file, (seconds, seconds), follow_symlinks=False)
+        os.utime(folder, (seconds, seconds))

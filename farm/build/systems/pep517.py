@@ -1,0 +1,106 @@
+"""PEP 517: the commands and the environment that make a raw wheel for another platform. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from farm.build.crossfiles import shell_words
+from farm.build.systems.base import Command, Job
+from farm.errors import CatalogError
+from farm.model.toolchain import Toolchain
+
+MESON_BACKENDS = ("mesonpy",)
+MESON_CROSS = "python.cross"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonJob:
+    """A build of one project. Paths are as the commands see them: `python` the build's interpreter, `hook` the script
+    that calls the backend, `include` the SDK's headers, `out` where the wheel goes. `backend` is the module that
+    pyproject.toml names."""
+
+    job: Job
+    python: str
+    hook: str
+    backend: str
+    include: str
+    out: str
+
+
+def commands(python_job: PythonJob) -> tuple[Command, ...]:
+    """The one command that leaves the wheel in `out`."""
+    settings = json.dumps(config_settings(python_job), sort_keys=True)
+    argv = (python_job.python, "-u", python_job.hook, python_job.out, settings)
+    return (Command(phase="build wheel", argv=argv, cwd=python_job.job.source),)
+
+
+def config_settings(python_job: PythonJob) -> dict[str, str | list[str]]:
+    """The recipe's ``key=value`` arguments as config settings; a key that is there twice becomes a list.
+
+    meson-python also gets the toolchain's cross file and ours, so that Meson takes nothing from the build machine.
+    Raises CatalogError for an argument without ``=``.
+    """
+    found: dict[str, list[str]] = {}
+    if python_job.backend in MESON_BACKENDS:
+        job = python_job.job
+        found["setup-args"] = [
+            f"--cross-file={job.toolchain_dir}/meson.cross",
+            f"--cross-file={job.work}/{MESON_CROSS}",
+            "-Dbuildtype=release",
+        ]
+        found["build-dir"] = [f"{job.work}/meson"]
+        found["compile-args"] = [f"-j{job.jobs}"]
+    for argument in python_job.job.expand(python_job.job.build.args):
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise CatalogError(
+                [f"[build] args: {argument!r} is no key=value config setting"],
+                fix="for Meson options write setup-args=-Dname=value",
+            )
+        found.setdefault(key, []).append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
+
+
+def meson_cross(python: str, bin_dir: str) -> str:
+    """What a Python project needs beyond the toolchain's cross file: build-time programs that run on this machine."""
+    programs = {"python": python, "cython": f"{bin_dir}/cython"}
+    lines = "".join(f"{name} = '{path}'\n" for name, path in programs.items())
+    return f"[binaries]\n{lines}"
+
+
+def environment(
+    job: Job, toolchain: Toolchain, *, include: str, sysconfig_dir: str, sysconfig_name: str
+) -> dict[str, str]:
+    """What setuptools, meson-python, scikit-build-core and others look at when they build for another platform.
+
+    The two underscored names are CPython's own switches for its cross builds; every backend goes through `sysconfig`.
+    """
+    flags = shell_words((f"-I{include}", *(f"-I{p}/include" for p in job.packages), *job.expand(job.build.cflags)))
+    libraries = shell_words((*(f"-L{p}/lib" for p in job.packages), *job.expand(job.build.ldflags)))
+    return {
+        "CFLAGS": flags,
+        "CXXFLAGS": flags,
+        "LDFLAGS": libraries,
+        "LDSHARED": "cc -shared",
+        "LDCXXSHARED": "c++ -shared",
+        "ARCHFLAGS": "",
+        "_PYTHON_HOST_PLATFORM": toolchain.python_platform,
+        "_PYTHON_SYSCONFIGDATA_NAME": sysconfig_name,
+        "PYTHONPATH": sysconfig_dir,
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "CMAKE_TOOLCHAIN_FILE": f"{job.toolchain_dir}/cmake.toolchain",
+        "CMAKE_GENERATOR": "Ninja",
+        "CMAKE_BUILD_PARALLEL_LEVEL": str(job.jobs),
+        **{name: job.expand_one(value) for name, value in job.build.env.items()},
+    }
+
+
+def backend_of(pyproject: Mapping[str, object]) -> str:
+    """The backend's module; setuptools where pyproject.toml names none (PEP 517)."""
+    table = pyproject.get("build-system")
+    named = table.get("build-backend") if isinstance(table, dict) else None
+    return str(named or "setuptools.build_meta").partition(":")[0]

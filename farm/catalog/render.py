@@ -1,0 +1,86 @@
+"""Writes a guessed recipe as text: recipe.toml with comments on what to check, and a smoke test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from farm.catalog.scaffold import Guess, Library
+
+
+def recipe(
+    guess: Guess, *, url: str, sha256: str, hosts: Sequence[str] = (), unknown: Sequence[str] = (), smoke: str = ""
+) -> str:
+    """The text of recipe.toml. `hosts` are required recipes; `unknown` names that no recipe in the catalog provides."""
+    parts = [
+        *_comment([f"Made by `farm recipe new` from {url}: a first guess. Then: farm build {guess.name}"]),
+        *_comment(f"CHECK: {doubt}" for doubt in guess.doubts),
+        *_comment(f"CHECK: it seems to need {name!r}, which no recipe provides" for name in unknown),
+        *_pairs(
+            format=1,
+            name=guess.name,
+            kind=guess.kind,
+            summary=guess.summary,
+            license=guess.license,
+            license_files=guess.license_files,
+            homepage=guess.homepage,
+        ),
+        "",
+        "[[release]]",
+        *_pairs(version=guess.version),
+        "[[release.source]]",
+        f"location = [{{ url = {_value(url)}, sha256 = {_value(sha256)} }}]",
+    ]
+    if hosts or guess.tools:
+        parts += ["", "[requires]", *_pairs(tools=guess.tools, host=hosts)]
+    parts += ["", "[build]", *_pairs(system=guess.system, prepare=guess.prepare, args=guess.args)]
+    if guess.kind == "library":
+        parts += ["", "[products]", *_pairs(headers=guess.headers)]
+        for library in guess.libraries:
+            parts += _library(library, guess)
+        parts += ["", "[abi]", "# Raise this only when the library's ABI breaks.", "epoch = 1"]
+    else:
+        parts += ["", "[products]", *_pairs(imports=(guess.name.replace("-", "_"),))]
+    if smoke:
+        parts += ["", "[tests]", *_pairs(smoke=smoke)]
+    return "\n".join([*parts, ""])
+
+
+def smoke_c(guess: Guess) -> str:
+    """A smoke test that includes the main header and, where one was found, calls a function."""
+    lines = ["/* CHECK: call something that proves the library works, and return 0 only if it does. */"]
+    if guess.probe:
+        lines.append("#include <stdio.h>")
+    lines += [f"#include <{guess.main_header}>", "", "int main(void)", "{"]
+    lines += [f'    printf("%s\\n", {guess.probe}());'] if guess.probe else []
+    return "\n".join([*lines, "    return 0;", "}", ""])
+
+
+def _library(library: Library, guess: Guess) -> list[str]:
+    own = library.pkgconfig if library.pkgconfig != library.name else ""
+    return [
+        "",
+        "[[products.library]]",
+        *_pairs(name=library.name, archive=f"lib/lib{library.name}.a"),
+        "# CHECK: globs of the public symbols; '*' takes all, also those that other libraries may define, too.",
+        *_pairs(exports=("*",), system=guess.system_libraries, pkgconfig=own),
+    ]
+
+
+def _comment(lines: Iterable[str]) -> list[str]:
+    return [f"# {' '.join(line.split())}" for line in lines]
+
+
+def _pairs(**values: object) -> list[str]:
+    return [f"{key} = {_value(value)}" for key, value in values.items() if value not in ("", (), [], None)]
+
+
+def _value(value: object) -> str:
+    """A TOML value; JSON's strings are TOML's basic strings but for DEL, which TOML wants escaped."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_value(item)}' for key, item in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    return json.dumps(value)

@@ -1,0 +1,78 @@
+"""A checked catalog."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from farm.errors import CatalogError
+from farm.model.recipe import Recipe
+from farm.model.toolchain import Toolchain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedRecipe:
+    """A recipe and where it lies. Files beside it are hashed when asked for, once."""
+
+    recipe: Recipe
+    directory: Path
+    _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def path(self) -> Path:
+        """The recipe file."""
+        return self.directory / "recipe.toml"
+
+    def patch(self, name: str) -> Path:
+        """The file of a patch that a release or a `[[when]]` row names."""
+        return self.directory / "patches" / name
+
+    def file_digest(self, path: str) -> str:
+        """The sha256, in hex, of the file at `path` below the recipe's directory. Raises CatalogError."""
+        if path not in self._digests:
+            try:
+                with (self.directory / path).open("rb") as stream:
+                    self._digests[path] = hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError as error:
+                raise CatalogError([f"recipes/{self.recipe.name}/{path}: cannot be read: {error.strerror}"]) from error
+        return self._digests[path]
+
+    def named_files(self) -> Iterator[str]:
+        """The files that the recipe names, relative to its directory: patches, requirements, smoke test."""
+        for release in self.recipe.release:
+            yield from (f"patches/{name}" for name in release.patches)
+        for row in self.recipe.when:
+            yield from (f"patches/{name}" for name in row.patches)
+        if self.recipe.requires.python:
+            yield self.recipe.requires.python
+        if self.recipe.tests.smoke:
+            yield self.recipe.tests.smoke
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """All recipes and toolchains, by name and platform tag.
+
+    `providers` maps every recipe name and every name that a recipe provides to the recipe's name. `root` is the
+    directory that holds ``recipes/`` and ``toolchains/``.
+    """
+
+    root: Path
+    recipes: Mapping[str, LoadedRecipe]
+    toolchains: Mapping[str, Toolchain]
+    providers: Mapping[str, str]
+
+    def input_paths(self) -> Iterator[Path]:
+        """Every file and directory whose change may change a plan (for `farm.plan.snapshot`).
+
+        A recipe's own directory is not among them: a file in it counts only if the recipe names it.
+        """
+        yield self.root / "recipes"
+        yield self.root / "toolchains"
+        for platform in self.toolchains:
+            yield self.root / "toolchains" / f"{platform}.toml"
+        for loaded in self.recipes.values():
+            yield loaded.path
+            yield from (loaded.directory / name for name in dict.fromkeys(loaded.named_files()))

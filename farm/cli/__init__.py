@@ -1,0 +1,161 @@
+"""The command line. `main` is the only place that exits; each verb is a module that is imported only when asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from farm.cli import quick
+from farm.errors import INTERRUPTED_EXIT_CODE, BuildError, FarmError, UsageError
+
+TYPE_CHECKING = False  # imports are late and typing is left out: with nothing to do, none of them is needed
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+# verb -> one line of help; the module is farm.cli.<verb>, its docstring the description, its EPILOG the examples.
+VERBS = {
+    "plan": "show what would be built, and why",
+    "build": "build recipes and all they need; publish to the staging channel",
+    "test": "run the tests of recipes against their built wheels",
+    "why": "explain why a step is built again",
+    "shell": "open a shell inside a step's build environment",
+    "logs": "show the log of a step",
+    "status": "show what is built, tested, failed",
+    "audit": "check wheels against the farm's rules",
+    "repair": "make a foreign wheel use the farm's native wheels",
+    "inspect": "show how a binary or a wheel is linked",
+    "fetch": "unpack a native wheel into a plain prefix",
+    "recipe": "make, check, list recipes",
+    "toolchain": "list and check toolchains",
+    "index": "build, serve and roll back channels",
+    "gc": "remove what no live generation needs",
+    "doctor": "say what this machine lacks, and the command that gets it",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run `farm`; exits with the code documented in docs/exit-codes.md."""
+    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        if (answer := quick.answer(argv, os.environ)) is not None:
+            print(answer)
+            return 0
+        return _dispatch(argv)
+    except FarmError as error:
+        _report(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing half-done is kept: run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED_EXIT_CODE
+    except BrokenPipeError:  # `farm ... | head`
+        sys.stderr.close()
+        return 0
+    except OSError as error:  # a place that a verb was given, or a disk: the same everywhere
+        return _refused(error)
+
+
+def _dispatch(argv: list[str]) -> int:
+    if odd := next((word for word in argv if not _is_text(word)), None):
+        raise UsageError(
+            f"{odd!r} is not valid UTF-8", where="command line", fix="rename the file, or use a UTF-8 locale"
+        )
+    parser = _parser(only=next((word for word in argv if word in VERBS), None))
+    args = parser.parse_args(argv)
+    if args.verb is None:
+        parser.print_help()
+        return 0
+    import importlib
+
+    from farm import log, settings
+
+    _treat_sigterm_as_ctrl_c()
+
+    args.argv = tuple(argv)  # what quick.remember wants to know
+    log.configure(verbose=args.verbose)
+    places = settings.load(catalog=args.catalog, home=args.home, sandbox=not getattr(args, "no_sandbox", False))
+    code = importlib.import_module(f"farm.cli.{args.verb}").run(args, places)
+    assert isinstance(code, int)
+    return code
+
+
+def _is_text(word: str) -> bool:
+    """Python keeps undecodable bytes as surrogates, which no ledger, log or JSON document can hold."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _treat_sigterm_as_ctrl_c() -> None:
+    """What a service manager sends: end as after Ctrl-C, with programs killed and leases given back."""
+    import signal
+    import threading
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
+
+
+def _parser(*, only: str | None) -> argparse.ArgumentParser:
+    """The parser; only the verb that is asked for is imported and configured."""
+    import argparse
+    import importlib
+    from pathlib import Path
+
+    parser = argparse.ArgumentParser(
+        prog="farm",
+        description="A build farm for shared native-library wheels.",
+        epilog="`farm VERB --help` shows a verb's options and examples.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--catalog", type=Path, metavar="DIR", help="holds recipes/ and toolchains/ ($FARM_CATALOG)")
+    parser.add_argument("--home", type=Path, metavar="DIR", help="the farm's state ($FARM_HOME, else .farm)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="more log lines")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for name, text in VERBS.items():
+        if only is None or name != only:
+            verbs.add_parser(name, help=text, add_help=False)
+            continue
+        module = importlib.import_module(f"farm.cli.{name}")
+        sub = verbs.add_parser(
+            name,
+            help=text,
+            description=module.__doc__,
+            epilog=getattr(module, "EPILOG", None),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.configure(sub)
+    return parser
+
+
+def _version() -> str:
+    from farm import __version__
+
+    return f"farm {__version__}"
+
+
+def _refused(error: OSError) -> int:
+    """What the operating system refused is no bug of the farm; `-v` shows where it happened."""
+    import logging
+
+    from farm.store.files import store_error
+
+    logging.getLogger(__name__).debug("refused by the system", exc_info=error)
+    refused = store_error(error)
+    _report(refused)
+    return refused.exit_code
+
+
+def _report(error: FarmError) -> None:
+    print(f"farm: {error.kind} error: {error}", file=sys.stderr)
+    if isinstance(error, BuildError) and error.log:
+        print("\n".join(["", f"last lines of {error.log}:", *(f"  | {line}" for line in error.tail)]), file=sys.stderr)

@@ -1,0 +1,88 @@
+"""Remove what nothing needs: old artifacts, old logs, scratch space of dead builds. Safe while farms run.
+
+Kept are: what a generation of any channel serves; what today's catalog would build; the newest build of each slot; what
+is being built; and all that is younger than --keep-days.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from farm.cli import history, output
+from farm.errors import CatalogError, PlanError, UsageError
+
+if TYPE_CHECKING:
+    from farm.settings import Settings
+    from farm.store.ledger import Ledger
+    from farm.store.sweep import Removal
+
+EPILOG = """examples:
+  farm gc --dry-run            what would go
+  farm gc                      remove it
+  farm gc --keep-days 0        the disk is full: keep only what is needed
+"""
+_KEEP_DAYS = 14.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="show what would be removed, remove nothing")
+    parser.add_argument(
+        "--keep-days",
+        type=float,
+        default=_KEEP_DAYS,
+        metavar="N",
+        help=f"keep what is younger (default {_KEEP_DAYS:g})",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Sweep, and print what went. Raises StoreError, IndexFormatError."""
+    from farm.index.generations import Index
+    from farm.store.artifacts import Store
+    from farm.store.sweep import sweep_logs, sweep_store, sweep_work
+
+    if not args.keep_days >= 0:
+        raise UsageError("must be 0 or more", where="--keep-days", fix="0 keeps only what is needed")
+    served = Index(settings.index).live()  # raises if any generation cannot be read: then nothing is removed
+    with history.ledger_if_any(settings) as ledger:
+        keep = _keys_to_keep(settings, ledger)
+    days, dry = args.keep_days, args.dry_run
+    store = Store(settings.store)
+    removals = sweep_store(store, keep_keys=keep, keep_sha256=served, keep_days=days, dry_run=dry)
+    kept_logs = keep | (set(store.keys()) - {r.key for r in removals})
+    removals += sweep_logs(settings.logs, keep_keys=kept_logs, keep_days=days, dry_run=dry)
+    removals += sweep_work(settings.work, keep_days=days, dry_run=dry)
+    _print(removals, args)
+    return 0
+
+
+def _keys_to_keep(settings: Settings, ledger: Ledger | None) -> set[str]:
+    """Keys that the catalog, the ledger or a running build speak for."""
+    keep: set[str] = set()
+    pythons: tuple[str, ...] = ()
+    if ledger is not None:
+        keep |= ledger.newest_keys() | ledger.leased_keys()
+        pythons = ledger.pythons()
+    try:
+        keep |= {step.key for step in history.make_plan(settings, pythons=pythons).steps}
+    except (CatalogError, PlanError) as error:
+        first = str(error).partition("\n")[0]
+        print(f"farm gc: the catalog gives no plan, so only the newest builds are kept: {first}", file=sys.stderr)
+    return keep
+
+
+def _print(removals: list[Removal], args: argparse.Namespace) -> None:
+    freed = sum(r.size for r in removals)
+    if args.json:
+        rows = [{"kind": r.kind, "name": r.name, "path": str(r.path), "size": r.size} for r in removals]
+        output.print_json({"dry_run": args.dry_run, "freed": freed, "removed": rows})
+        return
+    output.print_table(("kind", "size", "name"), [(r.kind, output.human_size(r.size), r.name) for r in removals])
+    kinds = Counter(r.kind for r in removals)
+    counted = ", ".join(f"{count} {kind}{'s' if count > 1 and kind != 'work' else ''}" for kind, count in kinds.items())
+    verb = "would be freed" if args.dry_run else "freed"
+    print(f"{output.human_size(freed)} {verb} ({counted})" if removals else "nothing to remove")

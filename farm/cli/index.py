@@ -1,0 +1,145 @@
+"""Build, serve and roll back channels: static indexes that pip and uv install from."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from farm.cli.output import human_size, print_json, print_table
+from farm.errors import UsageError
+from farm.index.contents import STAGING
+from farm.settings import Settings
+
+if TYPE_CHECKING:
+    from farm.index.contents import Generation
+    from farm.index.generations import Index
+
+EPILOG = """\
+examples:
+  farm index build --channel staging dist/*.whl     publish wheels as a new generation
+  farm index build --channel staging                render all pages of a channel anew
+  farm index generations --channel staging          what was served when; `*` marks what is served now
+  farm index rollback --channel staging 12          serve generation 12 again
+  farm index serve --port 8000                      http://127.0.0.1:8000/staging/simple/
+
+install from a channel, or from one generation for ever:
+  pip install --index-url file://$FARM_HOME/index/staging/simple native-gmp
+  pip install --index-url file://$FARM_HOME/index/staging@000012/simple native-gmp
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    build = actions.add_parser("build", help="publish wheels to a channel; without wheels render its pages anew")
+    _common(build)
+    build.add_argument("wheels", nargs="*", type=Path, metavar="WHEEL")
+    build.add_argument("--replace", action="store_true", help="wheels of the same name and other content take over")
+    build.add_argument("--comment", default="", help="kept with the generation")
+    listing = actions.add_parser("generations", help="list a channel's generations")
+    _common(listing)
+    back = actions.add_parser("rollback", help="serve another generation that is kept")
+    _common(back)
+    back.add_argument("number", type=int, metavar="NUMBER", help="from `farm index generations`")
+    serve = actions.add_parser("serve", help="serve all channels over HTTP until interrupted")
+    serve.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default: this machine only")
+    serve.add_argument("--port", default=8000, type=int, help="0 takes a free one (default: 8000)")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Run one of the actions."""
+    from farm.index.generations import Index
+
+    actions: dict[str, Callable[[argparse.Namespace, Index], int]] = {
+        "build": _build,
+        "generations": _generations,
+        "rollback": _rollback,
+        "serve": _serve,
+    }
+    return actions[args.action](args, Index(settings.index))
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--channel", default=STAGING, help=f"default: {STAGING}")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _build(args: argparse.Namespace, index: Index) -> int:
+    from farm.index.contents import IndexFile
+
+    before = index.current(args.channel)
+    if args.wheels:
+        files = [IndexFile(path=path) for path in args.wheels]
+        now = index.publish(args.channel, files, comment=args.comment, replace=args.replace)
+    else:
+        now = index.rebuild(args.channel)
+    _show(args, index, now, "nothing changed:" if now == before else "published:")
+    return 0
+
+
+def _generations(args: argparse.Namespace, index: Index) -> int:
+    served = index.current(args.channel)
+    found = index.generations(args.channel)
+    if not found and not args.json:
+        print(f"channel {args.channel!r} has no generations yet: `farm index build --channel {args.channel} WHEEL...`")
+    if args.json:
+        print_json([_facts(index, g, served=served is not None and g.number == served.number) for g in found])
+        return 0
+    rows = [
+        [
+            "*" if served is not None and g.number == served.number else "",
+            str(g.number),
+            g.created[:19].replace("T", " "),
+            str(g.files),
+            human_size(g.size),
+            f"+{len(g.added)} -{len(g.removed)}",
+            g.comment,
+        ]
+        for g in reversed(found)
+    ]
+    print_table(["", "number", "created (UTC)", "files", "size", "changes", "comment"], rows)
+    return 0
+
+
+def _rollback(args: argparse.Namespace, index: Index) -> int:
+    _show(args, index, index.rollback(args.channel, args.number), "serving:")
+    return 0
+
+
+def _serve(args: argparse.Namespace, index: Index) -> int:
+    from farm.index.serve import IndexServer
+
+    index.root.mkdir(parents=True, exist_ok=True)
+    try:
+        server = IndexServer(index.root, (args.bind, args.port))
+    except (OSError, OverflowError, TypeError, UnicodeError) as error:  # the last two: no host name
+        raise UsageError(
+            f"cannot listen: {error}", where=f"{args.bind}:{args.port}", fix="choose another --port or --bind"
+        ) from error
+    with server:
+        for channel in index.channels() or (STAGING,):
+            print(f"{server.url}/{channel}/simple/", flush=True)
+        server.serve_forever(poll_interval=0.2)
+    return 0
+
+
+def _show(args: argparse.Namespace, index: Index, generation: Generation, word: str) -> None:
+    if args.json:
+        print_json(_facts(index, generation, served=True))
+        return
+    size = human_size(generation.size)
+    print(f"{word} {generation.name}, {generation.files} files of {generation.projects} projects, {size}")
+    print(f"  pip install --index-url {_url(index.root / generation.channel)} ...")
+
+
+def _facts(index: Index, generation: Generation, *, served: bool) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(generation), "served": served, "url": _url(index.path(generation))}
+
+
+def _url(place: Path) -> str:
+    """The index URL of a channel or generation; the ``@`` of a generation may stay readable in a path (RFC 3986)."""
+    return (place / "simple").as_uri().replace("%40", "@")

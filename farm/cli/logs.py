@@ -1,0 +1,81 @@
+"""Show the log of a step: the newest try, whether it failed, was built or still runs."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farm.cli import history
+from farm.errors import StoreError
+
+if TYPE_CHECKING:
+    from farm.settings import Settings
+    from farm.store.ledger import Ledger
+    from farm.store.records import Attempt, KnownStep
+
+EPILOG = """examples:
+  farm logs gmp                          the newest try of any step of gmp
+  farm logs gmpy2 --tail 40              its last 40 lines
+  less "$(farm logs gmpy2 --path)"
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("step", metavar="STEP", help="a step's id, slot, recipe, or the beginning of one or of its key")
+    parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
+    parser.add_argument("--path", action="store_true", help="print where the log is, not what it says")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print the log on stdout, what it is the log of on stderr. Raises UsageError, StoreError."""
+    with history.ledger_if_any(settings) as ledger:
+        if ledger is None:
+            raise StoreError("nothing was ever built here", where=str(settings.home), fix="`farm build` first")
+        step, attempt = _newest(ledger, args.step)
+    log = _log_path(settings, step, attempt)
+    if args.path:
+        print(log)
+        return 0
+    print(f"{step.id}: {_headline(attempt)}", file=sys.stderr)
+    _show(log, args.tail)
+    return 0
+
+
+def _newest(ledger: Ledger, text: str) -> tuple[KnownStep, Attempt]:
+    """The step that a person means and that was tried last."""
+    found = ledger.matching(text)
+    tried = ledger.last_attempts(step.key for step in found)
+    for step in found:
+        if step.key in tried:
+            return step, tried[step.key]
+    if found:
+        raise StoreError(f"{found[0].id} was never tried here", where=text, fix="`farm build` it")
+    raise history.unknown(text, [])
+
+
+def _log_path(settings: Settings, step: KnownStep, attempt: Attempt) -> Path:
+    for path in (Path(attempt.log), settings.logs / f"{step.key}.log"):  # FARM_HOME may have been moved
+        if path.is_file():
+            return path
+    raise StoreError(
+        f"the log of {step.id} is gone (it was {attempt.state}: {attempt.error.partition(chr(10))[0] or 'no error'})",
+        where=attempt.log,
+        fix="`farm gc` removes old logs; build the step again to get a new one",
+    )
+
+
+def _headline(attempt: Attempt) -> str:
+    phase = f" in {attempt.phase}" if attempt.phase and attempt.state.value in ("failed", "running") else ""
+    return f"{attempt.state.value}{phase}, started {history.when(attempt.started)} on {attempt.host}"
+
+
+def _show(log: Path, tail: int | None) -> None:
+    with log.open(encoding="utf-8", errors="replace") as stream:
+        if tail is None:
+            shutil.copyfileobj(stream, sys.stdout)
+        else:
+            sys.stdout.writelines(deque(stream, maxlen=min(max(0, tail), sys.maxsize)))

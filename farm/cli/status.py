@@ -1,0 +1,147 @@
+"""Show what is built, tested and failed, by recipe and platform, with the reasons."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from farm.cli import history, output, wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from farm.model.plan import Plan, Step
+    from farm.settings import Settings
+    from farm.store.ledger import Ledger
+    from farm.store.records import Attempt, Verdict
+
+EPILOG = """examples:
+  farm status                                the whole farm
+  farm status gmp mpfr --platform 'musl*'
+  farm status --json                         every step with its tests and reasons
+
+words:
+  passed   built, and its tests passed        built    built, tests not run
+  tests!   built, but tests failed            failed   the last try failed
+  running  somebody builds it now             never    not built with today's inputs
+  cut off  the last try was cancelled or its process was killed
+  -        impossible, or not wanted here: the reasons are below the table
+"""
+_IMPOSSIBLE = "-"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", nargs="*", metavar="RECIPE", help="recipes and all they need; none: all")
+    parser.add_argument("--platform", action="append", default=[], metavar="P", help="platform tag or glob")
+    parser.add_argument(
+        "--python", action="append", default=[], metavar="X.Y", help="Python of dependents; default: all ever planned"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print the matrix; exits with 0 whatever it shows."""
+    from farm.store.artifacts import Store
+
+    with history.ledger_if_any(settings) as ledger:
+        pythons = args.python or _pythons(ledger)
+        plan = history.make_plan(settings, recipes=args.recipe, platforms=args.platform, pythons=pythons)
+        store = Store(settings.store)
+        stored = {step.key for step in plan.steps if store.get(step.key)}
+        rows = _rows(plan.steps, stored, ledger)
+    if args.json:
+        output.print_json({"steps": rows, "impossible": wanted.impossible_rows(plan)})
+    else:
+        _print(plan, rows)
+    return 0
+
+
+def _pythons(ledger: Ledger | None) -> list[str]:
+    return sorted({wanted.own_python(), *(ledger.pythons() if ledger else ())}, key=lambda tag: int(tag[3:]))
+
+
+def _rows(steps: Sequence[Step], stored: set[str], ledger: Ledger | None) -> list[dict[str, Any]]:
+    keys = [step.key for step in steps]
+    attempts = ledger.last_attempts(keys) if ledger else {}
+    verdicts = ledger.verdicts(keys) if ledger else {}
+    leased = ledger.leased_keys() if ledger else set()
+    return [
+        _row(step, step.key in stored, attempts.get(step.key), verdicts.get(step.key, ()), step.key in leased)
+        for step in steps
+    ]
+
+
+def _row(
+    step: Step, stored: bool, attempt: Attempt | None, verdicts: Sequence[Verdict], leased: bool
+) -> dict[str, Any]:
+    state = _state(stored, attempt, leased)
+    refused = state == "failed" and attempt is not None and attempt.phase == history.AUDIT
+    now = [v for v in verdicts if stored or (refused and v.kind == history.AUDIT)]  # others are of a wheel that is gone
+    return {
+        "step": step.id,
+        "recipe": step.recipe,
+        "version": step.version,
+        "platform": step.platform,
+        "python": step.python,
+        "state": state,
+        "phase": attempt.phase if attempt and attempt.state.value == state else "",
+        "error": attempt.error if attempt and state in ("failed", "cut off") else "",
+        "seconds": round(attempt.seconds, 3) if attempt else None,
+        "tried": attempt.started.isoformat() if attempt else None,
+        "verdicts": {v.kind: {"outcome": v.outcome.value, "reason": v.reason} for v in now},
+        "key": step.key,
+    }
+
+
+def _state(stored: bool, attempt: Attempt | None, leased: bool) -> str:
+    """The store says what is built; the ledger says why the rest is not."""
+    if stored:
+        return "built"
+    if leased:
+        return "running"
+    if attempt is None or attempt.state.value == "built":  # built once, and removed since
+        return "never"
+    return "failed" if attempt.state.value == "failed" else "cut off"
+
+
+def _print(plan: Plan, rows: list[dict[str, Any]]) -> None:
+    platforms = sorted({row["platform"] for row in rows} | {i.platform for i in plan.impossible})
+    table: dict[str, dict[str, str]] = {}
+    for row in rows:
+        table.setdefault(_name(row), {})[row["platform"]] = _word(row)
+    output.print_table(
+        ("recipe", *platforms),
+        [(name, *(cells.get(p, _IMPOSSIBLE) for p in platforms)) for name, cells in table.items()],
+    )
+    reasons = [line for row in rows for line in _reasons(row)]
+    reasons += [f"{i.recipe} for {i.platform}: impossible: {i.reason}" for i in plan.impossible]
+    if reasons:
+        print("\n" + "\n".join(reasons))
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"{row['recipe']} {row['version']}" + (f" {row['python']}" if row["python"] else "")
+
+
+def _word(row: Mapping[str, Any]) -> str:
+    outcomes = {verdict["outcome"] for verdict in row["verdicts"].values()}
+    if row["state"] != "built":
+        return str(row["state"])
+    if "failed" in outcomes:
+        return "tests!"
+    return "passed" if "passed" in outcomes else "built"
+
+
+def _reasons(row: Mapping[str, Any]) -> list[str]:
+    """Sentences about what is not as it should be."""
+    lines = []
+    if row["state"] == "running" and row["phase"]:
+        lines.append(f"{row['step']}: running: {row['phase']}")
+    if row["error"]:
+        where = f" in {row['phase']}" if row["phase"] else ""
+        lines.append(f"{row['step']}: {row['state']}{where}: {row['error'].partition(chr(10))[0]}")
+    for kind, verdict in row["verdicts"].items():
+        if verdict["outcome"] != "passed":
+            reason = f": {verdict['reason']}" if verdict["reason"] else ""
+            lines.append(f"{row['step']}: {kind} {verdict['outcome']}{reason}")
+    return lines

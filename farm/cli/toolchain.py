@@ -1,0 +1,86 @@
+"""List and check toolchains: what makes binaries for each platform, and whether it works on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from farm.cli import output
+from farm.errors import FarmError, UsageError
+
+if TYPE_CHECKING:
+    from farm.model.toolchain import Toolchain
+    from farm.settings import Settings
+
+EPILOG = """examples:
+  farm toolchain list
+  farm toolchain check                          fetch every pinned compiler and try it
+  farm toolchain check manylinux_2_17_x86_64 --json
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="show all toolchains")
+    listing.add_argument("--json", action="store_true", help="print one JSON document")
+    check = actions.add_parser("check", help="fetch the compiler if it is missing, and set the toolchain up")
+    check.add_argument("platform", nargs="*", metavar="P", help="platform tags or globs; none: all")
+    check.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    return _list(args, settings) if args.action == "list" else _check(args, settings)
+
+
+def _list(args: argparse.Namespace, settings: Settings) -> int:
+    from farm import catalog
+
+    rows = [_row(toolchain) for toolchain in catalog.load(settings).toolchains.values()]
+    if args.json:
+        output.print_json(rows)
+    else:
+        cells = [(r["platform"], r["compiler"], r["target"], r["isa"], r["runner"]) for r in rows]
+        output.print_table(("platform", "compiler", "target", "instruction set", "runner"), cells)
+    return 0
+
+
+def _row(toolchain: Toolchain) -> dict[str, Any]:
+    compiler = toolchain.compiler
+    return {
+        "platform": toolchain.platform,
+        "compiler": f"{compiler.kind} {compiler.version}",
+        "target": compiler.target,
+        "isa": toolchain.isa,
+        "floor": list(toolchain.floor),
+        "binary": toolchain.binary,
+        "runner": toolchain.runner,
+    }
+
+
+def _check(args: argparse.Namespace, settings: Settings) -> int:
+    from farm import catalog
+    from farm.plan.effective import matches
+
+    toolchains = catalog.load(settings).toolchains
+    for glob in args.platform:
+        if not any(matches(platform, (glob,)) for platform in toolchains):
+            raise UsageError(f"there is no platform {glob!r}", fix="`farm toolchain list` shows them")
+    chosen = [t for p, t in toolchains.items() if not args.platform or matches(p, args.platform)]
+    answers = [(toolchain, *_try(toolchain, settings)) for toolchain in chosen]
+    if args.json:
+        output.print_json([{**_row(t), "ok": error is None, "detail": said} for t, said, error in answers])
+    else:
+        cells = [(t.platform, "broken" if error else "ok", said) for t, said, error in answers]
+        output.print_table(("platform", "state", "detail"), cells)
+    return next((error.exit_code for _, _, error in answers if error), 0)
+
+
+def _try(toolchain: Toolchain, settings: Settings) -> tuple[str, FarmError | None]:
+    """Set it up as a build would, which compiles and links once. What was found, and the error if it does not work."""
+    from farm.build.toolchain import materialise
+
+    try:
+        tools = materialise(toolchain, settings)
+    except FarmError as error:
+        return str(error).replace("\n", " "), error
+    return str(tools.root), None

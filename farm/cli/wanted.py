@@ -1,0 +1,135 @@
+"""The arguments that say what to plan, the same for every verb that plans."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from farm.cli import quick
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from farm.catalog import Catalog
+    from farm.model.artifact import Artifact
+    from farm.model.plan import Plan
+    from farm.settings import Settings
+    from farm.store.artifacts import Store
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add RECIPE..., --platform and --python."""
+    parser.add_argument("recipe", nargs="*", metavar="RECIPE", help="recipe, provided name, or NAME@VERSION; none: all")
+    parser.add_argument(
+        "--platform", action="append", default=[], metavar="P", help="platform tag or glob; may be repeated; none: all"
+    )
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="X.Y",
+        help="Python version of dependents; may be repeated; default: the one that runs the farm",
+    )
+
+
+def plan_of(args: argparse.Namespace, catalog: Catalog, settings: Settings) -> Plan:
+    """The plan that the arguments ask for. Raises PlanError, UsageError."""
+    return make_plan(catalog, settings, recipes=args.recipe, platforms=args.platform, pythons=args.python)
+
+
+def make_plan(
+    catalog: Catalog,
+    settings: Settings,
+    *,
+    recipes: Sequence[str] = (),
+    platforms: Sequence[str] = (),
+    pythons: Sequence[str] = (),
+) -> Plan:
+    """The one way from names to a plan, so that every verb gets the same keys. `pythons` defaults to the farm's own."""
+    from farm.plan import planner
+    from farm.plan.values import Wanted
+
+    tags = tuple(planner.python_tag(text) for text in pythons) or (own_python(),)
+    sdk = _sdk_digests(catalog, settings, recipes, tags)
+    return planner.plan(catalog, Wanted(recipes=tuple(recipes), platforms=tuple(platforms), pythons=tags, sdk=sdk))
+
+
+def _sdk_digests(catalog: Catalog, settings: Settings, recipes: Sequence[str], tags: Sequence[str]) -> dict[str, str]:
+    """Digest of the Python SDK by ``cp311/<platform>``, where this machine has one: part of dependents' keys."""
+    names = {catalog.providers.get(text.partition("@")[0], "") for text in recipes} or set(catalog.recipes)
+    if not any(catalog.recipes[name].recipe.kind == "dependent" for name in names if name):
+        return {}
+    from farm.build import pysdk
+    from farm.errors import MissingToolError
+
+    digests = {}
+    for tag in tags:
+        for platform, toolchain in catalog.toolchains.items():
+            with contextlib.suppress(MissingToolError):  # said by the build, if it comes to that
+                digests[f"{tag}/{platform}"] = pysdk.sdk(tag, toolchain, settings).digest
+    return digests
+
+
+def remember(
+    args: argparse.Namespace,
+    settings: Settings,
+    catalog: Catalog,
+    plan: Plan,
+    store: Store,
+    artifacts: Iterable[Artifact],
+    *,
+    started_ns: int,
+    inputs: Iterable[Path] = (),
+    notes: tuple[str, ...] = (),
+) -> None:
+    """Let the same command line answer at once while nothing changes (farm.plan.snapshot).
+
+    `inputs` are files that it looked at beside the catalog and the Pythons; `notes` what it says beyond that.
+    """
+    quick.remember(
+        getattr(args, "argv", ()),
+        os.environ,
+        settings,
+        started_ns=started_ns,
+        inputs=[*catalog.input_paths(), *_python_paths(plan), *inputs],
+        wheels=[(artifact.key, store.path(artifact), artifact.size) for artifact in artifacts],
+        notes=notes,
+    )
+
+
+def impossible_lines(plan: Plan) -> tuple[str, ...]:
+    """What cannot be built and why, for people."""
+    return tuple(f"impossible: {row.recipe} for {row.platform}: {row.reason}" for row in plan.impossible)
+
+
+def impossible_rows(plan: Plan) -> list[dict[str, str]]:
+    """The same for programs."""
+    return [{"recipe": row.recipe, "platform": row.platform, "reason": row.reason} for row in plan.impossible]
+
+
+def _python_paths(plan: Plan) -> Iterator[Path]:
+    """Files of this machine's Pythons whose change may change the plan's keys (for `farm.plan.snapshot`)."""
+    tags = {step.python for step in plan.steps if step.python}
+    if not tags:
+        return
+    from farm.build import pysdk
+    from farm.errors import MissingToolError
+
+    for tag in sorted(tags):
+        try:
+            python = pysdk.find(tag)
+        except MissingToolError:  # planned without it, so nothing of it counts
+            continue
+        yield python.executable
+        for folder in python.includes:
+            yield folder
+            yield from sorted(folder.glob("*.h"))
+
+
+def own_python() -> str:
+    """The tag of the Python that runs the farm: ``cp311``."""
+    return f"cp{sys.version_info.major}{sys.version_info.minor}"

@@ -1,0 +1,144 @@
+"""Every error a user can meet, with its exit code.
+
+An error says *what* is wrong, *where* (file, field, step) and *how to fix it*. Code below the command line raises
+these and never exits; `farm.cli.main` is the only place that turns one into an exit code (docs/exit-codes.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class FarmError(Exception):
+    """Base of all errors that are shown without a traceback.
+
+    `what` is one sentence; `where` names a file, a field or a step; `fix` says what to do next.
+    """
+
+    exit_code = 1
+    kind = "error"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        super().__init__(what, where, fix)  # all parts, so that the error pickles and copies
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{head}\n  fix: {self.fix}" if self.fix else head
+
+
+class UsageError(FarmError):
+    """The command line asks for something that does not exist or contradicts itself."""
+
+    exit_code = 2
+    kind = "usage"
+
+
+class CatalogError(FarmError):
+    """Recipes or toolchains are wrong. Holds *all* faults, each as ``file: [table] key: why``."""
+
+    exit_code = 3
+    kind = "catalog"
+
+    def __init__(self, faults: Sequence[str], *, fix: str = "") -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults), fix=fix)
+
+
+class PlanError(FarmError):
+    """The plan cannot be made: an unknown requirement, a cycle, an impossible platform."""
+
+    exit_code = 4
+    kind = "plan"
+
+
+class SourceError(FarmError):
+    """A source cannot be had or trusted: unreachable, wrong hash, hostile archive, patch that does not apply."""
+
+    exit_code = 5
+    kind = "source"
+    retryable = False
+
+
+class UnreachableError(SourceError):
+    """No location of a source answered: worth a retry later."""
+
+    retryable = True
+
+
+class BuildError(FarmError):
+    """A command of a build failed. `log` is the path of its log, `tail` its last lines."""
+
+    exit_code = 6
+    kind = "build"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", log: str = "", tail: Sequence[str] = ()) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.log = log
+        self.tail = tuple(tail)
+
+
+class GateError(FarmError):
+    """A wheel was built but a gate (audit, ABI, smoke test) refuses it."""
+
+    exit_code = 7
+    kind = "gate"
+
+
+class BinaryFormatError(FarmError):
+    """A file is not the ELF/PE/Mach-O/wheel that it should be: cut short, damaged or lying."""
+
+    exit_code = 8
+    kind = "format"
+
+
+class StoreError(FarmError):
+    """Store, ledger or another place cannot be read or written: disk full, no permission, damage, wrong schema."""
+
+    exit_code = 9
+    kind = "store"
+
+
+class UnavailableError(StoreError):
+    """The ledger's database does not answer now (restarting, unreachable, locked): worth a retry."""
+
+    retryable = True
+
+
+class MissingToolError(FarmError):
+    """This machine lacks a program the farm needs. `fix` holds the command that installs it."""
+
+    exit_code = 10
+    kind = "machine"
+
+
+class IndexFormatError(FarmError):
+    """A channel, a generation or an index page is wrong or missing."""
+
+    exit_code = 11
+    kind = "index"
+
+
+class ProcessError(FarmError):
+    """A program that the farm ran failed or ran out of time; raised by farm.process only."""
+
+    exit_code = 12
+    kind = "process"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", returncode: int = -1, output: str = "") -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.returncode = returncode
+        self.output = output
+
+
+class TestsFailedError(FarmError):
+    """Tests ran and some failed."""
+
+    __test__ = False
+    exit_code = 13
+    kind = "tests"
+
+
+INTERRUPTED_EXIT_CODE = 130  # 128 + SIGINT, as shells do

@@ -1,0 +1,39 @@
+"""The wheel's file name, WHEEL and METADATA files, and its binaries tell one story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from farm.errors import BinaryFormatError
+from farm.gates.checks._base import Check
+from farm.gates.contents import WheelContents
+from farm.gates.policy import AuditPolicy
+from farm.model.finding import Finding
+from farm.wheel.metadata import check_wheel_file, parse_headers
+
+
+def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
+    member = f"{wheel.dist_info}/WHEEL"
+    try:
+        if member not in wheel.files:
+            raise BinaryFormatError("is missing", where=member)
+        headers = parse_headers(wheel.files[member], member)
+        check_wheel_file(headers, wheel.name, member)
+        if wheel.binaries and headers.get("Root-Is-Purelib").lower() == "true":
+            yield CHECK.finding(member, "says Root-Is-Purelib, but the wheel holds binaries")
+    except BinaryFormatError as error:
+        yield CHECK.finding(member, error.what, error.fix)
+    for file, linkage in wheel.binaries.items():
+        if linkage.arch != policy.arch:
+            yield CHECK.finding(file, f"is for {linkage.arch}, the wheel for {policy.arch}")
+    if not wheel.binaries and wheel.name.platform != "any":
+        yield CHECK.finding(wheel.path.name, f"claims {wheel.name.platform}, but holds no binary")
+
+
+CHECK = Check(
+    name="identity",
+    meaning="File name, WHEEL file and METADATA agree on name, version and tags, and every binary is for the "
+    "architecture of the platform tag.",
+    remedy="pack the wheel with the farm; do not rename wheels by hand",
+    run=_run,
+)

@@ -1,0 +1,44 @@
+"""A binary wheel carries the licenses of what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+from farm.gates.checks._base import Check, some
+from farm.gates.contents import WheelContents
+from farm.gates.policy import AuditPolicy
+from farm.model.finding import Finding
+
+
+def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
+    if not wheel.metadata.fields:
+        return  # its absence is a finding of its own
+    metadata = f"{wheel.dist_info}/METADATA"
+    expression = wheel.metadata.get("License-Expression")
+    if not expression:
+        yield CHECK.finding(metadata, "has no License-Expression", severity=policy.house)
+    else:
+        try:
+            canonicalize_license_expression(expression)
+        except InvalidLicenseExpression as error:
+            yield CHECK.finding(metadata, f"has a License-Expression that is not SPDX: {error}", severity=policy.house)
+    folder = f"{wheel.dist_info}/licenses/"
+    listed = wheel.metadata.all("License-File")
+    missing = [name for name in listed if not wheel.files.get(folder + name)]
+    if missing:
+        yield CHECK.finding(
+            metadata, f"lists license files that are not in {folder} or are empty: {some(missing, policy.shown)}"
+        )
+    if not listed:
+        yield CHECK.finding(metadata, "lists no license file (License-File)", severity=policy.house)
+
+
+CHECK = Check(
+    name="license",
+    meaning="METADATA has a License-Expression (SPDX) and names license files, which are in `.dist-info/licenses/` "
+    "(PEP 639): whoever passes a binary on must pass these on.",
+    remedy="set license and license_files in the recipe (in pyproject.toml for dependents)",
+    run=_run,
+)

@@ -1,0 +1,43 @@
+"""Files that do not belong into a wheel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from farm.gates.checks._base import Check, some
+from farm.gates.contents import WheelContents
+from farm.gates.policy import AuditPolicy
+from farm.model.finding import Finding, Severity
+
+
+def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
+    compiled: list[str] = []
+    for file, data in wheel.files.items():
+        if data.startswith((b"!<arch>\n", b"!<thin>\n")) and not _is_import_library(file):
+            yield CHECK.finding(file, "is a static archive", severity=policy.house)
+        elif file.endswith(".la"):
+            yield CHECK.finding(file, "is a libtool file: it holds build paths", severity=policy.house)
+        elif file.endswith(".o"):
+            yield CHECK.finding(file, "is an object file", severity=policy.house)
+        elif file.endswith((".pyc", ".pyo")) or "/__pycache__/" in f"/{file}":
+            compiled.append(file)
+    if compiled:
+        yield CHECK.finding(
+            compiled[0],
+            f"is compiled Python code, which installers make anew: {some(compiled, policy.shown)}",
+            severity=Severity.WARNING if not policy.strict else Severity.ERROR,
+        )
+
+
+def _is_import_library(file: str) -> bool:
+    """Windows' import libraries are archives too, and belong into native wheels."""
+    return file.endswith((".lib", ".dll.a"))
+
+
+CHECK = Check(
+    name="leftovers",
+    meaning="The wheel holds no static archives (dependents would copy the library instead of sharing it), libtool "
+    "files, object files or compiled Python code.",
+    remedy="leave these files out when the wheel is staged",
+    run=_run,
+)

@@ -1,0 +1,106 @@
+"""Every symbol a binary imports must come from somewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from farm.gates.checks._base import Check, count, some
+from farm.gates.contents import WheelContents, hwcaps_level
+from farm.gates.policy import AuditPolicy, KnownLibrary
+from farm.model.binary import Linkage, Symbol
+from farm.model.finding import Finding
+from farm.wheel.system_libraries import is_versioned
+
+_PYTHON = re.compile(r"_*Py[A-Z_]\w*")
+_OF_THE_LINKER = frozenset({"_GLOBAL_OFFSET_TABLE_", "_DYNAMIC", "__ehdr_start"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scope:
+    """What a binary and all it needs define. `opaque`: some needed library is not to be seen and has no versions."""
+
+    names: frozenset[str]
+    opaque: bool
+
+
+def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
+    visible = visible_libraries(wheel, policy.libraries)
+    for file, linkage in wheel.binaries.items():
+        scope = _scope(linkage, visible)
+        lost: list[str] = []
+        for symbol in linkage.imports:
+            if symbol.weak:
+                continue
+            if symbol.version:
+                problem = _version_problem(symbol, linkage, visible)
+                if problem:
+                    yield CHECK.finding(file, problem)
+            elif not _found(symbol.name, scope, native=wheel.is_native):
+                lost.append(symbol.name)
+        if lost:
+            needed = ", ".join(linkage.needed) or "nothing"
+            yield CHECK.finding(
+                file,
+                f"imports {count(len(lost), 'symbol')} that no library it needs defines: "
+                f"{some(sorted(lost), policy.shown)} (it needs {needed})",
+            )
+
+
+def visible_libraries(wheel: WheelContents, known: Mapping[str, KnownLibrary]) -> dict[str, Linkage]:
+    """Libraries whose symbols can be seen, by soname and by file name; the wheel's own win."""
+    found = {name: library.linkage for name, library in known.items() if library.linkage is not None}
+    for file, linkage in wheel.binaries.items():
+        if not hwcaps_level(file):
+            found[file.rpartition("/")[2]] = linkage
+            if linkage.soname:
+                found[linkage.soname] = linkage
+    return found
+
+
+def _scope(linkage: Linkage, visible: Mapping[str, Linkage]) -> _Scope:
+    names: set[str] = set()
+    opaque = False
+    queue, seen = list(linkage.needed), set(linkage.needed)
+    while queue:
+        library = visible.get(queue[0])
+        if library is None:
+            opaque = opaque or not is_versioned(queue[0])
+            following: tuple[str, ...] = ()
+        else:
+            names.update(symbol.name for symbol in library.exports)
+            following = library.needed
+        queue = [*queue[1:], *(name for name in following if name not in seen)]
+        seen.update(following)
+    return _Scope(names=frozenset(names), opaque=opaque)
+
+
+def _found(name: str, scope: _Scope, *, native: bool) -> bool:
+    if name in scope.names or scope.opaque or name in _OF_THE_LINKER:
+        return True
+    return not native and _PYTHON.fullmatch(name) is not None
+
+
+def _version_problem(symbol: Symbol, linkage: Linkage, visible: Mapping[str, Linkage]) -> str:
+    if symbol.library not in linkage.needed:
+        return f"wants {symbol.name} of version {symbol.version} from {symbol.library}, which it does not load"
+    library = visible.get(symbol.library)
+    if library is None:
+        return ""
+    versions = {other.version for other in library.exports if other.name == symbol.name}
+    if symbol.version in versions or "" in versions:
+        return ""
+    has = f"has it as {', '.join(sorted(versions))}" if versions else "does not have it"
+    return f"wants {symbol.name} of version {symbol.version} from {symbol.library}, which {has}"
+
+
+CHECK = Check(
+    name="undefined-symbols",
+    meaning="Every strong undefined symbol is defined by a library the binary needs: one in the wheel, one of the "
+    "given native wheels, or (by its symbol version) one of the system. `Py*` symbols come from the interpreter, "
+    "except in native wheels, which must not need one.",
+    remedy="link the library that defines it (products.library.system for system libraries), or show the audit the "
+    "native wheel that holds it (--native)",
+    run=_run,
+)

@@ -1,0 +1,178 @@
+"""What an audit holds a wheel to: a platform's promises and what the farm knows about its own libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from farm.errors import UsageError
+from farm.model.binary import Linkage
+from farm.model.finding import Severity
+from farm.model.recipe import Recipe
+from farm.model.toolchain import Toolchain
+from farm.wheel.names import musl_libc
+from farm.wheel.platforms import platform_tag
+
+# Absolute paths that exist only where something was built. Matched at path starts, with something behind them.
+BUILD_PATHS = ("/farm/", "/tmp/", "/home/", "/root/", "/build/", "/builds/", "/work/", "/workspace/", "/project/")  # noqa: S108
+
+_LOADERS = {
+    "x86_64": "ld-linux-x86-64.so.2",
+    "i686": "ld-linux.so.2",
+    "aarch64": "ld-linux-aarch64.so.1",
+    "ppc64le": "ld64.so.2",
+    "s390x": "ld64.so.1",
+    "armv7l": "ld-linux-armhf.so.3",
+    "riscv64": "ld-linux-riscv64-lp64d.so.1",
+    "loongarch64": "ld-linux-loongarch-lp64d.so.1",
+}
+# PEP 600 gives no list; these are in every glibc system (auditwheel's policies hold the rest to account).
+_GLIBC = ("c", "m", "dl", "rt", "pthread", "util", "resolv", "nsl", "anl")
+# PEP 513's desktop libraries and those that every distribution has had since.
+_DESKTOP = frozenset(
+    f"lib{name}"
+    for name in (
+        *("glib-2.0.so.0", "gobject-2.0.so.0", "gthread-2.0.so.0", "X11.so.6", "Xext.so.6", "Xrender.so.1"),
+        *("ICE.so.6", "SM.so.6", "GL.so.1", "expat.so.1", "z.so.1", "atomic.so.1", "mvec.so.1", "nsl.so.1"),
+    )
+)
+_GLIBC_VERSIONS = {"c": 6, "m": 6, "dl": 2, "rt": 1, "pthread": 0, "util": 1, "resolv": 2, "nsl": 1, "anl": 1}
+_ISA = {"x86_64": "x86-64", "i686": "i686", "aarch64": "armv8.0-a", "ppc64le": "power8"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownLibrary:
+    """A shared library that another wheel of the farm brings.
+
+    `directory` is where it lies relative to site-packages (``native_gmp/lib``); `version` the version of its wheel.
+    Both, and `linkage`, are empty if the wheel itself was not shown to the audit.
+    """
+
+    soname: str
+    distribution: str
+    version: str = ""
+    directory: str = ""
+    linkage: Linkage | None = None
+    replaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditPolicy:
+    """What a wheel is held to.
+
+    `platform` is the tag it claims, `floor` the lowest libc version behind that tag, `isa` the instruction-set
+    baseline. `libraries` are the farm's shared libraries by soname. `dispatched` are globs of functions that may exceed
+    the baseline; `debug_symbols` maps a member (or its file name) to its unstripped twin, for function names.
+    `strict`: the wheel is the farm's own, so house rules are errors and not only warnings. `shown`: how many examples
+    a finding names.
+    """
+
+    platform: str
+    arch: str
+    libc: str
+    floor: tuple[int, int]
+    isa: str
+    system_libraries: frozenset[str]
+    libraries: Mapping[str, KnownLibrary] = field(default_factory=dict)
+    allow_libraries: tuple[str, ...] = ()
+    dispatched: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    build_path_prefixes: tuple[str, ...] = BUILD_PATHS
+    debug_symbols: Mapping[str, Path] = field(default_factory=dict)
+    strict: bool = True
+    shown: int = 10
+
+    @property
+    def house(self) -> Severity:
+        """The severity of breaking a rule of this house, which does not stop a wheel from working."""
+        return Severity.ERROR if self.strict else Severity.WARNING
+
+    @property
+    def shared_names(self) -> dict[str, str]:
+        """{soname: distribution} of the farm's libraries."""
+        return {soname: library.distribution for soname, library in self.libraries.items()}
+
+
+def policy_for(
+    toolchain: Toolchain,
+    recipe: Recipe | None = None,
+    *,
+    natives: Iterable[Path] = (),
+    shared_names: Mapping[str, str] | None = None,
+    debug_symbols: Mapping[str, Path] | None = None,
+    build_paths: Iterable[str] = (),
+) -> AuditPolicy:
+    """The policy of a platform (and recipe).
+
+    `natives` are native wheels, or directories with some, whose libraries a wheel may need; `shared_names` adds
+    {soname: distribution} of libraries that are known only by name. `build_paths` adds to the forbidden prefixes.
+    """
+    policy = AuditPolicy(
+        platform=toolchain.platform,
+        arch=toolchain.arch,
+        libc=toolchain.libc,
+        floor=toolchain.floor,
+        isa=toolchain.isa,
+        system_libraries=frozenset(toolchain.system_libraries) | _loader_of(toolchain),
+        allow_libraries=recipe.audit.allow_libraries if recipe else (),
+        dispatched=recipe.audit.dispatched if recipe else (),
+        variants=tuple(variant.level for variant in recipe.variant) if recipe else (),
+        build_path_prefixes=(*BUILD_PATHS, *build_paths),
+        debug_symbols=dict(debug_symbols or {}),
+        strict=recipe is not None,
+    )
+    return with_libraries(policy, natives=natives, shared_names=shared_names or {})
+
+
+def with_libraries(
+    policy: AuditPolicy, *, natives: Iterable[Path] = (), shared_names: Mapping[str, str] | None = None
+) -> AuditPolicy:
+    """The same policy that knows more libraries."""
+    from farm.gates.natives import libraries_of
+
+    known = dict(policy.libraries)
+    for soname, distribution in (shared_names or {}).items():
+        known.setdefault(soname, KnownLibrary(soname=soname, distribution=distribution))
+    for wheel in natives:
+        known.update({library.soname: library for library in libraries_of(wheel)})
+    return replace(policy, libraries=known)
+
+
+def _loader_of(toolchain: Toolchain) -> frozenset[str]:
+    return frozenset({Path(toolchain.loader).name} if toolchain.loader else ())
+
+
+def policy_for_tag(platform: str) -> AuditPolicy:
+    """A policy derived from a platform tag alone, for wheels that no recipe of this farm made.
+
+    Raises UsageError for a tag that is no Linux wheel tag.
+    """
+    tag = platform_tag(platform)
+    if tag.family not in ("glibc", "musl") or tag.floor is None:
+        raise UsageError(
+            f"no audit policy for the platform {platform!r}",
+            where="--platform",
+            fix="name a manylinux_X_Y_ARCH or musllinux_X_Y_ARCH tag, or a platform with a file in toolchains/",
+        )
+    return AuditPolicy(
+        platform=platform,
+        arch=tag.arch,
+        libc=tag.family,
+        floor=tag.floor,
+        isa=_ISA.get(tag.arch, tag.arch),
+        system_libraries=_glibc_libraries(tag.arch) if tag.family == "glibc" else frozenset({musl_libc(tag.arch)}),
+        strict=False,
+    )
+
+
+def lowest_platform(platforms: Iterable[str]) -> str:
+    """Of several tags of one wheel the one that promises most: the lowest libc."""
+    return min(platforms, key=lambda tag: platform_tag(tag).floor or (999, 0))
+
+
+def _glibc_libraries(arch: str) -> frozenset[str]:
+    names = {f"lib{name}.so.{_GLIBC_VERSIONS[name]}" for name in _GLIBC}
+    return _DESKTOP | frozenset(
+        names | {"libstdc++.so.6", "libgcc_s.so.1"} | ({_LOADERS[arch]} if arch in _LOADERS else set())
+    )

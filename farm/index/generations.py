@@ -1,0 +1,241 @@
+"""Channels as generations: a publish writes a new immutable directory beside the old ones, then flips one link.
+
+::
+
+    index/files/<aa>/<sha256>/<wheel>, <wheel>.metadata     shared by all generations
+    index/staging@000012/simple/<project>/index.html, index.json
+    index/staging@000012/generation.json, files.json
+    index/staging -> staging@000012                         the channel: one symbolic link, replaced in one step
+
+Whoever is killed at any moment leaves the channel at the old or the new generation. Writers wait for each other on a
+file lock that the kernel releases when they die; readers need no lock. docs/index.md says more.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace as changed
+from datetime import UTC, datetime
+
+from farm.errors import IndexFormatError
+from farm.index import pages, pool
+from farm.index.contents import (
+    ACTIVE,
+    STATUSES,
+    Contents,
+    Generation,
+    IndexFile,
+    ProjectStatus,
+)
+from farm.index.reading import IndexReader, check_channel
+from farm.index.simple import PAGES_VERSION
+from farm.store.files import disk_errors, file_lock, fsync_dir, make_dirs, temporary_name
+
+
+class Index(IndexReader):
+    """The channels below `root`, and the operations on them; safe for many processes at once.
+
+    Each change makes one new generation, or none if nothing changes.
+    """
+
+    def publish(
+        self,
+        channel: str,
+        files: Iterable[IndexFile],
+        *,
+        comment: str = "",
+        now: datetime | None = None,
+        replace: bool = False,
+    ) -> Generation:
+        """Add wheels to a channel and return the generation that is served then.
+
+        Every wheel is verified first (RECORD, METADATA); one bad wheel and nothing is published. A file that is there
+        with other content is an error: publish it under a higher build tag or revision, or say `replace`. Raises
+        BinaryFormatError, IndexFormatError, StoreError (disk).
+        """
+        moment = now or datetime.now(UTC)
+        uploaded = _rfc3339(moment)
+        found = [pool.inspect(file, uploaded=uploaded) for file in files]
+        _check_unique(found)
+
+        def add(old: Contents) -> Contents:
+            merged = dict(old.files)
+            for candidate in found:
+                new = candidate.published
+                there = merged.get(new.filename)
+                if there is not None and there.sha256 == new.sha256:
+                    new = there
+                elif there is not None and not replace:
+                    raise IndexFormatError(
+                        f"channel {channel!r} has {new.filename} with other content (sha256 {there.sha256[:12]}, "
+                        f"not {new.sha256[:12]})",
+                        where=str(candidate.source),
+                        fix="raise the recipe's `revision` or the wheel's build tag, or publish with --replace",
+                    )
+                pool.add(self.root, candidate)
+                merged[new.filename] = new
+            return changed(old, files=merged)
+
+        return self._change(channel, add, comment=comment, now=moment)
+
+    def remove(
+        self, channel: str, filenames: Collection[str], *, comment: str = "", now: datetime | None = None
+    ) -> Generation:
+        """Offer files no more; older generations still do."""
+
+        def drop(old: Contents) -> Contents:
+            _check_there(channel, old, filenames)
+            return changed(old, files={name: file for name, file in old.files.items() if name not in filenames})
+
+        return self._change(channel, drop, comment=comment, now=now)
+
+    def yank(
+        self, channel: str, filenames: Collection[str], reason: str | None, *, now: datetime | None = None
+    ) -> Generation:
+        """Mark files as yanked with a reason (PEP 592); None takes it back."""
+
+        def mark(old: Contents) -> Contents:
+            _check_there(channel, old, filenames)
+            marked = {name: changed(old.files[name], yanked=reason) for name in filenames}
+            return changed(old, files={**old.files, **marked})
+
+        verb = "unyank" if reason is None else "yank"
+        return self._change(channel, mark, comment=f"{verb} {', '.join(sorted(filenames))}", now=now)
+
+    def set_status(
+        self, channel: str, project: str, status: ProjectStatus, *, now: datetime | None = None
+    ) -> Generation:
+        """Set a project's status (PEP 792)."""
+        if status.status not in STATUSES:
+            raise IndexFormatError(
+                f"{status.status!r} is no status of a project", where=project, fix=f"use one of {', '.join(STATUSES)}"
+            )
+
+        def mark(old: Contents) -> Contents:
+            if project not in {file.project for file in old.files.values()}:
+                raise IndexFormatError(
+                    f"channel {channel!r} has no project {project!r}",
+                    where=str(self.root),
+                    fix="look at the files.json of its generation",
+                )
+            others = {name: value for name, value in old.statuses.items() if name != project}
+            return changed(old, statuses=others if status == ACTIVE else {**others, project: status})
+
+        return self._change(channel, mark, comment=f"{project} is {status.status}", now=now)
+
+    def promote(
+        self, generation: Generation, channel: str, *, comment: str = "", now: datetime | None = None
+    ) -> Generation:
+        """Make `channel` hold exactly what another channel's generation holds."""
+        wanted = self.contents(generation)
+        return self._change(channel, lambda _: wanted, comment=comment or f"promoted from {generation.name}", now=now)
+
+    def rebuild(self, channel: str, *, now: datetime | None = None) -> Generation:
+        """Render all pages anew from the same content, as a new generation."""
+        return self._change(channel, lambda old: old, comment="pages rendered anew", now=now, force=True)
+
+    def rollback(self, channel: str, number: int) -> Generation:
+        """Serve an older (or newer) generation that is kept. The next publish continues from there."""
+        with disk_errors(self.root), self._lock():
+            generation = self.generation(channel, number)
+            self._flip(generation)
+            return generation
+
+    def prune(self, channel: str, *, keep: int) -> tuple[Generation, ...]:
+        """Remove all but the newest `keep` generations, never the one that is served nor the newest; then the files
+        that no generation of any channel offers. Returns what was removed."""
+        with disk_errors(self.root), self._lock():
+            self._clean()
+            numbers = self.numbers(channel)
+            kept = {*numbers[max(0, len(numbers) - max(keep, 1)) :], self.current_number(channel)}
+            gone = tuple(self.generation(channel, number) for number in numbers if number not in kept)
+            for generation in gone:
+                trash = self.root / temporary_name(f".{generation.name}")
+                self.path(generation).rename(trash)
+                shutil.rmtree(trash)
+            pool.sweep(self.root, self.live())
+            return gone
+
+    def _change(
+        self,
+        channel: str,
+        change: Callable[[Contents], Contents],
+        *,
+        comment: str,
+        now: datetime | None,
+        force: bool = False,
+    ) -> Generation:
+        check_channel(channel)
+        with disk_errors(self.root), self._lock():
+            self._clean()
+            parent = self.current(channel)
+            old = self.contents(parent) if parent else Contents()
+            new = change(old)
+            if parent is not None and new == old and not force:
+                return parent
+            generation = Generation(
+                channel=channel,
+                number=max(self.numbers(channel), default=0) + 1,
+                parent=parent.number if parent else 0,
+                created=_rfc3339(now or datetime.now(UTC)),
+                comment=comment,
+                files=len(new.files),
+                projects=len({file.project for file in new.files.values()}),
+                size=sum(file.size for file in new.files.values()),
+                pages=PAGES_VERSION,
+                added=tuple(
+                    sorted(n for n, f in new.files.items() if n not in old.files or old.files[n].sha256 != f.sha256)
+                ),
+                removed=tuple(sorted(old.files.keys() - new.files.keys())),
+            )
+            reuse = self.path(parent) if parent and parent.pages == PAGES_VERSION and not force else None
+            temporary = self.root / temporary_name(f".{generation.name}")
+            pages.write(temporary, generation, new, reuse=reuse, old=old)
+            temporary.rename(self.path(generation))
+            fsync_dir(self.root)
+            self._flip(generation)
+            return generation
+
+    def _flip(self, generation: Generation) -> None:
+        link = self.root / generation.channel
+        if link.exists() and not link.is_symlink():
+            raise IndexFormatError("is in the way of the channel's link", where=str(link), fix="move it away")
+        temporary = self.root / temporary_name(f".{generation.channel}@")
+        temporary.symlink_to(generation.name)
+        temporary.replace(link)
+        fsync_dir(self.root)
+
+    def _lock(self) -> AbstractContextManager[None]:
+        make_dirs(self.root)
+        return file_lock(self.root / ".lock")
+
+    def _clean(self) -> None:
+        """Remove what a killed writer left. Only called under the lock, so no living writer owns any of it."""
+        for place in self.root.glob(".*@*"):
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+
+
+def _check_there(channel: str, contents: Contents, filenames: Collection[str]) -> None:
+    if missing := [name for name in filenames if name not in contents.files]:
+        raise IndexFormatError(f"channel {channel!r} has no file {missing[0]}", fix="look at its files.json")
+
+
+def _check_unique(found: list[pool.Candidate]) -> None:
+    seen: dict[str, pool.Candidate] = {}
+    for candidate in found:
+        first = seen.setdefault(candidate.published.filename, candidate)
+        if first.published.sha256 != candidate.published.sha256:
+            raise IndexFormatError(
+                f"two different wheels are named {candidate.published.filename}",
+                where=str(candidate.source),
+                fix="publish one of them",
+            )
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

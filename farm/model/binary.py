@@ -1,0 +1,53 @@
+"""What a binary file says about itself, in one form for ELF, PE and Mach-O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class BinaryFormat(StrEnum):
+    ELF = "elf"
+    PE = "pe"
+    MACHO = "macho"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symbol:
+    """A dynamic symbol. `version` is the ELF symbol version (``GLIBC_2.14``), empty elsewhere.
+
+    `library` is the needed library an import is bound to, where the format records it (ELF by version, PE, Mach-O).
+    `size` is in bytes, `kind` is ``func | object | tls | ifunc | other``.
+    """
+
+    name: str
+    version: str = ""
+    library: str = ""
+    size: int = 0
+    kind: str = "func"
+    weak: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linkage:
+    """How a binary is named, what it needs and what it offers.
+
+    `soname` is the soname, DLL name or install name; `needed` are the libraries it loads, in file order; `rpath` and
+    `runpath` are split at the separator; `version_needs` maps a needed library to its symbol versions.
+    """
+
+    format: BinaryFormat
+    arch: str
+    bits: int
+    soname: str = ""
+    needed: tuple[str, ...] = ()
+    rpath: tuple[str, ...] = ()
+    runpath: tuple[str, ...] = ()
+    exports: tuple[Symbol, ...] = ()
+    imports: tuple[Symbol, ...] = ()
+    version_needs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    interpreter: str = ""
+    is_executable: bool = False
+    exec_stack: bool = False
+    text_relocations: bool = False
+    has_debug_info: bool = False

@@ -1,0 +1,208 @@
+"""Recipes as they are written: `recipes/<name>/recipe.toml`.
+
+Field names are the TOML keys; docstrings and descriptions feed the generated reference (docs/recipe-reference.md).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from packaging.version import Version
+from pydantic import AfterValidator, Field, StringConstraints
+
+from farm.model.base import Frozen
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+PlatformGlob = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_*?\[\]!]+$")]
+
+
+def _stays_inside(path: str) -> str:
+    """Refuse paths that could leave their directory."""
+    if not path or path.startswith("/") or "\\" in path or "\0" in path or ".." in path.split("/"):
+        raise ValueError(f"{path!r} is not a relative path that stays inside its directory")
+    return path
+
+
+RelPath = Annotated[str, AfterValidator(_stays_inside)]
+
+Kind = Literal["library", "dependent"]
+BuildSystem = Literal["autotools", "cmake", "meson", "make", "pep517", "script"]
+
+
+class Location(Frozen):
+    """One place a source can be had from. Locations are tried in order."""
+
+    url: str = Field(
+        description="`https://...`, `debian:<file of a pool>`, `pypi:<sdist file>`, `file:<path beside the recipe>`"
+    )
+    sha256: Sha256 = Field(description="hash of the file at this location (repacked tarballs differ from upstream's)")
+
+
+class Source(Frozen):
+    """One archive of a release."""
+
+    location: tuple[Location, ...] = Field(min_length=1)
+    into: RelPath = Field(default=".", description="directory, relative to the source tree, it is unpacked into")
+
+
+class Release(Frozen):
+    """One version of the upstream project, with its sources and patches."""
+
+    version: str = Field(max_length=64, description="upstream's version, PEP 440")
+    revision: int = Field(default=0, ge=0, description="raised when the farm changes the wheel of the same release")
+    source: tuple[Source, ...] = Field(min_length=1)
+    patches: tuple[RelPath, ...] = Field(default=(), description="files below `patches/`, applied in order with -p1")
+
+
+class Requires(Frozen):
+    """What a build needs. `host` entries may carry a lower bound: ``gmp>=6.2``."""
+
+    tools: tuple[str, ...] = Field(default=(), description="programs of the build machine beyond the basic set")
+    host: tuple[str, ...] = Field(default=(), description="native libraries linked to, by recipe or provided name")
+    python: RelPath | None = Field(
+        default=None, description="requirements file with hashes: the build's Python packages (PEP 517 backends)"
+    )
+    run: tuple[str, ...] = Field(default=(), description="further run-time requirements of the wheel, PEP 508")
+
+
+class Build(Frozen):
+    """How it is built. `args` go to configure / cmake / meson / the backend's config settings."""
+
+    system: BuildSystem
+    directory: RelPath = Field(default=".", description="where in the source tree the project is")
+    prepare: tuple[tuple[str, ...], ...] = Field(default=(), description="commands run in the source tree before")
+    in_tree: bool = Field(default=False, description="build in the source tree instead of a separate directory")
+    args: tuple[str, ...] = ()
+    make: tuple[str, ...] = Field(default=(), description="arguments of make / ninja when building")
+    install: tuple[str, ...] = Field(default=("install",), description="arguments of make when installing")
+    env: dict[str, str] = Field(default_factory=dict)
+    cflags: tuple[str, ...] = Field(default=(), description="added to the toolchain's C and C++ flags")
+    ldflags: tuple[str, ...] = ()
+    script: str = Field(default="", description='shell script for `system = "script"`; sees $SOURCE $PREFIX $DEPS')
+
+
+class When(Frozen):
+    """Additions for some platforms. Lists are appended, `env` is merged. Matched on the platform tag, never code."""
+
+    platform: tuple[PlatformGlob, ...] = Field(min_length=1)
+    args: tuple[str, ...] = ()
+    make: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
+    cflags: tuple[str, ...] = ()
+    ldflags: tuple[str, ...] = ()
+    patches: tuple[RelPath, ...] = ()
+    tools: tuple[str, ...] = ()
+    impossible: str = Field(default="", description="why this recipe cannot be built for these platforms")
+
+
+class LibraryProduct(Frozen):
+    """One shared library, linked by the farm from the PIC static archive that the build leaves in its prefix."""
+
+    name: Name = Field(description="link name: `gmp` for -lgmp")
+    archive: RelPath = Field(description="static archive in the prefix, for example `lib/libgmp.a`")
+    exports: tuple[str, ...] = Field(min_length=1, description="globs of the symbols that are public")
+    system: tuple[str, ...] = Field(default=(), description="system libraries it links to: `m`, `pthread`")
+    pkgconfig: str = Field(default="", description="name of its .pc file; the library's name unless given")
+    replaces: tuple[str, ...] = Field(
+        default=(), description="sonames of compatible system or vendored copies that `farm repair` may redirect"
+    )
+
+
+class Products(Frozen):
+    """What the native wheel holds."""
+
+    library: tuple[LibraryProduct, ...] = ()
+    headers: tuple[str, ...] = Field(default=(), description="globs below the prefix's include/")
+    imports: tuple[str, ...] = Field(default=(), description="modules a dependent's smoke test imports")
+
+
+class Abi(Frozen):
+    """The pinned ABI."""
+
+    epoch: int = Field(
+        ge=1, le=99, description="goes up only when the ABI breaks; part of the shared name and of the wheel's version"
+    )
+
+
+class Variant(Frozen):
+    """A second build for a higher instruction-set level, put into glibc-hwcaps of the same wheel."""
+
+    level: Literal["x86-64-v2", "x86-64-v3", "x86-64-v4"]
+    platform: tuple[PlatformGlob, ...] = Field(min_length=1)
+    args: tuple[str, ...] = ()
+    cflags: tuple[str, ...] = ()
+
+
+class UpstreamSuite(Frozen):
+    """Upstream's own tests, run against the installed wheel."""
+
+    command: tuple[str, ...] = Field(min_length=1, description="`{python}` and `{source}` are replaced")
+    copy_paths: tuple[RelPath, ...] = Field(
+        default=(), description="parts of the source copied into an empty directory; the tests run there"
+    )
+    requires: tuple[str, ...] = Field(default=(), description="packages the tests need, PEP 508")
+
+
+class Tests(Frozen):
+    """How the result is tested."""
+
+    smoke: RelPath | None = Field(default=None, description="`smoke.c` (linked to the library) or `smoke.py`")
+    upstream: UpstreamSuite | None = None
+
+
+class Audit(Frozen):
+    """Knowledge the audit needs about this recipe. Every exemption has a reason."""
+
+    dispatched: tuple[str, ...] = Field(
+        default=(), description="globs of functions that are only called after a CPU check, so may exceed the baseline"
+    )
+    dispatch_reason: str = ""
+    allow_libraries: tuple[str, ...] = Field(default=(), description="further shared libraries that may be needed")
+
+
+class Watch(Frozen):
+    """Where new releases appear."""
+
+    kind: Literal["page", "debian", "pypi"]
+    at: str
+    pattern: str = ""
+
+
+class Recipe(Frozen):
+    """How one thing is built."""
+
+    format: Literal[1] = Field(description="version of this file format")
+    name: Name
+    kind: Kind
+    summary: str
+    license: str = Field(description="SPDX expression")
+    license_files: tuple[RelPath, ...] = Field(min_length=1, description="in the source tree")
+    homepage: str = ""
+    purl: str = Field(default="", description="package URL without version")
+    external: tuple[str, ...] = Field(default=(), description="names in other ecosystems as PEP 725 / purl identifiers")
+    provides: tuple[Name, ...] = Field(default=(), description="virtual names: `blas`, `jpeg`")
+    release: tuple[Release, ...] = Field(min_length=1, description="releases, oldest first; the last one is current")
+    requires: Requires = Requires()
+    build: Build
+    when: tuple[When, ...] = ()
+    products: Products = Products()
+    abi: Abi | None = None
+    variant: tuple[Variant, ...] = ()
+    tests: Tests = Tests()
+    audit: Audit = Audit()
+    watch: Watch | None = None
+
+    @property
+    def current(self) -> Release:
+        return max(self.release, key=lambda r: Version(r.version))
+
+    @property
+    def distribution(self) -> str:
+        """The wheel's distribution name: `native-gmp` for the library gmp, `gmpy2` for the dependent."""
+        return f"native-{self.name}" if self.kind == "library" else self.name
+
+    @property
+    def import_name(self) -> str:
+        """`native_gmp`: the native wheel's import package (for dependents, only a default)."""
+        return self.distribution.replace("-", "_")

@@ -1,0 +1,70 @@
+"""Toolchains as they are written: `toolchains/<platform>.toml`. A platform is a file, not code."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from farm.model.base import Frozen
+from farm.model.recipe import Sha256
+
+PlatformTag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+
+
+class Compiler(Frozen):
+    """The pinned cross compiler: a wheel on the configured package index, taken by hash."""
+
+    kind: Literal["zig"]
+    version: str
+    distribution: str = Field(description="name on the package index")
+    sha256: dict[str, Sha256] = Field(description="hash of the compiler's wheel by the build machine's architecture")
+    target: str = Field(description="target triple with libc floor, as the compiler spells it")
+
+
+class Flags(Frozen):
+    """Flags of every compilation and link."""
+
+    c: tuple[str, ...] = ()
+    cxx: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
+    drop: tuple[str, ...] = Field(
+        default=(), description="globs of arguments that the compiler refuses; the wrapper drops them"
+    )
+    rewrite: dict[str, str] = Field(
+        default_factory=dict, description="regular expression -> replacement, applied to each argument by the wrapper"
+    )
+
+
+class Cmake(Frozen):
+    system_name: str
+    system_processor: str
+
+
+class Meson(Frozen):
+    system: str
+    cpu_family: str
+    cpu: str
+    endian: Literal["little", "big"] = "little"
+
+
+class Toolchain(Frozen):
+    """All that makes a binary for one platform."""
+
+    format: Literal[1]
+    platform: PlatformTag = Field(description="wheel platform tag, the platform's name everywhere")
+    os: Literal["linux", "windows", "macos"]
+    arch: str = Field(description="as the wheel tag spells it: x86_64, i686, aarch64, ppc64le, arm64")
+    libc: Literal["glibc", "musl", "ucrt", "libsystem"]
+    floor: tuple[int, int] = Field(description="lowest libc / OS version the result runs on")
+    binary: Literal["elf", "pe", "macho"]
+    triple: str = Field(description="GNU host triple for configure")
+    compiler: Compiler
+    flags: Flags = Flags()
+    cmake: Cmake
+    meson: Meson
+    isa: str = Field(description="instruction-set baseline: x86-64, x86-64-v2, armv8.0-a, power8, sse2")
+    system_libraries: tuple[str, ...] = Field(description="shared libraries a wheel may take from the system")
+    loader: str = Field(default="", description="ELF program interpreter, for audits and runners")
+    runner: Literal["native", "native-ld", "qemu", "musl", "wine", "inspect"]
+    python_platform: str = Field(description="_PYTHON_HOST_PLATFORM of cross builds: linux-x86_64")

@@ -1,0 +1,118 @@
+"""One step from plan to stored wheel; it alone knows the order of rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm.build import pysdk
+from farm.build.dependent import build_dependent
+from farm.build.library import build_library, release_of
+from farm.build.staging import native_spec
+from farm.catalog.values import Catalog, LoadedRecipe
+from farm.errors import GateError
+from farm.gates.audit import audit_wheel
+from farm.gates.policy import policy_for
+from farm.model.artifact import Artifact
+from farm.model.finding import Finding, Severity
+from farm.model.plan import Step
+from farm.model.toolchain import Toolchain
+from farm.process import Cancel
+from farm.repair import natives
+from farm.repair.repair import RepairOptions, repair
+from farm.settings import Settings
+from farm.store.artifacts import Store
+from farm.store.home import work_dir
+from farm.wheel.native import stage_native
+from farm.wheel.pack import pack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """Builds steps: call it with a step, the artifacts of what it requires, a cancel token and a phase reporter.
+
+    `findings` takes what the gates found. Raises a FarmError that says which room refused; nothing is stored then.
+    """
+
+    catalog: Catalog
+    store: Store
+    settings: Settings
+    findings: Callable[[Step, tuple[Finding, ...]], None] = lambda _step, _findings: None
+
+    def __call__(
+        self, step: Step, deps: Mapping[str, Artifact], cancel: Cancel, report_phase: Callable[[str], None], /
+    ) -> Artifact:
+        wheels = {id_: self.store.path(artifact) for id_, artifact in deps.items()}
+        make = _MAKERS[step.kind]
+        with work_dir(self.settings.work, "pack") as out:
+            return make(self, step, wheels, out, cancel, report_phase)
+
+    def _library(
+        self, step: Step, deps: Mapping[str, Path], out: Path, cancel: Cancel, report_phase: Callable[[str], None]
+    ) -> Artifact:
+        recipe, toolchain = self._inputs(step)
+        log = self._log(step)
+        with build_library(step, recipe, toolchain, deps, self.settings, log, report_phase, cancel) as built:
+            report_phase("pack")
+            staged = stage_native(native_spec(step, recipe, toolchain, built, deps), out / "tree")
+            wheel = pack(staged.tree, staged.filename, out, epoch_seconds=built.epoch_seconds)
+            return self._admit(step, wheel, deps, built.twins, report_phase)
+
+    def _dependent(
+        self, step: Step, deps: Mapping[str, Path], out: Path, cancel: Cancel, report_phase: Callable[[str], None]
+    ) -> Artifact:
+        recipe, toolchain = self._inputs(step)
+        sdk = pysdk.sdk(step.python or "", toolchain, self.settings)
+        log = self._log(step)
+        with build_dependent(step, recipe, toolchain, deps, self.settings, sdk, log, report_phase, cancel) as built:
+            report_phase("repair")
+            known = natives.load(tuple(dict.fromkeys(deps.values())))
+            revision = release_of(recipe, step).revision
+            options = RepairOptions(
+                platform=toolchain.platform,
+                epoch_seconds=built.epoch_seconds,
+                requires=recipe.recipe.requires.run,
+                build=str(revision) if revision else None,
+            )
+            repaired = repair(built.wheel, out, known, options)
+            return self._admit(step, repaired.wheel, deps, {}, report_phase, repaired.findings)
+
+    def _admit(
+        self,
+        step: Step,
+        wheel: Path,
+        deps: Mapping[str, Path],
+        twins: Mapping[str, Path],
+        report_phase: Callable[[str], None],
+        findings: tuple[Finding, ...] = (),
+    ) -> Artifact:
+        """Only what passes the gates is stored."""
+        report_phase("audit")
+        recipe, toolchain = self._inputs(step)
+        policy = policy_for(toolchain, recipe.recipe, natives=deps.values(), debug_symbols=twins)
+        found = (*findings, *audit_wheel(wheel, policy=policy))
+        self.findings(step, found)
+        refuse(step, found)
+        return self.store.put(step.key, wheel)
+
+    def _inputs(self, step: Step) -> tuple[LoadedRecipe, Toolchain]:
+        return self.catalog.recipes[step.recipe], self.catalog.toolchains[step.platform]
+
+    def _log(self, step: Step) -> Path:
+        return self.settings.logs / f"{step.key}.log"
+
+
+_MAKERS = {"library": Pipeline._library, "dependent": Pipeline._dependent}  # noqa: SLF001 - this class's own
+
+
+def refuse(step: Step, findings: tuple[Finding, ...]) -> None:
+    """Raise GateError if any finding is an error, naming each with its fix."""
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if errors:
+        listed = "\n".join(f"  {f.file}: {f.fact} [{f.check}]\n    fix: {f.fix}" for f in errors)
+        raise GateError(
+            f"the audit refuses the wheel, {len(errors)} findings:\n{listed}",
+            where=step.id,
+            fix="mend the recipe; `farm shell` steps inside the kept workspace",
+        )

@@ -1,0 +1,69 @@
+"""Requirements of dependents, computed from the symbols they import (what Debian's symbols files do, for wheels)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from farm.model import names
+from farm.model.native import NativeManifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A dependent needs a native wheel: from native version `lower` on, below `upper`."""
+
+    distribution: str
+    import_name: str
+    lower: str
+    upper: str
+
+    @property
+    def specifier(self) -> str:
+        return f">={self.lower},<{self.upper}"
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.distribution}{self.specifier}"
+
+
+def need(manifest: NativeManifest, symbols: Iterable[str]) -> Need:
+    """What a dependent that imports `symbols` needs of a native wheel.
+
+    The lower bound is the newest release that introduced one of them; symbols that no later release introduced are as
+    old as the baseline. The upper bound is the next ABI epoch.
+    """
+    used = frozenset(symbols)
+    lower = manifest.baseline
+    for release, introduced in manifest.introduced.items():
+        if Version(release) > Version(lower) and used.intersection(introduced):
+            lower = release
+    floor = str(Version(lower)) if Version(lower).epoch else names.native_version(lower, 0, manifest.abi_epoch)
+    return Need(
+        distribution=manifest.distribution,
+        import_name=manifest.import_name,
+        lower=floor,
+        upper=names.upper_bound(manifest.abi_epoch),
+    )
+
+
+def in_load_order(needs: Iterable[Need], manifests: Mapping[str, NativeManifest]) -> tuple[Need, ...]:
+    """Needs so that each native comes after those it requires itself; otherwise by name. Survives circles."""
+    waiting = {need.distribution: need for need in sorted(needs, key=lambda n: n.distribution)}
+    ordered: list[Need] = []
+
+    def visit(distribution: str, path: tuple[str, ...]) -> None:
+        if distribution not in manifests or distribution in path:
+            return
+        for line in sorted(manifests[distribution].requires):
+            visit(canonicalize_name(Requirement(line).name), (*path, distribution))
+        if distribution in waiting:
+            ordered.append(waiting.pop(distribution))
+
+    for distribution in tuple(waiting):
+        visit(distribution, ())
+    return tuple(ordered)

@@ -1,0 +1,238 @@
+"""Pure decisions about a wheel's binaries: which vendored copies give way to native libraries, and the run paths.
+
+A library is redirected for the whole wheel or not at all: one binary that kept the vendored copy would bring the
+second copy into the process that this farm exists to avoid.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from farm.model.binary import BinaryFormat, Linkage, Symbol
+from farm.model.finding import Finding, Severity
+from farm.repair.natives import KnownLibrary, Natives, exported
+from farm.wheel.system_libraries import is_libpython, is_versioned
+
+_PYTHON = ("Py", "_Py")
+_ORIGIN = re.compile(r"\$(ORIGIN|\{ORIGIN\})(?=/|$)")
+_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binary:
+    """A binary in a wheel. `member` is its name in the archive; `place` where it lies below the site directory once
+    installed, None where that is unknown (scripts, data)."""
+
+    member: str
+    place: str | None
+    linkage: Linkage
+
+    @property
+    def folder(self) -> str:
+        return posixpath.dirname(self.place or "")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names by which other binaries may need it."""
+        return frozenset({posixpath.basename(self.member), self.linkage.soname} - {""})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """All that need `soname` get `known` instead; `vendored` is the member that is dropped, if the wheel has one."""
+
+    soname: str
+    known: KnownLibrary
+    vendored: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElfEdit:
+    """All changes of one file. `runpath` is None where it stays, empty where it goes."""
+
+    replace_needed: tuple[tuple[str, str], ...] = ()
+    remove_needed: tuple[str, ...] = ()
+    runpath: tuple[str, ...] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.replace_needed and not self.remove_needed and self.runpath is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graft:
+    """The decisions: `uses` maps each member that stays to the native libraries it needs and the symbols it takes."""
+
+    redirects: tuple[Redirect, ...] = ()
+    uses: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)  # member -> shared name -> symbols
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        return frozenset(r.vendored for r in self.redirects if r.vendored)
+
+
+def decide(binaries: Sequence[Binary], natives: Natives, *, mentioned: frozenset[str] = frozenset()) -> Graft:
+    """Choose what is redirected and what each binary then takes from which native library.
+
+    `mentioned` are file names of vendored copies that the wheel's Python code speaks of: those stay.
+    """
+    redirects: list[Redirect] = []
+    findings: list[Finding] = []
+    for soname in sorted({needed for b in binaries for needed in b.linkage.needed}):
+        vendored = _vendored(soname, binaries)
+        known = natives.replacing(soname, vendored=vendored is not None)
+        if known is None or natives.named(soname) is not None:
+            continue
+        objection = _objection(soname, vendored, known, binaries, natives, mentioned)
+        if objection is None:
+            redirects.append(Redirect(soname=soname, known=known, vendored=vendored.member if vendored else None))
+        else:
+            findings.append(_kept(soname, known, vendored, objection))
+    dropped = {r.vendored for r in redirects}
+    targets = {r.soname: r.known for r in redirects}
+    uses: dict[str, dict[str, frozenset[str]]] = {}
+    for binary in binaries:
+        if binary.member not in dropped and (taken := _taken(binary, targets, natives)):
+            uses[binary.member] = taken
+    return Graft(redirects=tuple(redirects), uses=uses, findings=tuple(findings))
+
+
+def edits(
+    binary: Binary, graft: Graft, natives: Natives, *, emptied: frozenset[str], musl_libc: str | None = None
+) -> ElfEdit:
+    """The changes of one binary that stays. `emptied` are the wheel's folders that hold no binary any more, now that
+    vendored copies are gone; `musl_libc` is the name that musl's libc has on users' machines (zig writes ``libc.so``).
+    """
+    if binary.linkage.format is not BinaryFormat.ELF:
+        return ElfEdit()  # named and given its run path at link time; never written afterwards
+    new_names = {r.soname: r.known.library.shared_name for r in graft.redirects}
+    if musl_libc is not None:
+        new_names["libc.so"] = musl_libc
+    replace = tuple((n, new_names[n]) for n in dict.fromkeys(binary.linkage.needed) if n in new_names)
+    remove = tuple(n for n in dict.fromkeys(binary.linkage.needed) if is_libpython(n))
+    remove = () if binary.linkage.is_executable else remove  # a program that embeds Python does need it
+    old = binary.linkage.runpath or binary.linkage.rpath
+    known = [natives.named(name) for name in graft.uses.get(binary.member, ())]
+    native_folders = sorted({k.directory for k in known if k is not None})
+    if binary.place is None:
+        kept = [entry for entry in old if _ORIGIN.match(entry)]
+        entries = None if tuple(kept) == old else tuple(kept)
+        return ElfEdit(replace_needed=replace, remove_needed=remove, runpath=entries)
+    stale = {k.directory for k in natives} | emptied
+    kept = [entry for entry in old if (folder := _resolve(entry, binary.folder)) is not None and folder not in stale]
+    wanted = tuple(dict.fromkeys((*kept, *(_relative(binary.folder, folder) for folder in native_folders))))
+    right = wanted == old and not (native_folders and binary.linkage.rpath)
+    return ElfEdit(replace_needed=replace, remove_needed=remove, runpath=None if right else wanted)
+
+
+def _vendored(soname: str, binaries: Sequence[Binary]) -> Binary | None:
+    return next((b for b in binaries if soname in b.names and b.linkage.format is BinaryFormat.ELF), None)
+
+
+def _objection(
+    soname: str,
+    vendored: Binary | None,
+    known: KnownLibrary,
+    binaries: Sequence[Binary],
+    natives: Natives,
+    mentioned: frozenset[str],
+) -> str | None:
+    """Why a library must not be redirected; None if it is proven that every imported symbol is there."""
+    if vendored is not None and not mentioned.isdisjoint(vendored.names):
+        return f"the wheel's Python code speaks of {vendored.member}"
+    offered = natives.exports(known)
+    replaced = exported(vendored.linkage) if vendored else None
+    for binary in binaries:
+        if soname not in binary.linkage.needed or binary is vendored:
+            continue
+        if replaced is None and (other := _other_provider(binary, soname, binaries, natives)):
+            return f"{binary.member} also needs {other}, so it is not known which symbols it takes from {soname}"
+        candidates = (s for s in binary.linkage.imports if _may_come_from(s, soname, replaced))
+        found = _known_elsewhere(binary, soname, binaries, natives) if replaced is None else frozenset()
+        missing = sorted({s.name for s in candidates if s.name not in found and not _is_offered(s, offered)})
+        if missing:
+            more = f" and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
+            return f"{binary.member} imports {', '.join(missing[:_LISTED])}{more}, which it does not export"
+    return None
+
+
+def _may_come_from(symbol: Symbol, soname: str, replaced: Mapping[str, frozenset[str]] | None) -> bool:
+    if symbol.library:
+        return symbol.library == soname
+    if replaced is not None:
+        return symbol.name in replaced
+    return not symbol.version and not symbol.weak and not symbol.name.startswith(_PYTHON)
+
+
+def _is_offered(symbol: Symbol, offered: Mapping[str, frozenset[str]]) -> bool:
+    return symbol.name in offered and (not symbol.version or symbol.version in offered[symbol.name])
+
+
+def _other_provider(binary: Binary, soname: str, binaries: Sequence[Binary], natives: Natives) -> str | None:
+    """A needed library, beside `soname`, that could provide any unversioned name."""
+    for needed in binary.linkage.needed:
+        if needed == soname or is_versioned(needed) or is_libpython(needed):
+            continue
+        if natives.named(needed) or _vendored(needed, binaries):
+            continue
+        if natives.replacing(needed, vendored=False) is None:
+            return needed
+    return None
+
+
+def _known_elsewhere(binary: Binary, soname: str, binaries: Sequence[Binary], natives: Natives) -> frozenset[str]:
+    """Symbols that the other libraries it needs are known to export."""
+    found: set[str] = set()
+    for needed in binary.linkage.needed:
+        if needed == soname:
+            continue
+        if known := natives.named(needed) or natives.replacing(needed, vendored=False):
+            found.update(natives.exports(known))
+        elif vendored := _vendored(needed, binaries):
+            found.update(exported(vendored.linkage))
+    return frozenset(found)
+
+
+def _taken(binary: Binary, targets: Mapping[str, KnownLibrary], natives: Natives) -> dict[str, frozenset[str]]:
+    taken: dict[str, frozenset[str]] = {}
+    imported = {symbol.name for symbol in binary.linkage.imports}
+    for needed in binary.linkage.needed:
+        if known := targets.get(needed) or natives.named(needed):
+            taken[known.library.shared_name] = frozenset(imported.intersection(natives.exports(known)))
+    return taken
+
+
+def _kept(soname: str, known: KnownLibrary, vendored: Binary | None, objection: str) -> Finding:
+    holder = vendored.member if vendored else soname
+    return Finding(
+        check="redirect",
+        severity=Severity.WARNING,
+        file=holder,
+        fact=f"{soname} is not redirected to {known.library.shared_name} of {known.manifest.distribution}: {objection}",
+        fix=f"link it to {known.manifest.distribution} at build time, or use a newer {known.manifest.distribution}",
+    )
+
+
+def _relative(folder: str, target: str) -> str:
+    relative = posixpath.relpath(target, folder or ".")
+    return "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"
+
+
+def _resolve(entry: str, folder: str) -> str | None:
+    """The folder below the site directory that a run path entry means; None if it is absolute or leaves it."""
+    match = _ORIGIN.match(entry)
+    if match is None or "$" in entry[match.end() :]:
+        return None
+    parts = [part for part in folder.split("/") if part]
+    for part in entry[match.end() :].split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)

@@ -1,0 +1,148 @@
+"""Where things are on this machine, and what this machine is.
+
+The only module that asks the machine (`sys.platform`, environment). Everything about a *host platform* is data from
+a toolchain file instead.
+"""
+
+from __future__ import annotations
+
+import os
+import platform as _platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The farm's places. `catalog` holds `recipes/` and `toolchains/`; `home` is FARM_HOME; `cache` is per user.
+
+    `ledger_url` is the database of a ledger outside FARM_HOME, empty if it is there.
+    """
+
+    catalog: Path
+    home: Path
+    cache: Path
+    cores: int
+    sandbox: bool = True
+    ledger_url: str = ""
+
+    @property
+    def recipes(self) -> Path:
+        return self.catalog / "recipes"
+
+    @property
+    def toolchains(self) -> Path:
+        return self.catalog / "toolchains"
+
+    @property
+    def store(self) -> Path:
+        return self.home / "store"
+
+    @property
+    def ledger(self) -> str | Path:
+        """The ledger's database: a URL if one was given, else a file, whose path may hold any character."""
+        return self.ledger_url or self.home / "ledger.sqlite"
+
+    @property
+    def index(self) -> Path:
+        return self.home / "index"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def work(self) -> Path:
+        """Scratch space of builds; anything in it may be removed when no farm runs."""
+        return self.home / "work"
+
+    @property
+    def downloads(self) -> Path:
+        return self.cache / "downloads"
+
+
+def load(
+    *,
+    catalog: Path | None = None,
+    home: Path | None = None,
+    sandbox: bool = True,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from arguments, then FARM_CATALOG / FARM_HOME / FARM_CACHE / FARM_LEDGER, then defaults.
+
+    The catalog defaults to the nearest directory at or above the current one that holds `recipes/` and
+    `toolchains/`; FARM_HOME to `.farm` beside them.
+    """
+    env = os.environ if environ is None else environ
+    root = catalog or _from_env(env, "FARM_CATALOG") or _nearest_catalog(Path.cwd())
+    state = home or _from_env(env, "FARM_HOME") or root / ".farm"
+    return Settings(
+        catalog=_place(root, "the catalog"),
+        home=_place(state, "FARM_HOME"),
+        cache=_place(_from_env(env, "FARM_CACHE") or _user_cache(), "the cache"),
+        cores=_cores(env),
+        sandbox=sandbox,
+        ledger_url=env.get("FARM_LEDGER", ""),
+    )
+
+
+def _cores(env: Mapping[str, str]) -> int:
+    wanted = env.get("FARM_CORES", "")
+    if not wanted:
+        return len(os.sched_getaffinity(0))
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise UsageError(
+            f"FARM_CORES is {wanted!r}, not a positive number", where="environment", fix="unset FARM_CORES"
+        )
+    return int(wanted)
+
+
+def _from_env(env: Mapping[str, str], name: str) -> Path | None:
+    value = env.get(name)
+    return Path(value) if value else None
+
+
+def _place(path: Path, what: str) -> Path:
+    """The path without symbolic links. Raises UsageError if ledgers, logs and build files could not hold its name."""
+    try:
+        place = path.resolve()
+        text = str(place).encode().decode()
+    except (OSError, RuntimeError, ValueError) as error:  # UnicodeEncodeError is a ValueError; RuntimeError: a loop
+        raise UsageError(
+            f"{what} cannot be at {str(path)!r}: {error}",
+            where="settings",
+            fix="use a path that is valid UTF-8 (under a UTF-8 locale, such as LC_ALL=C.UTF-8)",
+        ) from error
+    if any(character < " " or character == "\x7f" for character in text):
+        raise UsageError(
+            f"{what} cannot be at {text!r}: its path holds a line break or another control character",
+            where="settings",
+            fix="use another directory",
+        )
+    return place
+
+
+def _nearest_catalog(start: Path) -> Path:
+    for place in (start, *start.parents):
+        if (place / "recipes").is_dir() and (place / "toolchains").is_dir():
+            return place
+    return start
+
+
+def _user_cache() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("wheel-farm", appauthor=False))
+
+
+def build_machine() -> str:
+    """The build platform's architecture as the kernel names it, for example ``x86_64``."""
+    return _platform.machine()
+
+
+def on_linux() -> bool:
+    return sys.platform == "linux"

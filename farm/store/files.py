@@ -1,0 +1,142 @@
+"""Writing files so that a kill or a power cut leaves the old one, the new one, or nothing: never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from farm.errors import StoreError
+from farm.store.owner import this_process
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CHUNK = 1 << 20
+_counter = itertools.count()
+
+
+@contextlib.contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Turn the operating system's errors into StoreErrors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise store_error(error, place) from error
+
+
+def store_error(error: OSError, place: Path | None = None) -> StoreError:
+    """What the operating system refused, and what to do; `place` is where, if the error itself does not say."""
+    if isinstance(error, shutil.Error):  # of a whole tree: a list of (source, target, why), without numbers
+        error = _first_of(error)
+    if error.errno in _FULL:
+        return StoreError(
+            "no space left on the device; nothing half-written was kept",
+            where=str(place or error.filename or ""),
+            fix="free some space (`farm gc` removes what no live generation needs) and run the command again",
+        )
+    where = error.filename or place or ""
+    return StoreError(
+        f"{error.strerror or error}",
+        where=where if isinstance(where, str) else os.fsdecode(where) if isinstance(where, bytes) else str(where),
+        fix="check the path, the disk and the permissions (FARM_HOME, the cache, what the command line names)",
+    )
+
+
+def _first_of(error: shutil.Error) -> OSError:
+    rows = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    why = str(rows[0][2]) if rows else str(error)
+    number = next((number for number in _FULL if os.strerror(number) in why), 0)
+    return OSError(number, why[:500])
+
+
+def temporary_name(stem: str) -> str:
+    """A file name that no other thread or process uses, and that names this process."""
+    return f"{stem}.{next(_counter)}{this_process().tag}"
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the names in a directory durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_dirs(path: Path) -> None:
+    """Create a directory and its parents, durably."""
+    if path.is_dir():
+        return
+    make_dirs(path.parent)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir()
+        fsync_dir(path.parent)
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by `data`, durably. Raises OSError; then the old content is still there."""
+    temporary = path.parent / temporary_name("." + path.name)
+    try:
+        write_new(temporary, data, mode=mode)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_dir(path.parent)
+
+
+def write_new(path: Path, data: bytes, *, mode: int) -> None:
+    """Write and fsync a file that does not exist yet."""
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags | os.O_CLOEXEC, mode)) as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def copy_new(source: Path, target: Path) -> tuple[str, int]:
+    """Copy to a file that does not exist yet, durably and read-only. The sha256 and size are of what was written."""
+    digest, size = hashlib.sha256(), 0
+    with source.open("rb") as reader, target.open("xb") as writer:
+        while chunk := reader.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            writer.write(chunk)
+        writer.flush()
+        os.fchmod(writer.fileno(), 0o444)
+        os.fsync(writer.fileno())
+    return digest.hexdigest(), size
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold a lock that the kernel releases when the process dies. Waits until it is free."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Hold a lock if it is free, without waiting and without creating its file: gives False if somebody holds it."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = True
+    except BlockingIOError:
+        free = False
+    try:
+        yield free
+    finally:
+        os.close(handle)

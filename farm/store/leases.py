@@ -1,0 +1,104 @@
+"""Leases: who builds a key. Compare-and-set in the database, judged by the database's clock.
+
+A lease is free if it was released, if its process is known to be dead (same machine: at once), or if it has expired
+*and* showed no heartbeat during a second look on our own monotonic clock. The second look is what a jump of the
+database's clock, a suspended laptop or a restarted database would else turn into two builds at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, select, update
+
+from farm.store.database import Database
+from farm.store.owner import Owner, this_process
+from farm.store.records import Holder, Lease
+from farm.store.tables import leases, now_ms
+
+LEASE_SECONDS = 12.0
+_SECOND_LOOK = 1 / 3  # of the lease's time; heartbeats come every quarter
+_NOBODY = ""
+
+
+class LeaseRecords(Database):
+    """Leases by build key."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._expired_since: dict[str, tuple[int, int, float]] = {}  # key -> token, beats, monotonic time of first look
+
+    def lease(self, key: str, owner: Owner | None = None, ttl: float = LEASE_SECONDS) -> Lease | None:
+        """Take the lease of a key for `ttl` seconds, or None if somebody else has it. Does not wait."""
+        me = owner or this_process()
+        with self.writing() as connection:
+            first = {"key": key, "owner": _NOBODY, "token": 0, "beats": 0, "expires": 0}
+            row = self._row(connection, key)
+            if row is None:
+                self.insert_new(connection, leases, [first])
+                row = self._row(connection, key)
+            assert row is not None
+            if row.owner != _NOBODY and not self._may_take(_holder(row), ttl):
+                return None
+            unchanged = (leases.c.key == key) & (leases.c.token == row.token) & (leases.c.beats == row.beats)
+            taken = {"owner": str(me), "token": row.token + 1, "beats": 0, "expires": now_ms() + int(ttl * 1000)}
+            if connection.execute(update(leases).where(unchanged).values(taken)).rowcount != 1:
+                return None
+        self._expired_since.pop(key, None)
+        return Lease(key=key, owner=me, token=row.token + 1, ttl=ttl)
+
+    def heartbeat(self, held: Iterable[Lease]) -> set[str]:
+        """Prolong leases; returns the keys that are lost because others took them over. Raises UnavailableError."""
+        lost = set()
+        with self.writing() as connection:
+            for lease in held:
+                values = {"beats": leases.c.beats + 1, "expires": now_ms() + int(lease.ttl * 1000)}
+                if connection.execute(update(leases).where(_mine(lease)).values(values)).rowcount != 1:
+                    lost.add(lease.key)
+        return lost
+
+    def release(self, lease: Lease) -> bool:
+        """Give a lease back. False if it was not ours any more."""
+        with self.writing() as connection:
+            done = connection.execute(update(leases).where(_mine(lease)).values(owner=_NOBODY, expires=0))
+            return done.rowcount == 1
+
+    def holder(self, key: str) -> Holder | None:
+        """Who has the lease of a key, or None."""
+        with self.reading() as connection:
+            row = self._row(connection, key)
+        return None if row is None or row.owner == _NOBODY else _holder(row)
+
+    def leased_keys(self) -> set[str]:
+        """Keys that somebody builds now: leases neither released, nor expired, nor of a dead process."""
+        query = select(leases, (leases.c.expires < now_ms()).label("expired")).where(leases.c.owner != _NOBODY)
+        with self.reading() as connection:
+            holders = [_holder(row) for row in connection.execute(query)]
+        return {h.key for h in holders if not (h.expired or h.owner.is_surely_dead())}
+
+    def _row(self, connection: Connection, key: str) -> Row[Any] | None:
+        query = select(leases, (leases.c.expires < now_ms()).label("expired")).where(leases.c.key == key)
+        return connection.execute(query).first()
+
+    def _may_take(self, holder: Holder, ttl: float) -> bool:
+        if holder.owner.is_surely_dead():
+            return True
+        if not holder.expired:
+            self._expired_since.pop(holder.key, None)
+            return False
+        token, beats, since = self._expired_since.get(holder.key, (-1, -1, 0.0))
+        if (token, beats) != (holder.token, holder.beats):
+            self._expired_since[holder.key] = (holder.token, holder.beats, time.monotonic())
+            return False
+        return time.monotonic() - since >= ttl * _SECOND_LOOK
+
+
+def _mine(lease: Lease) -> Any:
+    return (leases.c.key == lease.key) & (leases.c.token == lease.token) & (leases.c.owner == str(lease.owner))
+
+
+def _holder(row: Row[Any]) -> Holder:
+    owner = Owner.parse(row.owner)
+    return Holder(key=row.key, owner=owner, token=row.token, beats=row.beats, expired=bool(row.expired))

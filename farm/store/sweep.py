@@ -1,0 +1,162 @@
+"""Garbage collection: what may go, and its removal. Safe while farms run.
+
+A key is kept if the caller says so (a live generation, the current plan, a lease, the newest build of a slot), if a
+running farm has pinned it, or if it is young. A blob goes when no key points at it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm.model.artifact import Artifact
+from farm.store.artifacts import Store, scan
+from farm.store.files import disk_errors, try_lock
+from farm.store.home import remove_tree, stale_work
+from farm.store.owner import owner_of_name
+
+_log = logging.getLogger(__name__)
+_DAY = 86_400.0
+_ABANDONED = 7 * _DAY  # temporary files and pins of other machines: no build takes that long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """One thing that was, or would be, removed. `kind`: artifact, blob, log, work; `size` in bytes."""
+
+    kind: str
+    path: Path
+    size: int
+    name: str
+    key: str = ""
+
+
+def sweep_store(
+    store: Store, *, keep_keys: Collection[str], keep_sha256: Collection[str], keep_days: float, dry_run: bool
+) -> list[Removal]:
+    """Remove artifacts that nothing keeps, then blobs without a pointer, then leftovers of dead processes.
+
+    `keep_sha256` are hashes of files that live generations serve. Raises StoreError.
+    """
+    if not store.root.is_dir():
+        return []
+    with disk_errors(store.root), store.locked():
+        kept = set(keep_keys) | _pinned(store.root / "pins", dry_run=dry_run)
+        young = time.time() - keep_days * _DAY
+        doomed: list[Artifact] = []
+        live: set[Path] = set()
+        for key in list(store.keys()):
+            artifact = store.get_unlocked(key)
+            if artifact is None:
+                continue  # damaged: `get` and `put` deal with it
+            pointer = store.pointer_path(key)
+            if key in kept or artifact.sha256 in keep_sha256 or pointer.stat().st_mtime > young:
+                live.add(store.path(artifact))
+                continue
+            doomed.append(artifact)
+            if not dry_run:
+                pointer.unlink(missing_ok=True)
+        removals = [_artifact(store, artifact, live) for artifact in doomed]
+        removals += _sweep_blobs(store, live, keep_sha256, {r.path for r in removals}, dry_run=dry_run)
+        removals += _sweep_leftovers(store.root, dry_run=dry_run)
+    return removals
+
+
+def sweep_work(work: Path, *, keep_days: float, dry_run: bool) -> list[Removal]:
+    """Remove scratch space: of dead processes at once; workspaces that are kept for `farm shell` after `keep_days`.
+
+    A workspace `NAME` is in use while somebody holds the lock on `NAME.lock` (farm.build.workspace).
+    """
+    old = time.time() - keep_days * _DAY
+    dead = set(stale_work(work))
+    removals: list[Removal] = []
+    for entry in sorted(scan(work), key=lambda e: e.name):
+        path = Path(entry.path)
+        if path not in dead and (owner_of_name(path.name) is not None or path.suffix == ".lock"):
+            continue
+        with try_lock(path.with_name(path.name + ".lock")) as free:
+            if path in dead or (free and entry.stat(follow_symlinks=False).st_mtime < old):
+                removals.append(Removal(kind="work", path=path, size=_size(path), name=path.name))
+                if not dry_run:
+                    remove_tree(path)
+    return removals
+
+
+def sweep_logs(logs: Path, *, keep_keys: Collection[str], keep_days: float, dry_run: bool) -> list[Removal]:
+    """Remove logs of keys that nothing keeps and that were not written to for `keep_days`."""
+    old = time.time() - keep_days * _DAY
+    removals = []
+    for entry in sorted(scan(logs), key=lambda e: e.name):
+        info = entry.stat(follow_symlinks=False)
+        if entry.name.endswith(".log") and entry.name[:-4] not in keep_keys and info.st_mtime < old:
+            removals.append(Removal(kind="log", path=Path(entry.path), size=info.st_size, name=entry.name))
+    for removal in removals if not dry_run else ():
+        removal.path.unlink(missing_ok=True)
+    return removals
+
+
+def _artifact(store: Store, artifact: Artifact, live: Collection[Path]) -> Removal:
+    path = store.path(artifact)
+    size = 0 if path in live else artifact.size  # another key has the same content: nothing is freed
+    return Removal(kind="artifact", path=path, size=size, name=artifact.filename, key=artifact.key)
+
+
+def _sweep_blobs(
+    store: Store, live: Collection[Path], keep_sha256: Collection[str], counted: Collection[Path], *, dry_run: bool
+) -> Iterator[Removal]:
+    """Blobs that no key points at; those of artifacts that were just removed are counted there already."""
+    for path in list((store.root / "blobs").glob("??/*/*")):
+        if path in live or path.parent.name in keep_sha256:
+            continue
+        if path not in counted:
+            yield Removal(kind="blob", path=path, size=path.stat().st_size, name=path.name)
+        if not dry_run:
+            path.unlink(missing_ok=True)
+            _remove_if_empty(path.parent)
+            _remove_if_empty(path.parent.parent)
+
+
+def _sweep_leftovers(root: Path, *, dry_run: bool) -> Iterator[Removal]:
+    """Temporary files of processes that were killed in the middle of `put`."""
+    for path in [*(root / "tmp").glob("*"), *(root / "keys").glob("??/.*")]:
+        if not _is_alive(path):
+            yield Removal(kind="work", path=path, size=path.stat().st_size, name=path.name)
+            if not dry_run:
+                path.unlink(missing_ok=True)
+
+
+def _pinned(pins: Path, *, dry_run: bool) -> set[str]:
+    """Keys that running farms need."""
+    keys: set[str] = set()
+    for path in pins.glob("run.*"):
+        if _is_alive(path):
+            keys.update(path.read_text(encoding="ascii").split())
+        elif not dry_run:
+            path.unlink(missing_ok=True)
+    return keys
+
+
+def _is_alive(path: Path) -> bool:
+    """True if the process that a file or directory is named after may still need it."""
+    owner = owner_of_name(path.name)
+    try:
+        young = path.lstat().st_mtime > time.time() - _ABANDONED
+    except OSError:
+        return False
+    return young if owner is None else not owner.is_surely_dead() and (young or owner.is_here())
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
+
+
+def _size(path: Path) -> int:
+    if not path.is_dir() or path.is_symlink():
+        return path.lstat().st_size
+    return sum(p.lstat().st_size for p in path.rglob("*") if not p.is_dir())

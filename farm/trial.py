@@ -1,0 +1,146 @@
+"""One test of one stored wheel on its platform's runner: the smoke program, or upstream's own suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from farm import runners
+from farm.build import pysdk, sources, toolchain
+from farm.build.frame import release_of
+from farm.catalog.values import Catalog, LoadedRecipe
+from farm.model.outcome import Outcome
+from farm.model.plan import Step
+from farm.model.recipe import Release
+from farm.model.toolchain import Toolchain
+from farm.plan.effective import merged
+from farm.process import Cancel
+from farm.runners import Install, ProgramTest, PythonTest, SmokeResult, SuiteTest, mapped
+from farm.runners.counts import difference
+from farm.settings import Settings
+from farm.store.home import work_dir
+
+SUITES = ("smoke", "upstream")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a test needs: the step, its wheel, the wheels it was built against (by step id), the farm's index."""
+
+    step: Step
+    wheel: Path
+    deps: Mapping[str, Path]
+    index_url: str
+    catalog: Catalog
+    settings: Settings
+
+    @property
+    def loaded(self) -> LoadedRecipe:
+        return self.catalog.recipes[self.step.recipe]
+
+    @property
+    def toolchain(self) -> Toolchain:
+        return self.catalog.toolchains[self.step.platform]
+
+    @property
+    def release(self) -> Release:
+        return release_of(self.loaded, self.step)
+
+    @property
+    def interpreter(self) -> Path:
+        return pysdk.find(self.step.python or "").executable
+
+    def install(self, requires: Sequence[str] = ()) -> Install:
+        return Install(wheels=(self.wheel,), index_url=self.index_url, requires=tuple(requires))
+
+
+def run(trial: Trial, suite: str, *, compare: bool = False, cancel: Cancel | None = None) -> SmokeResult:
+    """Run one suite of `SUITES`. `compare` runs upstream's suite against the wheel of the configured index, too, and
+    fails if a test ends differently."""
+    with work_dir(trial.settings.work, "trial") as folder:
+        if suite == "upstream":
+            return _upstream(trial, folder, compare, cancel)
+        make = {"library": _smoke_library, "dependent": _smoke_dependent}[trial.step.kind]
+        return make(trial, folder, cancel)
+
+
+def _none(what: str) -> SmokeResult:
+    return SmokeResult(outcome=Outcome.NOT_RUN, reason=f"the recipe has no {what}")
+
+
+def _smoke_library(trial: Trial, work: Path, cancel: Cancel | None) -> SmokeResult:
+    """Compile the smoke program as a user would, link it to the wheels, run it, check its numbers."""
+    smoke = trial.loaded.recipe.tests.smoke
+    if smoke is None:
+        return _none("smoke program")
+    tools = toolchain.materialise(trial.toolchain, trial.settings, cancel=cancel)
+    cache = work / "zig-cache"
+    toolchain.copy_warm(tools, cache)
+    test = ProgramTest(
+        source=trial.loaded.directory / smoke,
+        natives=(trial.wheel, *trial.deps.values()),
+        compiler=(str(tools.bin / "cc"),),
+        environment={"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)},
+    )
+    return runners.get(trial.toolchain).run_program(test, work, cancel=cancel)
+
+
+def _smoke_dependent(trial: Trial, work: Path, cancel: Cancel | None) -> SmokeResult:
+    """Install from the farm's index alone, import, compute; each library must be in the process once."""
+    recipe = trial.loaded.recipe
+    if recipe.tests.smoke is None and not recipe.products.imports:
+        return _none("smoke test")
+    test = PythonTest(
+        install=trial.install(),
+        python=trial.interpreter,
+        imports=recipe.products.imports,
+        script=trial.loaded.directory / recipe.tests.smoke if recipe.tests.smoke else None,
+    )
+    result = runners.get(trial.toolchain).run_python(test, work, cancel=cancel)
+    twice = mapped.duplicates(result.mapped, _link_names(trial))
+    if result.passed and twice:
+        listed = "; ".join(f"{name}: {', '.join(paths)}" for name, paths in twice.items())
+        return replace(result, outcome=Outcome.FAILED, reason=f"mapped more than once: {listed}")
+    return result
+
+
+def _link_names(trial: Trial) -> list[str]:
+    names = {id_.partition("@")[0] for id_ in trial.deps}
+    return sorted(p.name for name in names for p in trial.catalog.recipes[name].recipe.products.library)
+
+
+def _upstream(trial: Trial, work: Path, compare: bool, cancel: Cancel | None) -> SmokeResult:
+    suite = trial.loaded.recipe.tests.upstream
+    if suite is None:
+        return _none("upstream suite")
+    runner = runners.get(trial.toolchain)
+    patches = merged(trial.loaded.recipe, trial.release, trial.step.platform).patches
+    prepared = sources.prepare(
+        trial.release, patches, trial.loaded.directory, trial.settings.downloads, work / "source"
+    )
+    test = SuiteTest(
+        install=trial.install(suite.requires),
+        python=trial.interpreter,
+        source=prepared.tree,
+        command=suite.command,
+        copy_paths=suite.copy_paths,
+    )
+    ours = runner.run_suite(test, work, cancel=cancel)
+    if not compare or ours.outcome is Outcome.NOT_RUN:
+        return ours
+    peer = Install(requires=(f"{trial.loaded.recipe.distribution}=={trial.step.version}", *suite.requires))
+    return compared(ours, runner.run_suite(replace(test, install=peer), work, cancel=cancel))
+
+
+def compared(ours: SmokeResult, theirs: SmokeResult) -> SmokeResult:
+    """Our result, judged by the one of the same suite against the wheel from the configured index."""
+    if theirs.outcome is Outcome.NOT_RUN:
+        return replace(ours, reason=f"nothing to compare with: {theirs.reason}")
+    if ours.counts is None or theirs.counts is None:
+        same = ours.outcome is theirs.outcome
+        unlike = "" if same else f"{ours.outcome} here, {theirs.outcome} with the other wheel"
+    else:
+        unlike = difference(ours.counts, theirs.counts)
+    outcome = Outcome.FAILED if unlike else Outcome.PASSED
+    return replace(ours, outcome=outcome, reason=unlike or "every test ends as with the other wheel")

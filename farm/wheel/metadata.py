@@ -1,0 +1,154 @@
+"""METADATA (core metadata 2.4) and WHEEL: header files that are changed without losing what is not understood.
+
+Both are read as lines, not as e-mail: unknown headers, their order and the body survive a round trip byte for byte
+(line ends become LF).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from farm.errors import BinaryFormatError
+from farm.wheel.names import WheelName
+
+METADATA_VERSION = "2.4"  # PEP 639: License-Expression, License-File
+_HEADER = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)[ \t]*:[ \t]*(.*)")
+_PROJECT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headers:
+    """A header file: `fields` in order (continuation lines stay inside a value), `body` the text after the blank line.
+
+    `body` is None where there is no blank line. Names are compared without case.
+    """
+
+    fields: tuple[tuple[str, str], ...] = ()
+    body: str | None = None
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a header, in order."""
+        return tuple(value for key, value in self.fields if key.lower() == name.lower())
+
+    def get(self, name: str) -> str:
+        """The first value of a header, or an empty string."""
+        return next(iter(self.all(name)), "")
+
+    def with_header(self, name: str, values: Iterable[str]) -> Headers:
+        """All values of a header replaced, where the first of them stood (else at the end); none removes it."""
+        new = [(name, _one_field(name, value)) for value in values]
+        kept: list[tuple[str, str]] = []
+        place = -1
+        for key, value in self.fields:
+            if key.lower() != name.lower():
+                kept.append((key, value))
+            elif place < 0:
+                place = len(kept)
+        place = len(kept) if place < 0 else place
+        return replace(self, fields=(*kept[:place], *new, *kept[place:]))
+
+    def format(self) -> bytes:
+        lines = "".join(f"{key}: {value}\n" if value else f"{key}:\n" for key, value in self.fields)
+        tail = "" if self.body is None else f"\n{self.body}"
+        return (lines + tail).encode("utf-8", "surrogateescape")
+
+
+def parse_headers(content: bytes, where: str) -> Headers:
+    """Read METADATA or WHEEL. Raises BinaryFormatError for a line that is no header."""
+    text = content.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    head, blank, body = ("", "\n\n", text[1:]) if text.startswith("\n") else text.partition("\n\n")
+    fields: list[tuple[str, str]] = []
+    for line in head.split("\n"):
+        if line[:1] in (" ", "\t") and fields:
+            key, value = fields[-1]
+            fields[-1] = (key, f"{value}\n{line}")
+        elif found := _HEADER.fullmatch(line):
+            fields.append((found[1], found[2]))
+        elif line:
+            raise BinaryFormatError(f"has the line {line[:80]!r}, which is not a header", where=where)
+    return Headers(fields=tuple(fields), body=body if blank else None)
+
+
+def parse_metadata(content: bytes, name: WheelName, where: str) -> Headers:
+    """Read a METADATA and check that it is of this wheel: Name and Version are the file name's, and make sense."""
+    headers = parse_headers(content, where)
+    for field in ("Metadata-Version", "Name", "Version"):
+        if len(headers.all(field)) != 1:
+            raise BinaryFormatError(f"METADATA needs exactly one {field}", where=where)
+    if canonicalize_name(headers.get("Name")) != name.project:
+        raise BinaryFormatError(
+            f"METADATA is of {headers.get('Name')!r}, the file name says {name.project!r}", where=where
+        )
+    try:
+        version = Version(headers.get("Version"))
+        SpecifierSet(headers.get("Requires-Python"))
+    except (InvalidVersion, InvalidSpecifier) as error:
+        raise BinaryFormatError(f"METADATA: {error}", where=where) from error
+    if version != name.parsed_version:
+        raise BinaryFormatError(f"METADATA is of version {version}, the file name says {name.version}", where=where)
+    return headers
+
+
+def make_metadata(fields: Iterable[tuple[str, str]], *, body: str = "") -> bytes:
+    """A METADATA from headers in order; `Metadata-Version` is put first, `body` is the description."""
+    headers = Headers(fields=(("Metadata-Version", METADATA_VERSION),), body=body or None)
+    for name, value in fields:
+        headers = replace(headers, fields=(*headers.fields, (name, _one_field(name, value))))
+    return headers.format()
+
+
+def make_wheel_file(name: WheelName, *, generator: str, purelib: bool = False) -> bytes:
+    """The WHEEL file that belongs to a file name. Native wheels are not purelib though their tag may be py3-none."""
+    headers = Headers(
+        fields=(("Wheel-Version", "1.0"), ("Generator", generator), ("Root-Is-Purelib", str(purelib).lower()))
+    )
+    return retagged(headers, name).format()
+
+
+def retagged(wheel_file: Headers, name: WheelName) -> Headers:
+    """A WHEEL file with the tags and the build tag of `name`."""
+    tagged = wheel_file.with_header("Tag", name.tags)
+    return tagged.with_header("Build", (name.build,) if name.build else ())
+
+
+def check_wheel_file(headers: Headers, name: WheelName, where: str) -> None:
+    """Raises BinaryFormatError if a WHEEL file disagrees with the file name or is of a format not known here."""
+    if headers.get("Wheel-Version").partition(".")[0] != "1":
+        raise BinaryFormatError(f"has Wheel-Version {headers.get('Wheel-Version')!r}, not 1.x", where=where)
+    if set(headers.all("Tag")) != set(name.tags):
+        raise BinaryFormatError(
+            f"WHEEL has the tags {', '.join(headers.all('Tag')) or 'none'}; the file name says {', '.join(name.tags)}",
+            where=where,
+        )
+    if headers.get("Build") != name.build:
+        raise BinaryFormatError(f"WHEEL has build {headers.get('Build')!r}, the file name {name.build!r}", where=where)
+
+
+def project_of(requirement: str) -> str:
+    """The normalised project of a requirement, also where the rest of it is too old for `packaging`; else empty."""
+    found = _PROJECT.match(requirement)
+    return canonicalize_name(found[1]) if found else ""
+
+
+def check_requirement(requirement: str, where: str) -> str:
+    """The requirement as given. Raises BinaryFormatError if it is not PEP 508."""
+    try:
+        Requirement(requirement)
+    except InvalidRequirement as error:
+        raise BinaryFormatError(f"{requirement!r} is not a requirement: {error}", where=where) from error
+    return requirement
+
+
+def _one_field(name: str, value: str) -> str:
+    """A value must not start a header of its own."""
+    lines = value.split("\n")
+    if "\r" in value or "\0" in value or any(line[:1] not in (" ", "\t") or not line.strip() for line in lines[1:]):
+        raise BinaryFormatError(f"the value of {name} has a line break that would start another header", where=name)
+    return value

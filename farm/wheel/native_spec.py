@@ -1,0 +1,138 @@
+"""What a native wheel is made from, as values; `farm.wheel.native` makes the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.version import Version
+
+from farm.model.binary import BinaryFormat
+from farm.model.native import NativeManifest
+from farm.wheel.names import WheelName
+from farm.wheel.sbom import AppliedPatch, Component, SourceArchive
+
+REQUIRES_PYTHON = ">=3.9"  # what templates/package is written for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeProduct:
+    """One finished shared library.
+
+    `path` is the file; its shared name is the file's name. `variants` maps an instruction-set level (``x86-64-v3``) to
+    another build of the same shared name. `system` are system libraries (``m``) for static link lines, `cflags` further
+    compiler flags of users (``-DX_DLL``, ``-I${includedir}/x``). `import_library` is what linkers take instead of the
+    library where the format has such a thing (PE ``.lib``, Mach-O ``.tbd``). `replaces`: see the recipe.
+    """
+
+    link_name: str
+    path: Path
+    variants: Mapping[str, Path] = field(default_factory=dict)
+    pkgconfig: str = ""
+    system: tuple[str, ...] = ()
+    cflags: tuple[str, ...] = ()
+    import_library: Path | None = None
+    replaces: tuple[str, ...] = ()
+
+    @property
+    def shared_name(self) -> str:
+        return self.path.name
+
+    @property
+    def pkgconfig_name(self) -> str:
+        return self.pkgconfig or self.link_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeDependency:
+    """Another native wheel that this one needs, from native version `lower` (``10!6.2.1``) to the end of its epoch."""
+
+    manifest: NativeManifest
+    lower: str
+
+    @property
+    def upper(self) -> str:
+        return f"{self.manifest.abi_epoch + 1}!0"
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.manifest.distribution}>={self.lower},<{self.upper}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeSpec:
+    """A native wheel before it is one.
+
+    `version` is the native version, whose PEP 440 epoch is the ABI epoch (``10!6.3.0.post1``); `baseline` the oldest
+    release of the epoch, `introduced` the symbols of later ones. `anchor` is the file that is opened at run time (ELF
+    only; elsewhere the libraries themselves). `headers` is a directory, `header_globs` what is taken of it. `licenses`
+    maps the path below ``.dist-info/licenses/`` to a file. `requires` are further requirements (PEP 508) beside the
+    native `dependencies`. `purl` (upstream's package URL with the version), `external` (its names in other ecosystems),
+    `sources`, `patches` and `tools` go into the SBOM.
+    """
+
+    name: str
+    version: str
+    baseline: str
+    platform: str
+    format: BinaryFormat
+    summary: str
+    license: str
+    products: tuple[NativeProduct, ...]
+    anchor: Path | None = None
+    headers: Path | None = None
+    header_globs: tuple[str, ...] = ("**/*",)
+    licenses: Mapping[str, Path] = field(default_factory=dict)
+    dependencies: tuple[NativeDependency, ...] = ()
+    requires: tuple[str, ...] = ()
+    introduced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cmake_package: str = ""
+    homepage: str = ""
+    purl: str = ""
+    external: tuple[str, ...] = ()
+    sources: tuple[SourceArchive, ...] = ()
+    patches: tuple[AppliedPatch, ...] = ()
+    tools: tuple[Component, ...] = ()
+
+    @property
+    def distribution(self) -> str:
+        return f"native-{self.name}"
+
+    @property
+    def import_name(self) -> str:
+        return self.distribution.replace("-", "_")
+
+    @property
+    def abi_epoch(self) -> int:
+        return Version(self.version).epoch
+
+    @property
+    def release(self) -> str:
+        """Upstream's version: without the epoch and the farm's revision (``6.3.0``)."""
+        parsed = Version(self.version)
+        pre = "".join(str(part) for part in parsed.pre or ())
+        return ".".join(str(number) for number in parsed.release) + pre
+
+    @property
+    def cmake_name(self) -> str:
+        return self.cmake_package or self.name
+
+    @property
+    def wheel_name(self) -> WheelName:
+        return WheelName(
+            distribution=self.import_name,
+            version=str(Version(self.version)),
+            python="py3",
+            abi="none",
+            platform=self.platform,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedWheel:
+    """A complete tree (without RECORD) for ``farm.wheel.pack.pack(tree, filename, ...)``."""
+
+    tree: Path
+    filename: str
+    manifest: NativeManifest

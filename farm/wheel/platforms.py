@@ -1,0 +1,37 @@
+"""What a wheel's platform tag promises: libc family, lowest version, architecture (PEP 425, 600, 656)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}  # PEP 600
+_LEGACY_TAG = re.compile(r"(?P<kind>manylinux1|manylinux2010|manylinux2014)_(?P<arch>\w+)")
+_TAG = re.compile(r"(?P<kind>manylinux|musllinux|macosx)_(?P<major>\d+)_(?P<minor>\d+)_(?P<arch>\w+)")
+_FAMILIES = {"manylinux": "glibc", "musllinux": "musl", "macosx": "macos"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformTag:
+    """A platform tag taken apart.
+
+    `family` is ``glibc``, ``musl``, ``macos``, ``windows``, or empty where the tag does not tell (``linux_x86_64``).
+    `floor` is the lowest version of libc or macOS it runs with, None where there is none. `arch` is as tags write it;
+    for Windows and tags that are not known here it is the whole tag.
+    """
+
+    family: str
+    floor: tuple[int, int] | None
+    arch: str
+
+
+def platform_tag(tag: str) -> PlatformTag:
+    """Take one tag apart (not a compressed set). Any text has an answer."""
+    if found := _LEGACY_TAG.fullmatch(tag):
+        return PlatformTag(family="glibc", floor=_LEGACY[found["kind"]], arch=found["arch"])
+    if found := _TAG.fullmatch(tag):
+        floor = (int(found["major"]), int(found["minor"]))
+        return PlatformTag(family=_FAMILIES[found["kind"]], floor=floor, arch=found["arch"])
+    if tag.startswith("linux_"):
+        return PlatformTag(family="", floor=None, arch=tag.removeprefix("linux_"))
+    return PlatformTag(family="windows" if tag.startswith("win") else "", floor=None, arch=tag)

@@ -1,0 +1,1 @@
+"""Files that are filled in and put into every native wheel."""

@@ -1,0 +1,112 @@
+"""Running a plan on this machine: threads that run programs, as many steps at once as asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farm.model.artifact import Artifact
+from farm.model.events import Listener, State, StepEvent
+from farm.model.plan import Plan
+from farm.process import Cancel
+from farm.store.artifacts import Store
+from farm.workers.result import RunResult, StepOutcome
+from farm.workers.schedule import Schedule
+from farm.workers.step import RunStep
+
+if TYPE_CHECKING:
+    from farm.store.ledger import Ledger
+
+
+def run_plan(
+    plan: Plan,
+    run_step: RunStep,
+    *,
+    store: Store,
+    ledger: Ledger | Callable[[], Ledger],
+    jobs: int,
+    cancel: Cancel | None = None,
+    listener: Listener | None = None,
+    logs: Path | None = None,
+    lease_seconds: float | None = None,
+) -> RunResult:
+    """Bring every step of a plan to its end and return what became of each.
+
+    `ledger` may be a function that opens one: it is called only if something must be built. `jobs` steps run at once;
+    `listener` is called from several threads. `logs` defaults to `logs/` beside the store; `lease_seconds` is how long
+    another machine waits before it takes over a step of ours that shows no heartbeat.
+
+    A failed step blocks what needs it, nothing else. Ctrl-C kills the running programs, marks their attempts cancelled,
+    releases the leases and goes on upwards; `cancel.set()` from another thread does the same, and run_plan returns. A
+    bug in `run_step` (an exception that is no FarmError) is raised after all other steps have ended.
+    """
+    tell = listener or _ignore
+    found = {step.id: artifact for step in plan.steps if (artifact := store.get(step.key))}
+    if len(found) == len(plan.steps):
+        return RunResult(outcomes=_tell_cached(found, tell))
+    with ExitStack() as stack:
+        stack.enter_context(store.pinned(step.key for step in plan.steps))
+        found = _trusted(plan, store)
+        book = stack.enter_context(ledger()) if callable(ledger) else ledger
+        return _run(plan, run_step, found, store, book, jobs, cancel or Cancel(), tell, logs, lease_seconds)
+
+
+def _run(
+    plan: Plan,
+    run_step: RunStep,
+    found: Mapping[str, Artifact],
+    store: Store,
+    ledger: Ledger,
+    jobs: int,
+    cancel: Cancel,
+    tell: Listener,
+    logs: Path | None,
+    lease_seconds: float | None,
+) -> RunResult:
+    from farm.store.leases import LEASE_SECONDS
+    from farm.workers.run import Run
+    from farm.workers.step import StepRunner, patiently
+
+    patiently(lambda: ledger.record_plan(plan.steps), cancel)
+    patiently(lambda: ledger.record_artifacts(found.values()), cancel)
+    schedule = Schedule(plan, {a.key for a in found.values()}, durations=patiently(ledger.durations, cancel))
+    run = Run(
+        plan=plan,
+        schedule=schedule,
+        outcomes=_tell_cached(found, tell),
+        store=store,
+        ledger=ledger,
+        runner=StepRunner(run_step, ledger, logs or store.root.parent / "logs", tell),
+        cancel=cancel,
+        tell=tell,
+    )
+    return run.to_the_end(jobs=jobs, lease_seconds=lease_seconds or LEASE_SECONDS)
+
+
+def _trusted(plan: Plan, store: Store) -> dict[str, Artifact]:
+    """Stored artifacts by step id. Those that will be unpacked for a build are checked by their hash first; a damaged
+    one is built again, so what it needs is checked in turn: hence from the last step to the first."""
+    found: dict[str, Artifact] = {}
+    needed: set[str] = set()
+    for step in reversed(plan.steps):
+        artifact = store.get(step.key)
+        if artifact is not None and (step.id not in needed or store.verify(artifact)):
+            found[step.id] = artifact
+        else:
+            needed.update(step.requires)
+    return found
+
+
+def _ignore(event: StepEvent) -> None:
+    """For callers that do not listen."""
+    del event
+
+
+def _tell_cached(found: Mapping[str, Artifact], tell: Listener) -> dict[str, StepOutcome]:
+    outcomes = {}
+    for id_, artifact in found.items():
+        outcomes[id_] = StepOutcome(step=id_, state=State.CACHED, artifact=artifact)
+        tell(StepEvent(step=id_, state=State.CACHED))
+    return outcomes

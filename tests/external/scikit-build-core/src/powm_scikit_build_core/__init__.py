@@ -1,0 +1,5 @@
+"""Built by scikit-build-core against native-gmp."""
+
+from ._powm import gmp_release, powm
+
+__all__ = ["gmp_release", "powm"]

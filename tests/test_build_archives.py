@@ -1,0 +1,144 @@
+"""Source archives: what is unpacked, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from build_factory import member, tar_of, tarball
+
+from farm.build.archives import Limits, newest_time, unpack
+from farm.errors import SourceError
+
+
+def test_the_single_top_directory_is_stripped_and_times_are_kept(tmp_path: Path) -> None:
+    tarball(tmp_path / "a.tar.gz", {"a.c": "x", "sub/b.c": "y"})
+    unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert (tmp_path / "out" / "sub" / "b.c").read_text() == "y"
+    assert newest_time(tmp_path / "out") == 1_600_000_000
+
+
+@pytest.mark.parametrize("program", ["xz", "bzip2", "zstd"])
+def test_other_compressions(tmp_path: Path, program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"no {program}")
+    suffix = {"xz": "xz", "bzip2": "bz2", "zstd": "zst"}[program]
+    with tarfile.open(tmp_path / f"a.tar.{suffix}.plain", "w") as tar:
+        info = member("top/file")
+        info.size = 0
+        tar.addfile(info)
+    packed = tmp_path / f"a.tar.{suffix}"
+    with packed.open("wb") as out:
+        subprocess.run([program, "-c", f"{packed}.plain"], stdout=out, check=True)
+    unpack(packed, tmp_path / "out")
+    assert (tmp_path / "out" / "file").exists()
+
+
+def test_links_inside_the_tree_are_kept(tmp_path: Path) -> None:
+    archive = tar_of(
+        tmp_path / "a.tar.gz",
+        (member("t/real"), b"content"),
+        (member("t/sub/soft", kind=tarfile.SYMTYPE, link="../real"), b""),
+        (member("t/hard", kind=tarfile.LNKTYPE, link="t/real"), b""),
+    )
+    unpack(archive, tmp_path / "out")
+    assert (tmp_path / "out/sub/soft").read_bytes() == (tmp_path / "out/hard").read_bytes() == b"content"
+    (tmp_path / "out/hard").write_bytes(b"changed")  # a copy: no link that a build writes through
+    assert (tmp_path / "out/real").read_bytes() == b"content"
+
+
+HOSTILE = {
+    "absolute": (member("/etc/farm"),),
+    "parent": (member("t/../../evil"),),
+    "backslash": (member("t\\..\\..\\evil"),),
+    "device": (member("t/null", kind=tarfile.CHRTYPE),),
+    "pipe": (member("t/pipe", kind=tarfile.FIFOTYPE),),
+    "symlink out": (member("t/x"), member("t/link", kind=tarfile.SYMTYPE, link="../../outside")),
+    "symlink absolute": (member("t/link", kind=tarfile.SYMTYPE, link="/etc/passwd"),),
+    "symlink out and back": (member("t/a/link", kind=tarfile.SYMTYPE, link="../../../t/x"),),
+    "hardlink out": (member("t/x"), member("t/link", kind=tarfile.LNKTYPE, link="../../../etc/passwd")),
+    "hardlink to a symlink": (
+        member("t/s", kind=tarfile.SYMTYPE, link="x"),
+        member("t/link", kind=tarfile.LNKTYPE, link="t/s"),
+    ),
+    "write through a symlink": (
+        member("t/d", kind=tarfile.DIRTYPE),
+        member("t/link", kind=tarfile.SYMTYPE, link="d"),
+        member("t/link/file"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_archives_are_refused_by_archive_and_member(tmp_path: Path, case: str) -> None:
+    members = HOSTILE[case]
+    archive = tar_of(tmp_path / "bad-1.0.tar.gz", *((m, b"") for m in members))
+    with pytest.raises(SourceError) as caught:
+        unpack(archive, tmp_path / "box" / "out")
+    assert "bad-1.0.tar.gz" in str(caught.value)
+    assert members[-1].name.rpartition("/")[2].rpartition("\\")[2] in str(caught.value)
+    assert not list((tmp_path / "box" / "out").iterdir()), "something was left behind"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad-1.0.tar.gz", "box"]
+
+
+def test_a_link_that_leaves_only_after_the_top_directory_is_stripped(tmp_path: Path) -> None:
+    archive = tar_of(
+        tmp_path / "a.tar.gz", (member("t/x"), b""), (member("t/l", kind=tarfile.SYMTYPE, link="../t/x"), b"")
+    )
+    with pytest.raises(SourceError, match="outside the tree"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_set_user_id_is_dropped(tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a.tar.gz", (member("t/su", mode=0o6777), b"#!/bin/sh\n"))
+    unpack(archive, tmp_path / "out")
+    assert (tmp_path / "out/su").stat().st_mode & 0o7777 == 0o755
+
+
+def test_size_and_count_limits(tmp_path: Path) -> None:
+    tarball(tmp_path / "big.tar.gz", {"zeros": "0" * 1_000_000, "b": "", "c": ""})
+    with pytest.raises(SourceError, match="zeros: unpacks to more than 1000 bytes"):
+        unpack(tmp_path / "big.tar.gz", tmp_path / "out", limits=Limits(size=1000))
+    with pytest.raises(SourceError, match="more than 2 members"):
+        unpack(tmp_path / "big.tar.gz", tmp_path / "out2", limits=Limits(members=2))
+
+
+@pytest.mark.parametrize("cut", [0.0, 0.3, 0.9])
+def test_a_cut_archive_names_itself(tmp_path: Path, cut: float) -> None:
+    path = tmp_path / "cut.tar.gz"
+    tarball(path, {f"f{i}": os.urandom(2000).hex() for i in range(20)})
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * cut)])
+    with pytest.raises(SourceError, match=r"cut\.tar\.gz: damaged archive, at or after member"):
+        unpack(path, tmp_path / "out")
+
+
+def test_a_damaged_zip_member_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as bundle:
+        bundle.writestr("t/a.c", "int a;" * 100)
+    path.write_bytes(path.read_bytes().replace(b"int a;int a;", b"int b;int b;", 1))
+    with pytest.raises(SourceError, match=r"a\.zip: damaged archive, at or after member t/a\.c"):
+        unpack(path, tmp_path / "out")
+
+
+def test_a_zip_with_a_symlink_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as bundle:
+        info = zipfile.ZipInfo("t/link")
+        info.external_attr = 0o120777 << 16
+        bundle.writestr(info, "/etc/passwd")
+    with pytest.raises(SourceError, match="special file"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_no_archive_at_all(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<html>")
+    with pytest.raises(SourceError, match="not an archive"):
+        unpack(tmp_path / "page.html", tmp_path / "out")
+    (tmp_path / "page.tar.gz").write_text("<html>")
+    with pytest.raises(SourceError, match="damaged"):
+        unpack(tmp_path / "page.tar.gz", tmp_path / "out")

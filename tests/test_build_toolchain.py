@@ -1,0 +1,149 @@
+"""The toolchain: what its wrappers do with arguments, what its files say, and what happens when it cannot be had."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from build_factory import settings, toolchain
+
+from farm.build import crossfiles
+from farm.build import toolchain as toolchains
+from farm.build.toolchain import Tools, materialise, tools_digest
+from farm.errors import CatalogError, FarmError, MissingToolError
+from farm.model.toolchain import Flags
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
+    return materialise(toolchain(), settings(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture
+def recorder(tools: Tools, tmp_path: Path) -> Path:
+    """The same wrapper, but with a compiler that only says what it was given."""
+    root = tmp_path / "tc"
+    (root / "bin").mkdir(parents=True)
+    (root / "zig").mkdir()
+    shutil.copy(tools.bin / "wrapper", root / "bin" / "wrapper")
+    for name in toolchains.NAMES:
+        (root / "bin" / name).symlink_to("wrapper")
+    fake = root / "zig" / "zig"
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+    flags = Flags(
+        c=("-O2",),
+        link=("-Wl,-z,now",),
+        drop=("-Wl,--exclude-libs*", "-pipe"),
+        rewrite={r"^(-m(arch|cpu|tune)=[A-Za-z0-9_.+]*)-": r"\1_", "^-lfoo$": "-lbar"},
+    )
+    chain = toolchain().model_copy(update={"flags": flags})
+    (root / "wrapper.conf").write_text(crossfiles.wrapper_conf(chain, ["-target", "build"]))
+    return root / "bin"
+
+
+def call(program: Path, *words: str, env: dict[str, str] | None = None) -> list[str]:
+    done = subprocess.run([program, *words], check=True, capture_output=True, text=True, env=env or {})
+    return done.stdout.splitlines()
+
+
+def test_flags_come_first_and_link_flags_only_when_linking(recorder: Path) -> None:
+    target = ["cc", "-target", "x86_64-linux-gnu.2.17", "-O2"]
+    assert call(recorder / "cc", "-c", "a.c") == [*target, "-c", "a.c"]
+    assert call(recorder / "cc", "a.o", "-o", "a") == [*target, "a.o", "-o", "a", "-Wl,-z,now"]
+    assert call(recorder / "c++", "-E", "-")[0] == "c++"
+
+
+def test_arguments_are_dropped_and_rewritten(recorder: Path) -> None:
+    given = [
+        "-c",
+        "-pipe",
+        "-march=skylake-avx512",
+        "-mtune=x86-64-v3",
+        "-lfoo",
+        "a-b.c",
+        "-Wl,--exclude-libs,ALL",
+        "-DX=a b",
+    ]
+    assert call(recorder / "cc", *given)[4:] == [
+        "-c",
+        "-march=skylake_avx512",
+        "-mtune=x86_64_v3",
+        "-lbar",
+        "a-b.c",
+        "-DX=a b",
+    ]
+
+
+def test_a_builds_own_flags_come_last(recorder: Path) -> None:
+    env = {"FARM_CFLAGS": "-march=x86-64-v3\n-DNAME=a b", "FARM_LDFLAGS": "-Wl,-x"}
+    assert call(recorder / "cc", "-c", "-march=x", "a.c", env=env)[-2:] == ["-march=x86_64_v3", "-DNAME=a b"]
+    assert call(recorder / "cc", "a.o", env=env)[-2:] == ["-Wl,-z,now", "-Wl,-x"]
+
+
+def test_programs_for_the_build_machine_and_binary_tools(recorder: Path) -> None:
+    env = {"FARM_CFLAGS": "-march=x86-64-v3"}
+    assert call(recorder / "build-cc", "a.c", env=env) == ["cc", "-target", "build", "a.c"]
+    assert call(recorder / "ar", "rcs", "x.a", "-pipe", env=env) == ["ar", "rcs", "x.a", "-pipe"]
+    assert call(recorder / "ld", "-r")[0] == "ld.lld"
+    assert call(recorder / "strip", "x") == []
+
+
+def test_the_baseline_is_not_the_build_machines_own_cpu(tools: Tools, tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text("#ifdef __AVX__\n#error not the baseline\n#endif\nint x;\n")
+    env = {"ZIG_GLOBAL_CACHE_DIR": str(tmp_path / "c"), "ZIG_LOCAL_CACHE_DIR": str(tmp_path / "c"), "PATH": "/usr/bin"}
+    toolchains.copy_warm(tools, tmp_path / "c")
+    assert subprocess.run([tools.bin / "cc", "-c", tmp_path / "a.c", "-o", tmp_path / "a.o"], env=env).returncode == 0
+    env["FARM_CFLAGS"] = "-march=x86-64-v3"
+    assert subprocess.run([tools.bin / "cc", "-c", tmp_path / "a.c", "-o", tmp_path / "a.o"], env=env).returncode != 0
+
+
+def test_a_second_call_is_quick_and_changes_nothing(tools: Tools, tmp_path: Path) -> None:
+    before = tools.root.stat().st_mtime_ns
+    again = materialise(toolchain(), settings(tmp_path))
+    assert again == tools
+    assert tools.root.stat().st_mtime_ns == before
+
+
+def test_every_flag_changes_the_digest() -> None:
+    chain = toolchain()
+    other = chain.model_copy(update={"flags": chain.flags.model_copy(update={"link": ("-Wl,-x",)})})
+    assert tools_digest(chain) != tools_digest(other)
+
+
+def test_no_compiler_for_this_machine(tmp_path: Path) -> None:
+    chain = toolchain()
+    foreign = chain.model_copy(update={"compiler": chain.compiler.model_copy(update={"sha256": {"sparc": "0" * 64}})})
+    with pytest.raises(MissingToolError, match="pins no compiler") as caught:
+        materialise(foreign, settings(tmp_path))
+    assert "[compiler.sha256]" in caught.value.fix
+
+
+@pytest.mark.parametrize("where", ["empty", "lying"])
+def test_a_compiler_that_cannot_be_had_or_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    if where == "lying":
+        (links / "ziglang-0.17.0-py3-none-any.whl").write_bytes(b"not the compiler")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(links))
+    at = replace(settings(tmp_path / "home"), cache=tmp_path / "cache")
+    with pytest.raises(FarmError) as caught:
+        materialise(toolchain(), at)
+    assert "ziglang==0.17.0" in str(caught.value)
+    assert caught.value.exit_code == 5
+    assert getattr(caught.value, "retryable") is (where == "empty")  # noqa: B009
+    assert not list((tmp_path / "cache/toolchains").glob("zig-*/*"))
+
+
+def test_meson_and_cmake_files_name_the_host_platform() -> None:
+    chain = toolchain()
+    assert "set(CMAKE_SYSTEM_NAME Linux)" in crossfiles.cmake_toolchain(chain)
+    assert "cpu_family = 'x86_64'" in crossfiles.meson_cross(chain)
+    with pytest.raises(CatalogError, match="line break"):
+        crossfiles.wrapper_conf(chain.model_copy(update={"flags": Flags(c=("-DX=a\nb",))}), [])

@@ -1,0 +1,63 @@
+"""The command line as a whole: errors become exit codes in one place, and start-up stays light."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from farm import cli, errors
+from farm.process import run
+
+ROOT = Path(__file__).parent.parent
+
+
+def _error_classes() -> list[type[errors.FarmError]]:
+    return [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.FarmError)]
+
+
+def test_exit_codes_are_documented() -> None:
+    table = (ROOT / "docs/exit-codes.md").read_text()
+    for error in _error_classes():
+        assert re.search(rf"^\| {error.exit_code} \| {error.kind} \|", table, re.M), error
+
+
+def test_kinds_of_error_have_distinct_exit_codes() -> None:
+    by_code: dict[int, set[str]] = {}
+    for error in _error_classes():
+        by_code.setdefault(error.exit_code, set()).add(error.kind)
+    assert all(len(kinds) == 1 for kinds in by_code.values()), by_code
+
+
+def test_an_error_says_what_where_and_fix(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_argv: list[str]) -> int:
+        raise errors.SourceError("wrong hash", where="gmp.tar.xz", fix="check the recipe")
+
+    monkeypatch.setattr(cli, "_dispatch", fail)
+    assert cli.run(["build"]) == 5
+    text = capsys.readouterr().err
+    assert "gmp.tar.xz: wrong hash" in text
+    assert "fix: check the recipe" in text
+
+
+@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+def test_every_verb_has_help_with_examples(verb: str) -> None:
+    done = run([sys.executable, "-m", "farm.cli", verb, "--help"])
+    assert "example" in done.output.lower()
+
+
+def test_an_option_value_is_not_taken_for_the_verb(tmp_path: Path) -> None:
+    done = run([sys.executable, "-m", "farm.cli", "--home", tmp_path, "plan", "--help"])
+    assert "--platform" in done.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom farm.cli import run\ntry:\n run(['--help'])\nexcept SystemExit:\n pass\n"
+        "print('LOADED', *sorted(sys.modules))"
+    )
+    loaded = run([sys.executable, "-c", code]).output.rsplit("LOADED", 1)[1].split()
+    heavy = {"pydantic", "sqlalchemy", "alembic", "rich", "auditwheel", "celery", "networkx", "iced_x86"}
+    assert heavy.isdisjoint(loaded)
