@@ -6,6 +6,7 @@ Arguments: home, jobs, seconds per step, and what else a step does (``sleep``: r
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -58,7 +59,10 @@ def main() -> None:
         wheel = place / f"{step.recipe}-1.0-py3-none-any.whl"
         wheel.write_bytes(step.key.encode() * 2000)
         say(f"end {step.recipe} {os.getpid()}")
-        return store.put(step.key, wheel)
+        artifact = store.put(step.key, wheel)
+        if mode == f"die-at-{step.recipe}":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return artifact
 
     def listen(event: StepEvent) -> None:
         print(event.step, event.state, event.phase, event.message, flush=True)

@@ -100,6 +100,19 @@ def test_a_killed_farm_is_continued_at_once(tmp_path: Path) -> None:
         assert "ended without a word" in first.error
 
 
+@pytest.mark.parametrize("recipe", ["gmp", PLAN.steps[-1].recipe])
+def test_a_farm_killed_between_store_and_ledger_is_made_good(tmp_path: Path, recipe: str) -> None:
+    """The wheel is stored, the ledger has not heard of it: the next run tells it, even with nothing to build."""
+    home = tmp_path / "home"
+    child = farm(home, jobs=1, seconds=0.01, mode=f"die-at-{recipe}")
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    finish(farm(home, seconds=0.01))
+    assert builds(home, "begin") == {step.recipe: 1 for step in PLAN.steps}
+    assert_whole(home)
+    assert not list((home / "store" / "pins").iterdir())
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_farms_killed_at_random_lose_nothing_and_never_build_one_step_twice_at_once(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)

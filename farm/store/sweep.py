@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.model.artifact import Artifact
+from farm.store import pins
 from farm.store.artifacts import Store, scan
 from farm.store.files import disk_errors, try_lock
 from farm.store.home import remove_tree, stale_work
@@ -20,7 +21,6 @@ from farm.store.owner import owner_of_name
 
 _log = logging.getLogger(__name__)
 _DAY = 86_400.0
-_ABANDONED = 7 * _DAY  # temporary files and pins of other machines: no build takes that long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,9 @@ def sweep_store(
     if not store.root.is_dir():
         return []
     with disk_errors(store.root), store.locked():
-        kept = set(keep_keys) | _pinned(store.root / "pins", dry_run=dry_run)
+        kept = set(keep_keys) | pins.pinned_keys(store)
+        if not dry_run:
+            pins.sweep(store)
         young = time.time() - keep_days * _DAY
         doomed: list[Artifact] = []
         live: set[Path] = set()
@@ -122,31 +124,10 @@ def _sweep_blobs(
 def _sweep_leftovers(root: Path, *, dry_run: bool) -> Iterator[Removal]:
     """Temporary files of processes that were killed in the middle of `put`."""
     for path in [*(root / "tmp").glob("*"), *(root / "keys").glob("??/.*")]:
-        if not _is_alive(path):
+        if not pins.is_alive(path):
             yield Removal(kind="work", path=path, size=path.stat().st_size, name=path.name)
             if not dry_run:
                 path.unlink(missing_ok=True)
-
-
-def _pinned(pins: Path, *, dry_run: bool) -> set[str]:
-    """Keys that running farms need."""
-    keys: set[str] = set()
-    for path in pins.glob("run.*"):
-        if _is_alive(path):
-            keys.update(path.read_text(encoding="ascii").split())
-        elif not dry_run:
-            path.unlink(missing_ok=True)
-    return keys
-
-
-def _is_alive(path: Path) -> bool:
-    """True if the process that a file or directory is named after may still need it."""
-    owner = owner_of_name(path.name)
-    try:
-        young = path.lstat().st_mtime > time.time() - _ABANDONED
-    except OSError:
-        return False
-    return young if owner is None else not owner.is_surely_dead() and (young or owner.is_here())
 
 
 def _remove_if_empty(folder: Path) -> None:

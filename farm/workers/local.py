@@ -11,6 +11,7 @@ from farm.model.artifact import Artifact
 from farm.model.events import Listener, State, StepEvent
 from farm.model.plan import Plan
 from farm.process import Cancel
+from farm.store import pins
 from farm.store.artifacts import Store
 from farm.workers.result import RunResult, StepOutcome
 from farm.workers.schedule import Schedule
@@ -34,9 +35,9 @@ def run_plan(
 ) -> RunResult:
     """Bring every step of a plan to its end and return what became of each.
 
-    `ledger` may be a function that opens one: it is called only if something must be built. `jobs` steps run at once;
-    `listener` is called from several threads. `logs` defaults to `logs/` beside the store; `lease_seconds` is how long
-    another machine waits before it takes over a step of ours that shows no heartbeat.
+    `ledger` may be a function that opens one: it is called only if something must be built, or a farm was killed here.
+    `jobs` steps run at once; `listener` is called from several threads. `logs` defaults to `logs/` beside the store;
+    `lease_seconds` is how long another machine waits before it takes over a step of ours that shows no heartbeat.
 
     A failed step blocks what needs it, nothing else. Ctrl-C kills the running programs, marks their attempts cancelled,
     releases the leases and goes on upwards; `cancel.set()` from another thread does the same, and run_plan returns. A
@@ -44,7 +45,7 @@ def run_plan(
     """
     tell = listener or _ignore
     found = {step.id: artifact for step in plan.steps if (artifact := store.get(step.key))}
-    if len(found) == len(plan.steps):
+    if len(found) == len(plan.steps) and not pins.any_run(store):
         return RunResult(outcomes=_tell_cached(found, tell))
     with ExitStack() as stack:
         stack.enter_context(store.pinned(step.key for step in plan.steps))
@@ -71,6 +72,7 @@ def _run(
 
     patiently(lambda: ledger.record_plan(plan.steps), cancel)
     patiently(lambda: ledger.record_artifacts(found.values()), cancel)
+    pins.settle(store, {step.key for step in plan.steps})
     schedule = Schedule(plan, {a.key for a in found.values()}, durations=patiently(ledger.durations, cancel))
     run = Run(
         plan=plan,

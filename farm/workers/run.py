@@ -114,7 +114,7 @@ class Run:
             artifact = self._store.get(aside.step.key)
             if artifact is not None:
                 del self._aside[aside.step.id]
-                self._finish(StepOutcome(step=aside.step.id, state=State.CACHED, artifact=artifact))
+                self._take_over(aside.step, artifact)
             elif self._running < jobs and self._begin(aside.step, pool, keeper, seconds, aside):
                 del self._aside[aside.step.id]
 
@@ -130,7 +130,7 @@ class Run:
         artifact = self._store.get(step.key)  # whoever had the lease before us may have built it
         if artifact is not None:
             keeper.drop(lease)
-            self._finish(StepOutcome(step=step.id, state=State.CACHED, artifact=artifact))
+            self._take_over(step, artifact)
         elif aside is not None and (failed := self._failure_of_other(aside)):
             keeper.drop(lease)
             self._fail(failed)
@@ -191,6 +191,11 @@ class Run:
         message = f"{last.error}\n  (built by process {last.pid} on {last.host})"
         log = self._runner.log_path(aside.step)
         return StepOutcome(step=aside.step.id, state=State.FAILED, message=message, log=log if log.exists() else None)
+
+    def _take_over(self, step: Step, artifact: Artifact) -> None:
+        """Another process built it. It may have been killed before it said so: the ledger hears it from us then."""
+        patiently(lambda: self._ledger.record_artifacts([artifact]), self._cancel)
+        self._finish(StepOutcome(step=step.id, state=State.CACHED, artifact=artifact))
 
     def _finish(self, outcome: StepOutcome) -> None:
         self._record(outcome)
