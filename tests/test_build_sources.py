@@ -14,10 +14,10 @@ from typing import ClassVar
 import pytest
 from build_factory import tarball
 
-from farm.build import download, locations
-from farm.build.download import Hosts
 from farm.build.sources import apply_patch, fetch, prepare
 from farm.errors import SourceError, UnreachableError
+from farm.fetch import download, locations
+from farm.fetch.download import Hosts
 from farm.model.recipe import Location, Release, Source
 
 BODY = bytes(range(256)) * 4000

@@ -10,9 +10,10 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
-from farm.build import locations, sandbox, toolchain, tools
+from farm.build import sandbox, toolchain, tools
 from farm.catalog import Catalog, load
 from farm.errors import CatalogError, MissingToolError
+from farm.fetch import locations
 from farm.settings import Settings, build_machine
 
 _ROOM = 5_000_000_000

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from farm.build import download, sources, workspace
 from farm.build import environment as env
+from farm.build import sources, workspace
 from farm.build import tools as machine_tools
 from farm.build.commands import Runner
 from farm.build.sandbox import Sandbox, require_bwrap
@@ -18,6 +18,7 @@ from farm.build.toolchain import Tools
 from farm.build.workspace import Rooms, Workspace
 from farm.catalog.values import LoadedRecipe
 from farm.errors import CatalogError, PlanError
+from farm.fetch import download
 from farm.model.plan import Step
 from farm.model.recipe import Release, Variant
 from farm.plan.effective import Effective

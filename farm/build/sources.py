@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm import process
-from farm.build import archives, download
-from farm.build.download import HOSTS, CannotReachError, Hosts, Progress
-from farm.build.locations import CannotResolveError, addresses
 from farm.errors import SourceError, UnreachableError
+from farm.fetch import archives, download
+from farm.fetch.download import HOSTS, CannotReachError, Hosts, Progress
+from farm.fetch.locations import CannotResolveError, addresses
 from farm.model.recipe import Location, Release, Source
 
 _PROGRAM_START = 315_532_800  # 1980-01-01: the first day a zip file can name

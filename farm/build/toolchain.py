@@ -18,8 +18,9 @@ from importlib import resources
 from pathlib import Path
 
 from farm import process
-from farm.build import archives, crossfiles, download
+from farm.build import crossfiles
 from farm.errors import FarmError, MissingToolError, ProcessError, SourceError, UnreachableError
+from farm.fetch import archives, download
 from farm.model.toolchain import Toolchain
 from farm.process import Cancel
 from farm.settings import Settings, build_machine

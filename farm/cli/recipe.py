@@ -107,8 +107,8 @@ def _schema(args: argparse.Namespace, _settings: Settings) -> int:
 
 
 def _new(args: argparse.Namespace, settings: Settings) -> int:
-    from farm.build import archives
     from farm.catalog import scaffold
+    from farm.fetch import archives
 
     archive, url, sha256 = _obtain(args.source, settings)
     with tempfile.TemporaryDirectory(prefix="farm-new-") as scratch:
@@ -137,8 +137,8 @@ def _check_url(source: str) -> None:
 
 def _obtain(source: str, settings: Settings) -> tuple[Path, str, str]:
     """The archive on this disk, the location to write down, and its sha256."""
-    from farm.build import download
-    from farm.build.locations import CannotResolveError, addresses
+    from farm.fetch import download
+    from farm.fetch.locations import CannotResolveError, addresses
 
     scheme = source.partition(":")[0]
     if scheme not in ("https", "debian", "pypi"):

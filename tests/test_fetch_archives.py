@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from build_factory import member, tar_of, tarball
 
-from farm.build.archives import Limits, newest_time, unpack
 from farm.errors import SourceError
+from farm.fetch.archives import Limits, newest_time, unpack
 
 
 def test_the_single_top_directory_is_stripped_and_times_are_kept(tmp_path: Path) -> None:
