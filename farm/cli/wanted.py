@@ -25,7 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add RECIPE..., --platform and --python."""
     parser.add_argument("recipe", nargs="*", metavar="RECIPE", help="recipe, provided name, or NAME@VERSION; none: all")
     parser.add_argument(
-        "--platform", action="append", default=[], metavar="P", help="platform tag or glob; may be repeated; none: all"
+        "--platform",
+        action="append",
+        default=[],
+        metavar="P",
+        help="platform tag or glob, '*' for all; may be repeated; default: this machine's own",
     )
     parser.add_argument(
         "--python",
@@ -38,7 +42,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def plan_of(args: argparse.Namespace, catalog: Catalog, settings: Settings) -> Plan:
     """The plan that the arguments ask for. Raises PlanError, UsageError."""
-    return make_plan(catalog, settings, recipes=args.recipe, platforms=args.platform, pythons=args.python)
+    platforms = args.platform or own_platforms(catalog)
+    return make_plan(catalog, settings, recipes=args.recipe, platforms=platforms, pythons=args.python)
+
+
+def own_platforms(catalog: Catalog) -> tuple[str, ...]:
+    """The platforms whose binaries this machine runs as its own; none (which plans all) if no toolchain is for it."""
+    from farm.settings import build_machine, on_linux
+
+    machine = build_machine()
+    return tuple(
+        platform
+        for platform, toolchain in catalog.toolchains.items()
+        if on_linux() and (toolchain.os, toolchain.libc, toolchain.arch) == ("linux", "glibc", machine)
+    )
 
 
 def make_plan(
