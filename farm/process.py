@@ -12,7 +12,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +34,37 @@ class Completed:
     output: str
     seconds: float
     cpu_seconds: float
+
+
+class Cost:
+    """Processor time, in seconds, of what a thread did inside `measured`."""
+
+    __slots__ = ("cpu_seconds",)
+
+    def __init__(self) -> None:
+        self.cpu_seconds = 0.0
+
+
+_cost: ContextVar[Cost | None] = ContextVar("farm_cost", default=None)
+
+
+@contextmanager
+def measured() -> Iterator[Cost]:
+    """Count the programs that this thread runs in the block, and, at its end, the thread's own work."""
+    cost = Cost()
+    token = _cost.set(cost)
+    before = time.thread_time()
+    try:
+        yield cost
+    finally:
+        _cost.reset(token)
+        cost.cpu_seconds += time.thread_time() - before
+
+
+def add_cpu(seconds: float) -> None:
+    """Count processor time that the kernel does not account to the one who waits (a process namespace's)."""
+    if (cost := _cost.get()) is not None:
+        cost.cpu_seconds += seconds
 
 
 class Cancel:
@@ -114,6 +147,7 @@ def run(
         if child.stdout is not None:
             child.stdout.close()
     seconds = time.monotonic() - started
+    add_cpu(cpu)
     done = Completed(argv=args, returncode=returncode, output=output, seconds=seconds, cpu_seconds=cpu)
     _judge(done, check=check, timeout=timeout, cancel=cancel)
     return done

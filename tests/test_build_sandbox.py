@@ -116,3 +116,11 @@ def test_missing_and_unknown_tools(tmp_path: Path) -> None:
     assert "autoconf" in caught.value.fix
     with pytest.raises(UsageError, match="'vim' is unknown"):
         tools.programs(["vim"])
+
+
+def test_the_processor_time_of_a_sandboxed_command_is_counted(tmp_path: Path) -> None:
+    """The kernel accounts nothing of a process namespace to whoever waits for it."""
+    burn = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"
+    done = Sandbox(mounts=()).run(["/bin/sh", "-c", f"({burn}); exit 3"], cwd="/tmp", check=False)
+    assert done.returncode == 3
+    assert done.cpu_seconds > 0.05

@@ -13,6 +13,7 @@ import pytest
 from disks import small_disk
 from plans import make_plan
 
+from farm import process
 from farm.errors import BuildError, StoreError, UnreachableError
 from farm.model.artifact import Artifact
 from farm.model.events import State, StepEvent
@@ -42,7 +43,7 @@ class Builder:
             self.built[step.recipe] += 1
             self.deps[step.recipe] = tuple(deps)
         report_phase("make")
-        report_phase.add_cpu(1.5)
+        process.add_cpu(1.5)
         if self.hook is not None:
             self.hook(step, cancel)
         wheel = self.tmp / f"{step.recipe}-1.0-py3-none-any.whl"
@@ -77,7 +78,8 @@ def test_builds_in_order_with_all_requirements_then_nothing_to_do(store: Store, 
     assert [e.phase for e in events if e.step.startswith("gmp") and e.phase] == ["make"]
     attempt = ledger.last_attempt(plan.steps[0].key)
     assert attempt is not None
-    assert (attempt.state, attempt.phase, attempt.cpu_seconds) == (State.BUILT, "make", 1.5)
+    assert (attempt.state, attempt.phase) == (State.BUILT, "make")
+    assert 1.5 <= attempt.cpu_seconds < 2
     assert ledger.holder(plan.steps[0].key) is None
 
     def no_ledger() -> Ledger:

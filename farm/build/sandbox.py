@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from farm import process
+from farm.build import spent
 from farm.errors import MissingToolError
 from farm.process import Cancel, Completed
 
@@ -108,9 +110,21 @@ class Sandbox:
         cancel: Cancel | None = None,
     ) -> Completed:
         """Run a command to its end; like `farm.process.run`, with `cwd` as commands see it."""
-        argv, environment = self.argv(command, cwd=cwd, env=env)
-        real = None if self.enabled else Path(cwd)
-        return process.run(argv, env=environment, cwd=real, log=log, check=check, timeout=timeout, cancel=cancel)
+        if not self.enabled:
+            argv, environment = self.argv(command, cwd=cwd, env=env)
+            return process.run(
+                argv, env=environment, cwd=Path(cwd), log=log, check=check, timeout=timeout, cancel=cancel
+            )
+        with tempfile.NamedTemporaryFile(prefix="farm-times-") as file:
+            times = Path(file.name)
+            counting = replace(self, mounts=(*self.mounts, Mount(source=times, inside=spent.INSIDE, writable=True)))
+            argv, environment = counting.argv(spent.counted([os.fspath(w) for w in command]), cwd=cwd, env=env)
+            try:
+                done = process.run(argv, env=environment, log=log, check=check, timeout=timeout, cancel=cancel)
+            finally:
+                inside = spent.seconds(times)
+                process.add_cpu(inside)
+            return replace(done, cpu_seconds=done.cpu_seconds + inside)
 
     def _walls(self, *, interactive: bool) -> list[str]:
         walls = [require_bwrap(), "--unshare-all", "--die-with-parent", "--clearenv"]

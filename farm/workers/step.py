@@ -14,7 +14,7 @@ from farm.log import step as log_step
 from farm.model.artifact import Artifact
 from farm.model.events import Listener, State, StepEvent
 from farm.model.plan import Step
-from farm.process import Cancel
+from farm.process import Cancel, Cost, measured
 from farm.store.files import store_error
 from farm.workers.result import StepOutcome
 
@@ -69,7 +69,7 @@ class StepCancel(Cancel):
 
 
 class Reporter:
-    """Given to a step to say where it is: ``report("configure")``, and what it cost: ``report.add_cpu(seconds)``.
+    """Given to a step to say where it is: ``report("configure")``.
 
     Raises ProcessError if the step is cancelled, so that steps stop between programs too.
     """
@@ -83,7 +83,6 @@ class Reporter:
         self._note = note  # told of each new phase
         self._started = time.monotonic()
         self.phase = ""
-        self.cpu_seconds = 0.0
 
     @property
     def seconds(self) -> float:
@@ -96,9 +95,6 @@ class Reporter:
         self.tell(State.RUNNING, message)
         if entered:
             self._note(phase)
-
-    def add_cpu(self, seconds: float) -> None:
-        self.cpu_seconds += seconds
 
     def tell(self, state: State, message: str = "") -> None:
         phase = self.phase if state is State.RUNNING else ""
@@ -142,10 +138,12 @@ class StepRunner:
         artifact: Artifact | None = None
         error: FarmError | None = None
         number = 0
+        cost = Cost()
         try:
             number = patiently(lambda: self._ledger.start_attempt(step.key, log=str(log)), cancel)
             report.tell(State.RUNNING)
-            artifact = self._run_step(step, deps, cancel, report)
+            with measured() as cost:
+                artifact = self._run_step(step, deps, cancel, report)
             state, message = State.BUILT, ""
         except FarmError as raised:
             error = raised
@@ -159,7 +157,7 @@ class StepRunner:
             state, message = State.FAILED, f"internal error: {raised!r}"
             _append_traceback(log, raised)
         if number:
-            self._finish(number, state, message, report, artifact, cancel)
+            self._finish(number, state, message, report, cost, artifact, cancel)
         outcome = StepOutcome(
             step=step.id,
             state=state,
@@ -179,7 +177,14 @@ class StepRunner:
             _log.debug("phase %s is not in the ledger: %s", phase, error)
 
     def _finish(
-        self, number: int, state: State, message: str, report: Reporter, artifact: Artifact | None, cancel: Cancel
+        self,
+        number: int,
+        state: State,
+        message: str,
+        report: Reporter,
+        cost: Cost,
+        artifact: Artifact | None,
+        cancel: Cancel,
     ) -> None:
         """Write the end of an attempt down. The outcome counts even if the ledger cannot be written (disk full)."""
         try:
@@ -190,7 +195,7 @@ class StepRunner:
                     phase=report.phase,
                     error=message,
                     seconds=report.seconds,
-                    cpu_seconds=report.cpu_seconds,
+                    cpu_seconds=cost.cpu_seconds,
                     artifact=artifact,
                 ),
                 cancel,
