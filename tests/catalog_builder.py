@@ -75,7 +75,7 @@ def toolchain(platform: str = PLATFORM, **more: Any) -> dict[str, Any]:
         "isa": _ARCH[arch],
         "system_libraries": ["libc.so.6"],
         "loader": "ld-linux.so.2",
-        "runner": "native",
+        "run": {"kind": "native"},
         "python_platform": f"linux-{arch}",
         "compiler": {**_ZIG, "target": f"{arch}-linux-gnu.{major}.{minor}"},
         "cmake": {"system_name": "Linux", "system_processor": arch},

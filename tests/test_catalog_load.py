@@ -263,7 +263,7 @@ def test_a_catalog_without_recipes_directory_or_toolchains(tmp_path: Path) -> No
         ({"binary": "macho"}, "binary: 'macho' is not the format of linux: 'elf' is"),
         ({"flags": {"rewrite": {"(": "x"}}}, "[flags, rewrite] (: is not a regular expression"),
         ({"loader": ""}, "loader: is missing"),
-        ({"runner": "podman"}, "runner: 'podman' is not allowed"),
+        ({"run": {"kind": "podman"}}, "[run] kind: 'podman' is not allowed"),
     ],
 )
 def test_a_wrong_toolchain(change: dict[str, Any], expected: str, tmp_path: Path) -> None:

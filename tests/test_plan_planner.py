@@ -325,7 +325,7 @@ def test_the_python_sdk_counts_for_dependents_only() -> None:
 
 @pytest.mark.parametrize(
     ("change", "counts"),
-    [({"isa": "x86-64-v2"}, True), ({"flags": {"c": ["-O3"]}}, True), ({"runner": "qemu"}, False)],
+    [({"isa": "x86-64-v2"}, True), ({"flags": {"c": ["-O3"]}}, True), ({"run": {"kind": "qemu"}}, False)],
 )
 def test_the_toolchain_counts_but_not_its_runner(change: dict[str, Any], counts: bool) -> None:
     from catalog_builder import toolchain

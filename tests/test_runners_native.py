@@ -189,7 +189,7 @@ def test_suite_whose_files_are_gone_is_no_verdict(tmp_path: Path, natives: tuple
     assert "copy_paths" in result.reason
 
 
-def _toolchain(**changes: str) -> Toolchain:
+def _toolchain(**changes: object) -> Toolchain:
     import tomllib
 
     file = Path(__file__).parents[1] / "toolchains" / "manylinux_2_17_x86_64.toml"
@@ -202,8 +202,8 @@ def test_platforms_get_their_runner_or_a_reason(tmp_path: Path) -> None:
     assert isinstance(foreign, NoRunner)
     test = PythonTest(install=Install(), python=PYTHON)
     assert "do not run on this" in foreign.run_python(test, tmp_path).reason
-    assert "inspected only" in runners.get(_toolchain(runner="inspect")).run_python(test, tmp_path).reason
-    assert "'wine'" in runners.get(_toolchain(runner="wine")).run_python(test, tmp_path).reason
+    assert "inspected only" in runners.get(_toolchain(run={"kind": "inspect"})).run_python(test, tmp_path).reason
+    assert "'wine'" in runners.get(_toolchain(run={"kind": "wine"})).run_python(test, tmp_path).reason
 
 
 def test_copies_under_any_name_are_found(tmp_path: Path) -> None:

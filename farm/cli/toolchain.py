@@ -53,7 +53,7 @@ def _row(toolchain: Toolchain) -> dict[str, Any]:
         "isa": toolchain.isa,
         "floor": list(toolchain.floor),
         "binary": toolchain.binary,
-        "runner": toolchain.runner,
+        "runner": toolchain.run.kind,
     }
 
 

@@ -48,13 +48,25 @@ class Meson(Frozen):
     endian: Literal["little", "big"] = "little"
 
 
+class Run(Frozen):
+    """How the platform's binaries run on a build machine. No part of any build key: it changes no byte of a wheel."""
+
+    kind: Literal["native", "native-ld", "qemu", "musl", "wine", "inspect"] = Field(
+        description="native: as they are; native-ld: by the sysroot's loader; qemu: emulated; musl: by musl's loader; "
+        "wine: Windows programs; inspect: they do not run"
+    )
+    program: str = Field(default="", description="program of the build machine that runs them: `qemu-aarch64-static`")
+    cpu: str = Field(default="", description="processor model of the emulator: `neoverse-n1`")
+    sysroot: str = Field(default="", description="name of a file in `toolchains/sysroots/`, without `.toml`")
+
+
 class Toolchain(Frozen):
     """All that makes a binary for one platform."""
 
     format: Literal[1]
     platform: PlatformTag = Field(description="wheel platform tag, the platform's name everywhere")
     os: Literal["linux", "windows", "macos"]
-    arch: str = Field(description="as the wheel tag spells it: x86_64, i686, aarch64, ppc64le, arm64")
+    arch: str = Field(description="as the wheel tag spells it: x86_64, i686, aarch64, ppc64le, riscv64, arm64")
     libc: Literal["glibc", "musl", "ucrt", "libsystem"]
     floor: tuple[int, int] = Field(description="lowest libc / OS version the result runs on")
     binary: Literal["elf", "pe", "macho"]
@@ -63,8 +75,8 @@ class Toolchain(Frozen):
     flags: Flags = Flags()
     cmake: Cmake
     meson: Meson
-    isa: str = Field(description="instruction-set baseline: x86-64, x86-64-v2, armv8.0-a, power8, sse2")
+    isa: str = Field(description="instruction-set baseline: x86-64, sse2, armv8.0-a, power8, rv64gc, apple-m1")
     system_libraries: tuple[str, ...] = Field(description="shared libraries a wheel may take from the system")
     loader: str = Field(default="", description="ELF program interpreter, for audits and runners")
-    runner: Literal["native", "native-ld", "qemu", "musl", "wine", "inspect"]
+    run: Run
     python_platform: str = Field(description="_PYTHON_HOST_PLATFORM of cross builds: linux-x86_64")

@@ -46,7 +46,7 @@ _RECIPE_EXCLUDED = frozenset(
 _PRODUCTS_EXCLUDED = frozenset({"imports"})  # only tests import
 _VARIANT_EXCLUDED = frozenset({"platform"})  # only decides whether the variant is in the key at all
 # Policy of audits and the choice of a runner: they judge the wheel, they do not make it.
-_TOOLCHAIN_EXCLUDED = frozenset({"format", "system_libraries", "runner", "python_platform"})
+_TOOLCHAIN_EXCLUDED = frozenset({"format", "system_libraries", "run", "python_platform"})
 
 _SHOWN = 200
 _TOOLCHAIN = "toolchain."

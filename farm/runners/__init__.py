@@ -65,12 +65,13 @@ def _inspect(toolchain: Toolchain, _here: str) -> Runner:
 
 
 KINDS: dict[str, Callable[[Toolchain, str], Runner]] = {"native": _native, "inspect": _inspect}
-"""A toolchain's `runner` -> what makes one, given the toolchain and the build machine's architecture."""
+"""Kind of a toolchain's `[run]` table -> what makes one, given the toolchain and the build machine's architecture."""
 
 
 def get(toolchain: Toolchain, *, machine: str | None = None) -> Runner:
     """The runner of a platform. `machine` is the build machine's architecture (asked if not given)."""
-    make = KINDS.get(toolchain.runner)
+    kind = toolchain.run.kind
+    make = KINDS.get(kind)
     if make is None:
-        return NoRunner(f"this version of the farm has no runner of kind {toolchain.runner!r} for {toolchain.platform}")
+        return NoRunner(f"this version of the farm has no runner of kind {kind!r} for {toolchain.platform}")
     return make(toolchain, machine or build_machine())
