@@ -139,12 +139,15 @@ def test_status_shows_states_tests_and_reasons(farm: Farm) -> None:
         ledger.record_verdict(gmp.key, "upstream", Outcome.NOT_RUN, reason="no suite")
     lines = [line.split() for line in farm("status").splitlines()]
     assert lines[0] == ["recipe", P]
-    assert ["gmp", "1.0", "passed"] in lines
+    assert ["gmp", "1.0", "tested"] in lines
     assert ["mpfr", "1.0", "failed"] in lines
     assert any(line[:1] == ["gmpy2"] and line[-1] == "never" for line in lines)
     text = farm("status")
     assert f"mpfr@1.0/{P}: failed in make: mpfr@1.0/{P}: make: *** Error 1" in text
     assert f"gmp@1.0/{P}: upstream not run: no suite" in text
+    markdown = farm("status", "--markdown")
+    assert "| gmp 1.0 | tested |" in markdown
+    assert f"- gmp@1.0/{P}: upstream not run: no suite" in markdown
     rows = {row["recipe"]: row for row in json.loads(farm("status", "--json"))["steps"]}
     assert rows["gmp"]["verdicts"]["smoke"] == {"outcome": "passed", "reason": ""}
     assert "Error 1" in rows["mpfr"]["error"]

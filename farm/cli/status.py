@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from farm.cli import history, output, wanted
+from farm.cli import history, matrix, output, wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from farm.model.plan import Plan, Step
+    from farm.model.plan import Step
     from farm.settings import Settings
     from farm.store.ledger import Ledger
     from farm.store.records import Attempt, Verdict
@@ -19,15 +19,11 @@ EPILOG = """examples:
   farm status                                the whole farm
   farm status gmp mpfr --platform 'musl*'
   farm status --json                         every step with its tests and reasons
+  farm status --markdown                     the matrix for a page of documentation
 
 words:
-  passed   built, and its tests passed        built    built, tests not run
-  tests!   built, but tests failed            failed   the last try failed
-  running  somebody builds it now             never    not built with today's inputs
-  cut off  the last try was cancelled or its process was killed
-  -        impossible, or not wanted here: the reasons are below the table
 """
-_IMPOSSIBLE = "-"
+EPILOG += "\n".join(f"  {word:<12}{meaning}" for word, meaning in matrix.WORDS.items())
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--python", action="append", default=[], metavar="X.Y", help="Python of dependents; default: all ever planned"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document")
+    form.add_argument("--markdown", action="store_true", help="print the matrix as Markdown")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -51,8 +49,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         rows = _rows(plan.steps, stored, ledger)
     if args.json:
         output.print_json({"steps": rows, "impossible": wanted.impossible_rows(plan)})
-    else:
-        _print(plan, rows)
+        return 0
+    show = matrix.print_markdown if args.markdown else matrix.print_text
+    show(matrix.matrix(rows, wanted.impossible_rows(plan)))
     return 0
 
 
@@ -102,46 +101,3 @@ def _state(stored: bool, attempt: Attempt | None, leased: bool) -> str:
     if attempt is None or attempt.state.value == "built":  # built once, and removed since
         return "never"
     return "failed" if attempt.state.value == "failed" else "cut off"
-
-
-def _print(plan: Plan, rows: list[dict[str, Any]]) -> None:
-    platforms = sorted({row["platform"] for row in rows} | {i.platform for i in plan.impossible})
-    table: dict[str, dict[str, str]] = {}
-    for row in rows:
-        table.setdefault(_name(row), {})[row["platform"]] = _word(row)
-    output.print_table(
-        ("recipe", *platforms),
-        [(name, *(cells.get(p, _IMPOSSIBLE) for p in platforms)) for name, cells in table.items()],
-    )
-    reasons = [line for row in rows for line in _reasons(row)]
-    reasons += [f"{i.recipe} for {i.platform}: impossible: {i.reason}" for i in plan.impossible]
-    if reasons:
-        print("\n" + "\n".join(reasons))
-
-
-def _name(row: Mapping[str, Any]) -> str:
-    return f"{row['recipe']} {row['version']}" + (f" {row['python']}" if row["python"] else "")
-
-
-def _word(row: Mapping[str, Any]) -> str:
-    outcomes = {verdict["outcome"] for verdict in row["verdicts"].values()}
-    if row["state"] != "built":
-        return str(row["state"])
-    if "failed" in outcomes:
-        return "tests!"
-    return "passed" if "passed" in outcomes else "built"
-
-
-def _reasons(row: Mapping[str, Any]) -> list[str]:
-    """Sentences about what is not as it should be."""
-    lines = []
-    if row["state"] == "running" and row["phase"]:
-        lines.append(f"{row['step']}: running: {row['phase']}")
-    if row["error"]:
-        where = f" in {row['phase']}" if row["phase"] else ""
-        lines.append(f"{row['step']}: {row['state']}{where}: {row['error'].partition(chr(10))[0]}")
-    for kind, verdict in row["verdicts"].items():
-        if verdict["outcome"] != "passed":
-            reason = f": {verdict['reason']}" if verdict["reason"] else ""
-            lines.append(f"{row['step']}: {kind} {verdict['outcome']}{reason}")
-    return lines
