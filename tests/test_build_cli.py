@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,13 @@ def test_doctor_on_a_bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert checks["make"].fix == "apt-get install make"
     assert "bubblewrap" in checks["sandbox"].fix
     assert checks["f2c"].state is checkup.State.OPTIONAL
+
+
+def test_doctor_tries_to_write(tmp_path: Path) -> None:
+    from farm.build import checkup
+
+    home = Path("/proc/self/farm")  # nobody can write there, not even root
+    checks = {check.name: check for check in checkup.examine(replace(settings(tmp_path), home=home))}
+    assert checks["room for FARM_HOME"].state is checkup.State.MISSING
+    assert "FARM_HOME=DIR" in checks["room for FARM_HOME"].fix
+    assert checks["room for the cache"].state is not checkup.State.MISSING

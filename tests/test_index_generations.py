@@ -207,6 +207,22 @@ def test_prune_removes_files_nobody_offers(index: Index, wheels: dict[str, Index
     assert sorted(p.name for p in index.root.glob("files/*/*/*.whl")) == [GMP62, GMP63]
 
 
+def test_the_verb_prune_removes_and_says_so(
+    index: Index, wheels: dict[str, IndexFile], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from farm.cli import run
+
+    index.publish("staging", wheels.values())
+    index.remove("staging", [MPFR])
+    home = ["--home", str(index.root.parent)]
+    assert index.root.name == "index"
+    assert run([*home, "index", "prune", "--keep", "0"]) == 2
+    assert "--keep" in capsys.readouterr().err
+    assert run([*home, "index", "prune", "--keep", "1"]) == 0
+    assert capsys.readouterr().out == "removed 1 generation of staging: staging@000001\n"
+    assert [g.number for g in index.generations("staging")] == [2]
+
+
 def test_pages_of_another_format_are_not_reused(
     index: Index, wheels: dict[str, IndexFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:

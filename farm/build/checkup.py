@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -147,10 +148,27 @@ def _mirrors(catalog: Catalog | None) -> Iterator[Check]:
 def _disks(settings: Settings) -> Iterator[Check]:
     for name, place in (("room for FARM_HOME", settings.home), ("room for the cache", settings.cache)):
         there = next(p for p in (place, *place.parents) if p.exists())
+        if why := _cannot_write(there):
+            fix = f"own it, or choose another place: {_variable(name)}=DIR"
+            yield Check(name=name, state=State.MISSING, detail=f"{there} cannot be written: {why}", fix=fix)
+            continue
         free = shutil.disk_usage(there).free
         detail = f"{free / 1e9:.0f} GB free in {place}"
         if free >= _ROOM:
             yield Check(name=name, state=State.OK, detail=detail)
         else:
-            fix = f"free some, or move it: FARM_{'HOME' if 'HOME' in name else 'CACHE'}=DIR"
+            fix = f"free some, or move it: {_variable(name)}=DIR"
             yield Check(name=name, state=State.OPTIONAL, detail=f"{detail}; builds may need 5 GB", fix=fix)
+
+
+def _variable(name: str) -> str:
+    return f"FARM_{'HOME' if 'HOME' in name else 'CACHE'}"
+
+
+def _cannot_write(folder: Path) -> str:
+    """Why no file can be made in a directory; empty if one can: it was tried."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""Build, serve and roll back channels: static indexes that pip and uv install from."""
+"""Build, serve, roll back and prune channels: static indexes that pip and uv install from."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ examples:
   farm index build --channel staging                render all pages of a channel anew
   farm index generations --channel staging          what was served when; `*` marks what is served now
   farm index rollback --channel staging 12          serve generation 12 again
+  farm index prune --keep 30                        forget old generations, and the files only they offer
   farm index serve --port 8000                      http://127.0.0.1:8000/staging/simple/
 
 install from a channel, or from one generation for ever:
@@ -43,6 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     back = actions.add_parser("rollback", help="serve another generation that is kept")
     _common(back)
     back.add_argument("number", type=int, metavar="NUMBER", help="from `farm index generations`")
+    prune = actions.add_parser("prune", help="remove old generations; the served and the newest one stay")
+    _common(prune)
+    prune.add_argument("--keep", type=int, required=True, metavar="N", help="how many of the newest stay")
     serve = actions.add_parser("serve", help="serve all channels over HTTP until interrupted")
     serve.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default: this machine only")
     serve.add_argument("--port", default=8000, type=int, help="0 takes a free one (default: 8000)")
@@ -56,6 +60,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "build": _build,
         "generations": _generations,
         "rollback": _rollback,
+        "prune": _prune,
         "serve": _serve,
     }
     return actions[args.action](args, Index(settings.index))
@@ -105,6 +110,18 @@ def _generations(args: argparse.Namespace, index: Index) -> int:
 
 def _rollback(args: argparse.Namespace, index: Index) -> int:
     _show(args, index, index.rollback(args.channel, args.number), "serving:")
+    return 0
+
+
+def _prune(args: argparse.Namespace, index: Index) -> int:
+    if args.keep < 1:
+        raise UsageError("must be 1 or more", where="--keep", fix="say how many of the newest generations stay")
+    gone = index.prune(args.channel, keep=args.keep)
+    if args.json:
+        print_json([_facts(index, generation, served=False) for generation in gone])
+        return 0
+    listed = f": {', '.join(generation.name for generation in gone)}" if gone else ""
+    print(f"removed {len(gone)} generation{'' if len(gone) == 1 else 's'} of {args.channel}{listed}")
     return 0
 
 
