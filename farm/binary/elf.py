@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from farm.binary import elf_format as elf
+from farm.binary.bounded import Strings
 from farm.binary.elf_dynamic import Dynamic, dynamic_of
-from farm.binary.elf_file import ElfFile, Strings
+from farm.binary.elf_file import ElfFile
 from farm.binary.elf_symbols import dynamic_symbols, versions_of
 from farm.model.binary import BinaryFormat, Linkage
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from farm.binary import elf_format as elf
-from farm.binary.elf_file import ElfFile, Strings
+from farm.binary.bounded import Strings
+from farm.binary.elf_file import ElfFile
 
 # Tags of which the run-time linker uses one; two different values mean that tools disagree about the file.
 _ONLY_ONCE = frozenset({elf.DT_STRTAB, elf.DT_STRSZ, elf.DT_SYMTAB, elf.DT_SONAME, elf.DT_VERSYM})

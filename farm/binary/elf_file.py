@@ -1,8 +1,4 @@
-"""An ELF file's frame: header, segments, sections, and the map from addresses to bytes. Nothing in it is believed.
-
-Every offset, size and count is checked against the file before it is used, so a file that is cut short or lies ends
-in `BinaryFormatError` with the file's name and the fact, whatever its bytes are.
-"""
+"""An ELF file's frame: header, segments, sections, and the map from addresses to bytes. Nothing in it is believed."""
 
 from __future__ import annotations
 
@@ -12,10 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from farm.binary import elf_format as elf
-from farm.errors import BinaryFormatError
-
-_SMALL_TABLE = 1 << 20
-_FIX = "build or fetch the file again; `readelf -a` may show more"
+from farm.binary.bounded import Bounded, Strings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,38 +44,17 @@ class Code:
     data: bytes
 
 
-class Strings:
-    """A string table. What all lookups together may cost is bounded, so that no table of names can exhaust memory."""
-
-    def __init__(self, file: ElfFile, table: bytes, what: str) -> None:
-        self._file = file
-        self._table = table
-        self._what = what
-        self._budget = 16 * len(table) + _SMALL_TABLE
-
-    def at(self, offset: int) -> str:
-        """The NUL-terminated string at `offset`; bytes that are no UTF-8 are shown escaped."""
-        end = self._table.find(b"\0", offset) if offset < len(self._table) else -1
-        if end < 0:
-            raise self._file.error(
-                f"lies: {self._what} at {offset:#x} is outside its string table of {len(self._table)} bytes"
-            )
-        self._budget -= end - offset
-        if self._budget < 0:
-            raise self._file.error(f"lies: its names ({self._what} ...) overlap many times over")
-        return self._table[offset:end].decode("utf-8", "backslashreplace")
-
-
-class ElfFile:
+class ElfFile(Bounded):
     """The frame of one ELF file (gABI; 32 and 64 bit, both byte orders).
 
     Raises BinaryFormatError from the constructor and from every property if the file is damaged. Segments are enough:
     a file whose section headers were stripped has no `sections`, and everything else still works.
     """
 
+    fix = "build or fetch the file again; `readelf -a` may show more"
+
     def __init__(self, data: bytes | memoryview, name: str) -> None:
-        self.data = memoryview(data)
-        self.name = name
+        super().__init__(data, name)
         ident = bytes(self.data[:16])
         if len(ident) < 16 or not ident.startswith(elf.MAGIC):
             raise self.error("is not an ELF file" if not ident.startswith(elf.MAGIC) else "ends inside the ELF header")
@@ -98,18 +70,6 @@ class ElfFile:
             raise self.error(
                 f"has ELF type {self.type}, which is neither a program nor a shared object nor an object file"
             )
-
-    def error(self, fact: str) -> BinaryFormatError:
-        """A BinaryFormatError about this file, to be raised."""
-        return BinaryFormatError(fact, where=self.name, fix=_FIX)
-
-    def span(self, offset: int, size: int, what: str) -> memoryview:
-        """`size` bytes at file offset `offset`, or BinaryFormatError if they are not all there."""
-        if offset < 0 or size < 0 or offset + size > len(self.data):
-            raise self.error(
-                f"is cut short or lies: {what} should be {size} bytes at {offset:#x}, file has {len(self.data)}"
-            )
-        return self.data[offset : offset + size]
 
     @property
     def arch(self) -> str:

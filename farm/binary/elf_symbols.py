@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from struct import Struct
 
 from farm.binary import elf_format as elf
+from farm.binary.bounded import Strings
 from farm.binary.elf_dynamic import Dynamic, symbol_count
-from farm.binary.elf_file import ElfFile, Section, Strings
+from farm.binary.elf_file import ElfFile, Section
 from farm.model.binary import Symbol
 
 _GLOBAL = frozenset({elf.STB_GLOBAL, elf.STB_WEAK, elf.STB_GNU_UNIQUE})
@@ -162,19 +164,50 @@ def functions_of(file: ElfFile) -> tuple[Function, ...]:
     return tuple(Function(address=address, size=size, name=name) for address, size, name in sorted(found))
 
 
-def _functions_in(file: ElfFile, table: Section, code: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
+def defined(file: ElfFile) -> Iterator[tuple[str, str]]:
+    """(name, kind) of the symbols of an object file that a shared library made of it can export.
+
+    What a C compiler hid is left out; kinds as in `farm.model.binary.Symbol`.
+    """
+    table = next((s for s in file.sections if s.type == elf.SHT_SYMTAB), None)
+    if table is None:
+        return
+    for name, info, other, section, _, _ in _rows(file, table):
+        if section and name and info >> 4 in _GLOBAL and other & 3 in _VISIBLE:
+            yield name, _kind_in(file, info & 15, section)
+
+
+def _kind_in(file: ElfFile, type_: int, section: int) -> str:
+    """Untyped symbols (hand-written assembly) are what their section is."""
+    if type_ in elf.SYMBOL_KINDS:
+        return elf.SYMBOL_KINDS[type_]
+    if section >= len(file.sections):
+        return "other"  # absolute, or in a section beyond the 16-bit numbers
+    flags = file.sections[section].flags
+    return "func" if flags & elf.SHF_EXECINSTR else "object" if flags & elf.SHF_ALLOC else "other"
+
+
+def _rows(file: ElfFile, table: Section) -> Iterator[tuple[str, int, int, int, int, int]]:
+    """The named rows of a symbol table: name, info, other, section, address, size."""
     if table.link >= len(file.sections):
         raise file.error(f"lies: symbol table {table.name} has strings in section {table.link}, which does not exist")
     strings = Strings(file, file.content(file.sections[table.link]), "a symbol name")
     layout = file.layout
     data = file.content(table)
     data = data[: len(data) - len(data) % layout.symbol.size]
+    for name_at, *rest in map(layout.symbol_order, layout.symbol.iter_unpack(data)):
+        if name_at:
+            info, other, section, address, size = rest
+            yield strings.at(name_at), info, other, section, address, size
+
+
+def _functions_in(file: ElfFile, table: Section, code: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
     found = []
-    for name_at, info, _, section, address, size in map(layout.symbol_order, layout.symbol.iter_unpack(data)):
+    for name, info, _, section, address, size in _rows(file, table):
         kind = info & 15
-        if section == 0 or not name_at or (kind not in _FUNCTIONS and kind != 0):
+        if section == 0 or (kind not in _FUNCTIONS and kind != 0):
             continue
         if kind == 0 and not any(low <= address < high for low, high in code):
             continue
-        found.append((address, size, strings.at(name_at)))
+        found.append((address, size, name))
     return found
