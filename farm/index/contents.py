@@ -95,7 +95,9 @@ class Contents:
             statuses = {name: ProjectStatus(**row) for name, row in raw["statuses"].items()}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise IndexFormatError(
-                f"is damaged: {error}", where=where, fix="roll back to another generation"
+                f"is damaged: {error}",
+                where=where,
+                fix="serve another one (`farm index rollback NUMBER`), then remove this generation's directory",
             ) from error
         return cls(files={file.filename: file for file in files}, statuses=statuses)
 
