@@ -33,7 +33,9 @@ class Linkage:
     """How a binary is named, what it needs and what it offers.
 
     `soname` is the soname, DLL name or install name; `needed` are the libraries it loads, in file order; `rpath` and
-    `runpath` are split at the separator; `version_needs` maps a needed library to its symbol versions.
+    `runpath` are split at the separator; `version_needs` maps a needed library to its symbol versions. `os_floor` is
+    the lowest system version (macOS, Windows' subsystem), (0, 0) where nothing says it; `signed` whether there is a
+    code signature, None where the format has none.
     """
 
     format: BinaryFormat
@@ -51,3 +53,5 @@ class Linkage:
     exec_stack: bool = False
     text_relocations: bool = False
     has_debug_info: bool = False
+    os_floor: tuple[int, int] = (0, 0)
+    signed: bool | None = None
