@@ -16,8 +16,11 @@ class BinaryFormat(StrEnum):
 class Symbol:
     """A dynamic symbol. `version` is the ELF symbol version (``GLIBC_2.14``), empty elsewhere.
 
-    `library` is the needed library an import is bound to, where the format records it (ELF by version, PE, Mach-O).
-    `size` is in bytes, `kind` is ``func | object | tls | ifunc | other``.
+    `name` is what C and `dlsym` call it: the underscore that Mach-O puts before C names is taken off. A PE import by
+    number is called ``#12``. `library` is the needed library an import is bound to, where the format records it (ELF by
+    version, PE, Mach-O); of an export it is where another library's symbol is passed on from (Mach-O: the library,
+    PE: ``NTDLL.RtlAllocateHeap``). `size` is in bytes, ELF only; `kind` is ``func | object | tls | ifunc | other``, and
+    ``other`` for imports of PE and Mach-O, which do not say.
     """
 
     name: str
@@ -32,10 +35,16 @@ class Symbol:
 class Linkage:
     """How a binary is named, what it needs and what it offers.
 
-    `soname` is the soname, DLL name or install name; `needed` are the libraries it loads, in file order; `rpath` and
-    `runpath` are split at the separator; `version_needs` maps a needed library to its symbol versions. `os_floor` is
-    the lowest system version (macOS, Windows' subsystem), (0, 0) where nothing says it; `signed` whether there is a
-    code signature, None where the format has none.
+    `arch` is the architecture as the platform's toolchain file spells it: ``aarch64`` on Linux and Windows, ``arm64``
+    on macOS; a fat Mach-O of x86_64 and arm64 is ``universal2``. `soname` is the soname, DLL name or install name;
+    `needed` are the libraries it loads, in file order (PE: then those that it loads at their first use); `rpath` and
+    `runpath` are split at the separator, and Mach-O's LC_RPATHs are `runpath`; `version_needs` maps a needed library to
+    its symbol versions.
+
+    `os_floor` is the lowest system version (macOS, Windows' subsystem), (0, 0) where nothing says it; `signed` whether
+    there is a code signature, None where the format has none. `hardening` are the protections that a PE file asks for:
+    ``nx aslr high-entropy-va cfg``. `disagreements` are sentences about what the slices of a fat Mach-O file do not
+    have in common.
     """
 
     format: BinaryFormat
@@ -55,3 +64,5 @@ class Linkage:
     has_debug_info: bool = False
     os_floor: tuple[int, int] = (0, 0)
     signed: bool | None = None
+    hardening: tuple[str, ...] = ()
+    disagreements: tuple[str, ...] = ()
