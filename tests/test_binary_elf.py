@@ -243,11 +243,6 @@ def test_formats_are_told_apart(head: bytes, expected: BinaryFormat | None) -> N
     assert formats.detect(head) == expected
 
 
-def test_formats_that_cannot_be_read_yet_say_so() -> None:
-    with pytest.raises(BinaryFormatError, match=r"a\.dylib: is a macOS .*cannot read yet"):
-        formats.read_bytes(bytes.fromhex("cffaedfe0c000001"), "a.dylib")
-
-
 def test_a_tree_is_read_without_following_links(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "libt.so").write_bytes(library())

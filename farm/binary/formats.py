@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from farm.binary import elf
+from farm.binary import elf, macho, macho_format, pe
 from farm.errors import BinaryFormatError
 from farm.model.binary import BinaryFormat, Linkage
 
@@ -19,36 +19,19 @@ class Reader(Protocol):
         ...
 
 
-class _NotYet:
-    """A format that is recognised so that it is not mistaken for data, and refused with a clear sentence."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-
-    def read(self, data: bytes | memoryview, name: str) -> Linkage:  # noqa: ARG002
-        raise BinaryFormatError(
-            f"is a {self._title} file, which this version of the farm recognises but cannot read yet",
-            where=name,
-            fix="audit ELF wheels only, or take a release of the farm with support for this platform",
-        )
-
-
 READERS: dict[BinaryFormat, Reader] = {
     BinaryFormat.ELF: elf,
-    BinaryFormat.PE: _NotYet("Windows (PE)"),
-    BinaryFormat.MACHO: _NotYet("macOS (Mach-O)"),
+    BinaryFormat.PE: pe,
+    BinaryFormat.MACHO: macho,
 }
 HEAD_SIZE = 4096
-_MACHO_MAGICS = frozenset(
-    bytes.fromhex(magic) for magic in ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "bebafeca", "cafebabf")
-)
 
 
 def detect(head: bytes) -> BinaryFormat | None:
     """The format of a file from its first bytes (4096 are always enough), None if it is no binary."""
     if head.startswith(b"\x7fELF"):
         return BinaryFormat.ELF
-    if head[:4] in _MACHO_MAGICS or _is_fat_macho(head):
+    if head[:4] in macho_format.MAGICS or _is_fat_macho(head):
         return BinaryFormat.MACHO
     if head.startswith(b"MZ"):
         at = int.from_bytes(head[0x3C:0x40], "little")
@@ -58,8 +41,8 @@ def detect(head: bytes) -> BinaryFormat | None:
 
 
 def _is_fat_macho(head: bytes) -> bool:
-    """``cafebabe`` is shared with Java classes, which have a version number of 45 or more where this has a count."""
-    return head.startswith(b"\xca\xfe\xba\xbe") and 0 < int.from_bytes(head[4:8], "big") < 40
+    """A magic is shared with Java classes, which have a version number of 45 or more where this has a count."""
+    return head[:4] in macho_format.FAT_SLICES and 0 < int.from_bytes(head[4:8], "big") < macho_format.MOST_SLICES
 
 
 def read_bytes(data: bytes | memoryview, name: str) -> Linkage | None:

@@ -39,7 +39,6 @@ LOADS = frozenset({LC_LOAD_DYLIB, LC_LOAD_WEAK_DYLIB, LC_REEXPORT_DYLIB, LC_LAZY
 LC_RPATH, LC_CODE_SIGNATURE = 0x8000001C, 0x1D
 LC_DYLD_INFO, LC_DYLD_INFO_ONLY, LC_DYLD_EXPORTS_TRIE = 0x22, 0x80000022, 0x80000033
 LC_VERSION_MIN_MACOSX, LC_BUILD_VERSION = 0x24, 0x32
-PLATFORM_MACOS = 1
 
 N_STAB, N_PEXT, N_TYPE, N_EXT = 0xE0, 0x10, 0x0E, 0x01
 N_UNDF, N_ABS, N_SECT, N_INDR = 0x0, 0x2, 0xE, 0xA
@@ -58,9 +57,9 @@ class Layout:
     """Struct layouts of one class and byte order; the fields have one order in both classes.
 
     header = cputype filetype ncmds sizeofcmds flags; segment = name vmaddr vmsize fileoff filesize nsects;
-    section = name segment addr size offset flags; symbol = name type section desc value; dylib = offset of the name;
-    build_version = platform minos; info_exports = offset size of the export trie in LC_DYLD_INFO. Layouts of commands
-    begin behind `cmd` and `cmdsize`.
+    section = name segment addr size offset flags; symbol = name type section desc value; word, pair = one and two
+    numbers; symtab = offset and count of symbols, offset and size of names; info_exports = offset and size of the
+    export trie in LC_DYLD_INFO. Layouts of commands begin behind `cmd` and `cmdsize`.
     """
 
     header: Struct

@@ -1,4 +1,4 @@
-"""Show how a binary, or every binary in a wheel, is linked: names, needs, run paths, symbol versions, imports."""
+"""Show how a binary, or every binary in a wheel, is linked: names, needs, run paths, imports; ELF, PE and Mach-O."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 EPILOG = """examples:
   farm inspect libgmp-nf10.so
+  farm inspect gmp-nf10.dll
   farm inspect gmpy2-2.3.2-cp311-cp311-manylinux_2_17_x86_64.whl
   farm inspect some.whl --json | jq '.binaries[].needed'
 """
@@ -21,7 +22,7 @@ _METADATA = ("Name", "Version", "License-Expression", "License", "Requires-Pytho
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="an ELF file or a wheel")
+    parser.add_argument("file", type=Path, metavar="FILE", help="an ELF, PE or Mach-O file, or a wheel")
     parser.add_argument("--json", action="store_true", help="one JSON document, with every symbol")
 
 
@@ -43,12 +44,21 @@ def _binary(path: Path) -> dict[str, object]:
     from farm.binary import formats
     from farm.errors import BinaryFormatError
 
-    linkage = formats.read_file(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BinaryFormatError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    linkage = formats.read_bytes(data, str(path))
     if linkage is None:
         raise BinaryFormatError(
-            "is neither a binary nor a wheel", where=str(path), fix="give an ELF file, or a file that ends in .whl"
+            "is neither a binary nor a wheel",
+            where=str(path),
+            fix="give an ELF, PE or Mach-O file, or a file that ends in .whl",
         )
-    return {"file": path.name, "binaries": [describe(path.name, linkage)]}
+    return {
+        "file": path.name,
+        "binaries": [describe(path.name, linkage, signature=_signature(path.name, linkage, data))],
+    }
 
 
 def _wheel(path: Path) -> dict[str, object]:
@@ -66,14 +76,29 @@ def _wheel(path: Path) -> dict[str, object]:
         "members": len(wheel.files),
         "size": sum(map(len, wheel.files.values())),
         "faults": [f"{fault.file}: {fault.fact}" for fault in wheel.faults],
-        "binaries": [describe(name, linkage, visible) for name, linkage in wheel.binaries.items()],
+        "binaries": [
+            describe(name, linkage, visible, signature=_signature(name, linkage, wheel.files[name]))
+            for name, linkage in wheel.binaries.items()
+        ],
     }
 
 
-def describe(name: str, linkage: Linkage, visible: Mapping[str, Linkage] | None = None) -> dict[str, object]:
-    """A linkage as plain values, the one form for programs and for people.
+def _signature(name: str, linkage: Linkage, data: bytes) -> str:
+    """``valid``, ``none`` or what is wrong with it; empty for formats without signatures."""
+    from farm.binary.macho_signature import signature_fault
 
-    `visible` are libraries whose exports tell where an import without a version comes from.
+    if linkage.signed is None:
+        return ""
+    return signature_fault(data, name) or ("valid" if linkage.signed else "none")
+
+
+def describe(
+    name: str, linkage: Linkage, visible: Mapping[str, Linkage] | None = None, *, signature: str = ""
+) -> dict[str, object]:
+    """A linkage as plain values, the one form for programs and for people, for every binary format.
+
+    `visible` are libraries whose exports tell where an import without a version comes from; `signature` is what is to
+    be said about the file's code signature.
     """
     marks = {
         "program": linkage.is_executable,
@@ -85,12 +110,17 @@ def describe(name: str, linkage: Linkage, visible: Mapping[str, Linkage] | None 
         "file": name,
         "format": str(linkage.format),
         "arch": linkage.arch,
+        "bits": linkage.bits,
         "soname": linkage.soname,
         "needed": list(linkage.needed),
         "runpath": list(linkage.runpath),
         "rpath": list(linkage.rpath),
         "interpreter": linkage.interpreter,
         "newest_versions": newest_versions(linkage),
+        "lowest_system": ".".join(map(str, linkage.os_floor)) if any(linkage.os_floor) else "",
+        "signature": signature,
+        "hardening": list(linkage.hardening),
+        "slices_differ": list(linkage.disagreements),
         "marks": [mark for mark, is_set in marks.items() if is_set],
         "exports": [f"{s.name}@{s.version}" if s.version else s.name for s in linkage.exports],
         "imports": _imports(linkage, visible or {}),
@@ -152,6 +182,10 @@ def _print_binary(binary: dict[str, object]) -> None:
         ("rpath", binary["rpath"]),
         ("interpreter", [binary["interpreter"]]),
         ("newest versions", binary["newest_versions"]),
+        ("lowest system", [binary["lowest_system"]]),
+        ("signature", [binary["signature"]]),
+        ("hardening", binary["hardening"]),
+        ("slices differ", binary["slices_differ"]),
         ("marks", binary["marks"]),
         ("exports", [str(len(exports))] if exports else []),
         ("imports", [f"{len(names)} from {library}" for library, names in imports.items()]),
