@@ -57,7 +57,7 @@ def test_errors_give_the_gates_exit_code_and_json_tells_all(
     ("words", "code", "message"),
     [
         (["nowhere.whl"], 2, "there is no file nowhere.whl"),
-        (["{wheel}", "--platform", "win_amd64"], 2, "no audit policy for the platform 'win_amd64'"),
+        (["{wheel}", "--platform", "solaris_2_11_x86_64"], 2, "no audit policy for the platform 'solaris_2_11_x86_64'"),
         (["{wheel}", "--recipe", "nothing"], 2, "there is no recipe 'nothing'"),
         (["{wheel}", "--native", "{wheel}"], 2, "it is not a native wheel"),
     ],

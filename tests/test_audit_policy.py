@@ -9,7 +9,7 @@ import wheel_fixtures as wf
 
 from farm.catalog.loader import examine
 from farm.errors import UsageError
-from farm.gates.policy import lowest_platform, policy_for, policy_for_tag
+from farm.gates.policy import FORMATS, lowest_platform, policy_for, policy_for_tag
 from farm.model.recipe import Recipe
 
 CATALOG = Path(__file__).parents[1]
@@ -68,6 +68,13 @@ def test_a_rebuilt_native_wheel_is_read_again(tmp_path: Path) -> None:
         ("manylinux1_i686", "glibc", (2, 5), "i686", "i686"),
         ("manylinux_2_28_aarch64", "glibc", (2, 28), "aarch64", "armv8.0-a"),
         ("musllinux_1_2_x86_64", "musl", (1, 2), "x86_64", "x86-64"),
+        ("manylinux_2_31_riscv64", "glibc", (2, 31), "riscv64", "rv64gc"),
+        ("win_amd64", "ucrt", (10, 0), "x86_64", "x86-64"),
+        ("win32", "ucrt", (10, 0), "i686", "i686"),
+        ("win_arm64", "ucrt", (10, 0), "aarch64", "armv8.0-a"),
+        ("macosx_11_0_arm64", "libsystem", (11, 0), "aarch64", "armv8.0-a"),
+        ("macosx_10_13_x86_64", "libsystem", (10, 13), "x86_64", "x86-64"),
+        ("macosx_11_0_universal2", "libsystem", (11, 0), "universal2", "universal2"),
     ],
 )
 def test_rules_from_a_tag_alone(tag: str, libc: str, floor: tuple[int, int], arch: str, isa: str) -> None:
@@ -84,9 +91,30 @@ def test_musl_libc_has_the_name_that_users_have() -> None:
     }
 
 
-def test_a_tag_without_rules() -> None:
-    with pytest.raises(UsageError, match="no audit policy for the platform 'macosx_11_0_arm64'"):
-        policy_for_tag("macosx_11_0_arm64")
+@pytest.mark.parametrize("tag", ["any", "linux_x86_64", "plan9_386"])
+def test_a_tag_without_rules(tag: str) -> None:
+    with pytest.raises(UsageError, match=f"no audit policy for the platform '{tag}'"):
+        policy_for_tag(tag)
+
+
+@pytest.mark.parametrize(
+    ("tag", "needed", "promised"),
+    [
+        ("win_amd64", "KERNEL32.dll", True),
+        ("win_arm64", "api-ms-win-crt-heap-l1-1-0.dll", True),
+        ("win32", "gmp-nf10.dll", False),
+        ("win32", "msvcp140.dll", False),
+        ("macosx_11_0_arm64", "/usr/lib/libSystem.B.dylib", True),
+        ("macosx_11_0_arm64", "/System/Library/Frameworks/Accelerate.framework/Versions/A/Accelerate", True),
+        ("macosx_11_0_arm64", "@rpath/libgmp-nf10.dylib", False),
+        ("macosx_11_0_arm64", "/opt/homebrew/lib/libgmp.10.dylib", False),
+        ("manylinux_2_17_aarch64", "ld-linux-aarch64.so.1", True),
+        ("manylinux_2_17_aarch64", "LIBC.SO.6", False),
+    ],
+)
+def test_what_a_system_promises(tag: str, needed: str, promised: bool) -> None:
+    policy = policy_for_tag(tag)
+    assert policy.promises(needed, FORMATS[policy.libc]) is promised
 
 
 def test_of_several_tags_the_one_that_promises_most() -> None:

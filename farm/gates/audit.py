@@ -10,7 +10,6 @@ from farm.gates import contents
 from farm.gates.checks import CHECKS
 from farm.gates.judge import verdict
 from farm.gates.policy import AuditPolicy, KnownLibrary, policy_for, policy_for_tag, with_libraries
-from farm.model.binary import BinaryFormat
 from farm.model.finding import Finding, Severity
 
 __all__ = [
@@ -23,11 +22,11 @@ __all__ = [
     "with_libraries",
 ]
 
-_JUDGED = frozenset({"glibc", "musl"})
+_ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 
 
 def audit_wheel(path: Path, *, policy: AuditPolicy) -> tuple[Finding, ...]:
-    """All findings about a wheel, errors first, then by check and file.
+    """All findings about a wheel, errors first and notes last, then by check and file.
 
     A wheel that is no sound archive gives one finding and no more checks. Raises OSError if the file cannot be read.
     """
@@ -35,9 +34,10 @@ def audit_wheel(path: Path, *, policy: AuditPolicy) -> tuple[Finding, ...]:
         wheel = contents.load(path)
     except BinaryFormatError as error:
         return (contents.archive_fault(path, error),)
-    if policy.libc in _JUDGED and any(b.format is BinaryFormat.ELF for b in wheel.binaries.values()):
+    if wheel.binaries:
         exclude = policy.shared_names.keys() | set(policy.allow_libraries)
-        wheel = replace(wheel, verdict=verdict(path, libc=policy.libc, arch=policy.arch, exclude=exclude))
+        judged = verdict(path, libc=policy.libc, arch=policy.arch, exclude=exclude, platform=policy.platform)
+        wheel = replace(wheel, verdict=judged)
     return audit_contents(wheel, policy)
 
 
@@ -45,5 +45,5 @@ def audit_contents(wheel: contents.WheelContents, policy: AuditPolicy) -> tuple[
     """All findings about a wheel that was read already. Pure."""
     found = [finding for check in CHECKS for finding in check.run(wheel, policy)]
     order = {check.name: number for number, check in enumerate(CHECKS)}
-    found.sort(key=lambda finding: (finding.severity is not Severity.ERROR, order[finding.check]))
+    found.sort(key=lambda finding: (_ORDER[finding.severity], order[finding.check]))
     return tuple(found)

@@ -10,6 +10,7 @@ from pathlib import Path
 from farm.binary import formats
 from farm.errors import BinaryFormatError
 from farm.gates.judge import Verdict
+from farm.gates.lookup import LOOKUPS, below
 from farm.model.binary import Linkage
 from farm.model.finding import Finding, Severity
 from farm.model.native import NativeManifest
@@ -26,8 +27,8 @@ class WheelContents:
     """All members of a wheel, and what was read from them.
 
     `files` maps member names to content, `binaries` the binary ones to their linkage. `metadata` is empty and
-    `manifest` None where they are missing; what could not be read is in `faults`. `verdict` is auditwheel's, None if it
-    was not asked.
+    `manifest` None where they are missing; what could not be read is in `faults`. `verdict` is the judge's of its
+    platform, None if there is nothing to judge.
     """
 
     path: Path
@@ -55,28 +56,20 @@ class WheelContents:
     def search_path(self, member: str) -> tuple[str, ...]:
         """The directories relative to site-packages that the loader searches for what a binary needs.
 
-        Entries that are not relative to $ORIGIN are left out; those that leave site-packages start with ``..``.
+        Entries that are not relative to the binary are left out; those that leave site-packages start with ``..``.
         """
         place = self.installed(member)
         if place is None:
             return ()
         linkage = self.binaries[member]
-        found = []
+        style = LOOKUPS[linkage.format]
+        folder = posixpath.dirname(place)
+        found = [below(folder, ".")] if style.own_directory else []
         for entry in linkage.runpath or linkage.rpath:
-            rest = below_origin(entry)
+            rest = style.below_origin(entry)
             if rest is not None:
-                found.append(posixpath.normpath(posixpath.join(posixpath.dirname(place) or ".", rest)))
+                found.append(below(folder, rest))
         return tuple(found)
-
-
-def below_origin(entry: str) -> str | None:
-    """What follows ``$ORIGIN/`` in an entry of a run path (``.`` if nothing does); None if it is not relative to it."""
-    for origin in ("$ORIGIN", "${ORIGIN}"):
-        if entry == origin:
-            return "."
-        if entry.startswith(origin + "/"):
-            return entry[len(origin) + 1 :].lstrip("/") or "."
-    return None
 
 
 def hwcaps_level(member: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from farm.errors import UsageError
-from farm.model.binary import Linkage
+from farm.gates import data
+from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Severity
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
@@ -15,7 +17,10 @@ from farm.wheel.names import musl_libc
 from farm.wheel.platforms import platform_tag
 
 # Absolute paths that exist only where something was built. Matched at path starts, with something behind them.
-BUILD_PATHS = ("/farm/", "/tmp/", "/home/", "/root/", "/build/", "/builds/", "/work/", "/workspace/", "/project/")  # noqa: S108
+BUILD_PATHS = (
+    *("/farm/", "/tmp/", "/home/", "/root/", "/build/", "/builds/", "/work/", "/workspace/", "/project/"),  # noqa: S108
+    *("/Users/", "/private/"),
+)
 
 _LOADERS = {
     "x86_64": "ld-linux-x86-64.so.2",
@@ -38,7 +43,15 @@ _DESKTOP = frozenset(
     )
 )
 _GLIBC_VERSIONS = {"c": 6, "m": 6, "dl": 2, "rt": 1, "pthread": 0, "util": 1, "resolv": 2, "nsl": 1, "anl": 1}
-_ISA = {"x86_64": "x86-64", "i686": "i686", "aarch64": "armv8.0-a", "ppc64le": "power8"}
+_ISA = {"x86_64": "x86-64", "i686": "i686", "aarch64": "armv8.0-a", "ppc64le": "power8", "riscv64": "rv64gc"}
+_WINDOWS_10 = (10, 0)
+# The binary format of each C library's systems.
+FORMATS = {
+    "glibc": BinaryFormat.ELF,
+    "musl": BinaryFormat.ELF,
+    "ucrt": BinaryFormat.PE,
+    "libsystem": BinaryFormat.MACHO,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +74,9 @@ class KnownLibrary:
 class AuditPolicy:
     """What a wheel is held to.
 
-    `platform` is the tag it claims, `floor` the lowest libc version behind that tag, `isa` the instruction-set
-    baseline. `libraries` are the farm's shared libraries by soname. `dispatched` are globs of functions that may exceed
+    `platform` is the tag it claims, `floor` the lowest version of libc or system behind that tag, `isa` the
+    instruction-set baseline. `system_libraries` are names, or globs of names, that every such system has.
+    `libraries` are the farm's shared libraries by file name. `dispatched` are globs of functions that may exceed
     the baseline; `debug_symbols` maps a member (or its file name) to its unstripped twin, for function names.
     `strict`: the wheel is the farm's own, so house rules are errors and not only warnings. `shown`: how many examples
     a finding names.
@@ -87,6 +101,13 @@ class AuditPolicy:
     def house(self) -> Severity:
         """The severity of breaking a rule of this house, which does not stop a wheel from working."""
         return Severity.ERROR if self.strict else Severity.WARNING
+
+    def promises(self, needed: str, binary: BinaryFormat = BinaryFormat.ELF) -> bool:
+        """True if every system behind the platform tag has a library of this name, or the recipe vouches for it."""
+        allowed = (*self.system_libraries, *self.allow_libraries)
+        if binary is BinaryFormat.PE:
+            needed, allowed = needed.lower(), tuple(name.lower() for name in allowed)
+        return needed in allowed or any(fnmatchcase(needed, glob) for glob in allowed if "*" in glob)
 
     @property
     def shared_names(self) -> dict[str, str]:
@@ -143,31 +164,42 @@ def _loader_of(toolchain: Toolchain) -> frozenset[str]:
     return frozenset({Path(toolchain.loader).name} if toolchain.loader else ())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Family:
+    """What the tags of one family promise where no toolchain file says it."""
+
+    libc: str
+    system: Callable[[str], frozenset[str]]
+    floor: tuple[int, int] = (0, 0)
+
+
 def policy_for_tag(platform: str) -> AuditPolicy:
     """A policy derived from a platform tag alone, for wheels that no recipe of this farm made.
 
-    Raises UsageError for a tag that is no Linux wheel tag.
+    Raises UsageError for a tag that is no tag of binary wheels.
     """
     tag = platform_tag(platform)
-    if tag.family not in ("glibc", "musl") or tag.floor is None:
+    family = _TAG_FAMILIES.get(tag.family)
+    if family is None:
         raise UsageError(
             f"no audit policy for the platform {platform!r}",
             where="--platform",
-            fix="name a manylinux_X_Y_ARCH or musllinux_X_Y_ARCH tag, or a platform with a file in toolchains/",
+            fix="name a manylinux_X_Y_ARCH, musllinux_X_Y_ARCH, macosx_X_Y_ARCH or win tag, or a platform with a file "
+            "in toolchains/",
         )
     return AuditPolicy(
         platform=platform,
-        arch=tag.arch,
-        libc=tag.family,
-        floor=tag.floor,
-        isa=_ISA.get(tag.arch, tag.arch),
-        system_libraries=_glibc_libraries(tag.arch) if tag.family == "glibc" else frozenset({musl_libc(tag.arch)}),
+        arch=tag.machine,
+        libc=family.libc,
+        floor=tag.floor or family.floor,
+        isa=_ISA.get(tag.machine, tag.machine),
+        system_libraries=family.system(tag.machine),
         strict=False,
     )
 
 
 def lowest_platform(platforms: Iterable[str]) -> str:
-    """Of several tags of one wheel the one that promises most: the lowest libc."""
+    """Of several tags of one wheel the one that promises most: the lowest libc or system."""
     return min(platforms, key=lambda tag: platform_tag(tag).floor or (999, 0))
 
 
@@ -176,3 +208,15 @@ def _glibc_libraries(arch: str) -> frozenset[str]:
     return _DESKTOP | frozenset(
         names | {"libstdc++.so.6", "libgcc_s.so.1"} | ({_LOADERS[arch]} if arch in _LOADERS else set())
     )
+
+
+def _musl_libraries(arch: str) -> frozenset[str]:
+    return frozenset({musl_libc(arch)})
+
+
+_TAG_FAMILIES: Mapping[str, _Family] = {
+    "glibc": _Family(libc="glibc", system=_glibc_libraries),
+    "musl": _Family(libc="musl", system=_musl_libraries),
+    "windows": _Family(libc="ucrt", system=lambda _: data.windows("system"), floor=_WINDOWS_10),
+    "macos": _Family(libc="libsystem", system=lambda _: frozenset({"/usr/lib/*", "/System/Library/*"})),
+}

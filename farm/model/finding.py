@@ -7,8 +7,11 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
+    """How much a finding weighs: only an error stops a wheel; a note says what was not looked at, and why."""
+
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

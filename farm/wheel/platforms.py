@@ -8,6 +8,12 @@ from dataclasses import dataclass
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}  # PEP 600
 _LEGACY_TAG = re.compile(r"(?P<kind>manylinux1|manylinux2010|manylinux2014)_(?P<arch>\w+)")
 _TAG = re.compile(r"(?P<kind>manylinux|musllinux|macosx)_(?P<major>\d+)_(?P<minor>\d+)_(?P<arch>\w+)")
+_MACHINES = {"win_amd64": "x86_64", "win32": "i686", "win_arm64": "aarch64", "arm64": "aarch64"}
+_UNIVERSAL = {
+    "universal2": frozenset({"x86_64", "aarch64"}),
+    "intel": frozenset({"x86_64", "i686"}),
+    "universal": frozenset({"i686", "ppc"}),
+}
 _FAMILIES = {"manylinux": "glibc", "musllinux": "musl", "macosx": "macos"}
 
 
@@ -23,6 +29,24 @@ class PlatformTag:
     family: str
     floor: tuple[int, int] | None
     arch: str
+
+    @property
+    def machine(self) -> str:
+        """The processor by the name that Linux tags have for it: ``aarch64`` for ``arm64`` and ``win_arm64``.
+
+        ``universal2`` and the like, which are several, stay as they are.
+        """
+        return machine(self.arch)
+
+
+def machine(arch: str) -> str:
+    """One name for a processor that tags and formats call differently."""
+    return _MACHINES.get(arch, arch)
+
+
+def machines(arch: str) -> frozenset[str]:
+    """All processors that a tag's architecture stands for: two for ``universal2``."""
+    return _UNIVERSAL.get(arch, frozenset({machine(arch)}))
 
 
 def platform_tag(tag: str) -> PlatformTag:

@@ -17,8 +17,10 @@ from farm.gates.checks import (
     platform_tag,
     requires,
     runpath,
+    signature,
     undefined,
     vendored,
+    windows,
 )
 from farm.gates.checks._base import Check
 
@@ -26,7 +28,9 @@ CHECKS: tuple[Check, ...] = (
     *archive.CHECKS,
     identity.CHECK,
     platform_tag.CHECK,
-    floor.CHECK,
+    floor.GLIBC,
+    floor.MUSL,
+    floor.SYSTEM,
     libraries.CHECK,
     undefined.CHECK,
     vendored.CHECK,
@@ -34,6 +38,9 @@ CHECKS: tuple[Check, ...] = (
     runpath.CHECK,
     memory.STACK,
     memory.TEXT,
+    windows.RUNTIME,
+    windows.PROTECTIONS,
+    signature.CHECK,
     isa.CHECK,
     native.MANIFEST,
     native.NAMES,

@@ -13,12 +13,13 @@ from farm.model.finding import Finding
 def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
     for file, linkage in wheel.binaries.items():
         if linkage.has_debug_info:
-            yield CHECK.finding(file, "holds debug information (.debug_* sections)", severity=policy.house)
+            yield CHECK.finding(file, "holds debug information", severity=policy.house)
 
 
 CHECK = Check(
     name="debug-information",
-    meaning="Binaries hold no `.debug_*` sections: they multiply the size of the download and leak build paths.",
+    meaning="Binaries hold no debug information (`.debug_*` sections, stabs of macOS): it multiplies the size of the "
+    "download and leaks build paths.",
     remedy="link with -s, or `strip --strip-debug` before packing",
     run=_run,
 )

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from farm.errors import BinaryFormatError
 from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
-from farm.gates.policy import AuditPolicy
+from farm.gates.policy import FORMATS, AuditPolicy
 from farm.model.finding import Finding
 from farm.wheel.metadata import check_wheel_file, parse_headers
+from farm.wheel.platforms import machines
 
 
 def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
@@ -24,8 +25,10 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
     except BinaryFormatError as error:
         yield CHECK.finding(member, error.what, error.fix)
     for file, linkage in wheel.binaries.items():
-        if linkage.arch != policy.arch:
+        if not machines(policy.arch) <= machines(linkage.arch):
             yield CHECK.finding(file, f"is for {linkage.arch}, the wheel for {policy.arch}")
+        if linkage.format is not FORMATS[policy.libc]:
+            yield CHECK.finding(file, f"is a file of another system ({linkage.format}), it cannot run there")
     if not wheel.binaries and wheel.name.platform != "any":
         yield CHECK.finding(wheel.path.name, f"claims {wheel.name.platform}, but holds no binary")
 
@@ -33,7 +36,7 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
 CHECK = Check(
     name="identity",
     meaning="File name, WHEEL file and METADATA agree on name, version and tags, and every binary is for the "
-    "architecture of the platform tag.",
+    "architecture and the system of the platform tag.",
     remedy="pack the wheel with the farm; do not rename wheels by hand",
     run=_run,
 )

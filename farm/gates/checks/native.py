@@ -11,8 +11,9 @@ from packaging.version import InvalidVersion, Version
 
 from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents, hwcaps_level
+from farm.gates.lookup import LOOKUPS
 from farm.gates.policy import AuditPolicy
-from farm.model.binary import Linkage
+from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding
 from farm.model.native import NativeLibrary, NativeManifest
 
@@ -80,6 +81,8 @@ def _requirements(wheel: WheelContents, manifest: NativeManifest) -> Iterator[st
 def _anchor(wheel: WheelContents, manifest: NativeManifest) -> Iterator[Finding]:
     place = f"{manifest.import_name}/{manifest.anchor}"
     anchor = wheel.binaries.get(place)
+    if anchor is not None and anchor.format is not BinaryFormat.ELF:
+        return  # what is opened there are the libraries themselves
     if anchor is None:
         yield MANIFEST.finding(place, "is the anchor according to native.json, but is no binary in the wheel")
         return
@@ -104,11 +107,13 @@ def _names(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
 
 def _one_name(place: str, linkage: Linkage, library: NativeLibrary) -> Iterator[Finding]:
     name = posixpath.basename(place)
-    if not linkage.soname == library.shared_name == name:
+    prefix = LOOKUPS[linkage.format].name_prefix
+    if not (linkage.soname == prefix + library.shared_name and library.shared_name == name):
+        behind = f" (behind {prefix})" if prefix else ""
         yield NAMES.finding(
             place,
             f"has soname {linkage.soname or '(none)'}, file name {name} and shared name {library.shared_name}: "
-            "the three must be one",
+            f"the three must be one{behind}",
         )
 
 
@@ -143,8 +148,10 @@ MANIFEST = Check(
 )
 NAMES = Check(
     name="shared-name",
-    meaning="In a native wheel, soname, file name and shared name of a library are one string. Variants in "
-    "`glibc-hwcaps/` have the same soname and the same exports, and only levels that the recipe names.",
-    remedy="name the library when it is linked (-Wl,-soname) and link all variants with the same export list",
+    meaning="In a native wheel, soname (DLL name, install name behind `@rpath/`), file name and shared name of a "
+    "library are one string. Variants in `glibc-hwcaps/` have the same soname and the same exports, and only levels "
+    "that the recipe names.",
+    remedy="name the library when it is linked (-Wl,-soname, the output's name, -install_name) and link all variants "
+    "with the same export list",
     run=_names,
 )

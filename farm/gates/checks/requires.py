@@ -9,6 +9,7 @@ from packaging.utils import canonicalize_name
 
 from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents
+from farm.gates.lookup import LOOKUPS
 from farm.gates.policy import AuditPolicy, KnownLibrary
 from farm.model.finding import Finding
 
@@ -18,10 +19,10 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
     requirements, broken = _requirements(wheel)
     for text in broken:
         yield CHECK.finding(metadata, f"has a requirement that is not PEP 508: {text}")
-    own = {file.rpartition("/")[2] for file in wheel.binaries}
+    own = {LOOKUPS[linkage.format].key(file.rpartition("/")[2]) for file, linkage in wheel.binaries.items()}
     users: dict[str, list[str]] = {}
     for file, linkage in wheel.binaries.items():
-        for soname in linkage.needed:
+        for soname in map(LOOKUPS[linkage.format].key, linkage.needed):
             if soname in policy.libraries and soname not in own:
                 users.setdefault(soname, []).append(file)
     for soname, files in users.items():

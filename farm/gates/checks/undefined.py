@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from farm.gates.checks._base import Check, count, some
 from farm.gates.contents import WheelContents, hwcaps_level
+from farm.gates.lookup import LOOKUPS
 from farm.gates.policy import AuditPolicy, KnownLibrary
-from farm.model.binary import Linkage, Symbol
+from farm.model.binary import BinaryFormat, Linkage, Symbol
 from farm.model.finding import Finding
 from farm.wheel.system_libraries import is_versioned
 
 _PYTHON = re.compile(r"_*Py[A-Z_]\w*")
-_OF_THE_LINKER = frozenset({"_GLOBAL_OFFSET_TABLE_", "_DYNAMIC", "__ehdr_start"})
+_OF_THE_LINKER = frozenset(
+    {"_GLOBAL_OFFSET_TABLE_", "_DYNAMIC", "__ehdr_start", "dyld_stub_binder", "_dyld_stub_binder", "__dso_handle"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +36,8 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
         for symbol in linkage.imports:
             if symbol.weak:
                 continue
-            if symbol.version:
-                problem = _version_problem(symbol, linkage, visible)
+            if symbol.version or symbol.library:
+                problem = _bound_problem(symbol, linkage, visible)
                 if problem:
                     yield CHECK.finding(file, problem)
             elif not _found(symbol.name, scope, native=wheel.is_native):
@@ -48,29 +51,37 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
             )
 
 
+def is_of_python(name: str) -> bool:
+    """True for names that the interpreter has."""
+    return _PYTHON.fullmatch(name) is not None
+
+
 def visible_libraries(wheel: WheelContents, known: Mapping[str, KnownLibrary]) -> dict[str, Linkage]:
-    """Libraries whose symbols can be seen, by soname and by file name; the wheel's own win."""
+    """Libraries whose symbols can be seen, by their names as `Lookup.key` gives them; the wheel's own win."""
     found = {name: library.linkage for name, library in known.items() if library.linkage is not None}
     for file, linkage in wheel.binaries.items():
+        key = LOOKUPS[linkage.format].key
         if not hwcaps_level(file):
-            found[file.rpartition("/")[2]] = linkage
+            found[key(file.rpartition("/")[2])] = linkage
             if linkage.soname:
-                found[linkage.soname] = linkage
+                found[key(linkage.soname)] = linkage
     return found
 
 
 def _scope(linkage: Linkage, visible: Mapping[str, Linkage]) -> _Scope:
     names: set[str] = set()
     opaque = False
-    queue, seen = list(linkage.needed), set(linkage.needed)
+    key = LOOKUPS[linkage.format].key
+    queue = [key(name) for name in linkage.needed]
+    seen = set(queue)
     while queue:
         library = visible.get(queue[0])
         if library is None:
             opaque = opaque or not is_versioned(queue[0])
-            following: tuple[str, ...] = ()
+            following: list[str] = []
         else:
             names.update(symbol.name for symbol in library.exports)
-            following = library.needed
+            following = [key(name) for name in library.needed]
         queue = [*queue[1:], *(name for name in following if name not in seen)]
         seen.update(following)
     return _Scope(names=frozenset(names), opaque=opaque)
@@ -79,27 +90,32 @@ def _scope(linkage: Linkage, visible: Mapping[str, Linkage]) -> _Scope:
 def _found(name: str, scope: _Scope, *, native: bool) -> bool:
     if name in scope.names or scope.opaque or name in _OF_THE_LINKER:
         return True
-    return not native and _PYTHON.fullmatch(name) is not None
+    return not native and is_of_python(name)
 
 
-def _version_problem(symbol: Symbol, linkage: Linkage, visible: Mapping[str, Linkage]) -> str:
+def _bound_problem(symbol: Symbol, linkage: Linkage, visible: Mapping[str, Linkage]) -> str:
+    """What is wrong with an import that says from which library (and in which version) it comes."""
+    key = LOOKUPS[linkage.format].key
+    wanted = f"{symbol.name} of version {symbol.version}" if symbol.version else symbol.name
     if symbol.library not in linkage.needed:
-        return f"wants {symbol.name} of version {symbol.version} from {symbol.library}, which it does not load"
-    library = visible.get(symbol.library)
+        return f"wants {wanted} from {symbol.library}, which it does not load"
+    library = visible.get(key(symbol.library))
     if library is None:
         return ""
     versions = {other.version for other in library.exports if other.name == symbol.name}
     if symbol.version in versions or "" in versions:
         return ""
+    if linkage.format is BinaryFormat.PE and not versions and symbol.name.startswith("#"):
+        return ""  # imported by number: names do not tell
     has = f"has it as {', '.join(sorted(versions))}" if versions else "does not have it"
-    return f"wants {symbol.name} of version {symbol.version} from {symbol.library}, which {has}"
+    return f"wants {wanted} from {symbol.library}, which {has}"
 
 
 CHECK = Check(
     name="undefined-symbols",
     meaning="Every strong undefined symbol is defined by a library the binary needs: one in the wheel, one of the "
-    "given native wheels, or (by its symbol version) one of the system. `Py*` symbols come from the interpreter, "
-    "except in native wheels, which must not need one.",
+    "given native wheels, or (by its symbol version, or by the name that Windows and macOS record) one of the system. "
+    "`Py*` symbols come from the interpreter, except in native wheels, which must not need one.",
     remedy="link the library that defines it (products.library.system for system libraries), or show the audit the "
     "native wheel that holds it (--native)",
     run=_run,

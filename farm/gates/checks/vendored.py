@@ -10,13 +10,21 @@ from farm.binary.elf_symbols import functions_of
 from farm.errors import BinaryFormatError
 from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents
+from farm.gates.lookup import LOOKUPS
 from farm.gates.policy import AuditPolicy, KnownLibrary
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding
 
-_STEM = re.compile(
-    r"lib(?P<stem>[A-Za-z0-9_+.]+?(?:-[A-Za-z0-9_+.]+?)*?)(?:-nf\d\d|(?:-[0-9a-f]{8,})+)?\.so(?:\.[\d.]+)?"
-)
+# By format: the names of shared libraries, with what repair tools and versions add to them.
+_STEMS = {
+    BinaryFormat.ELF: re.compile(
+        r"lib(?P<stem>[A-Za-z0-9_+.]+?(?:-[A-Za-z0-9_+.]+?)*?)(?:-nf\d\d|(?:-[0-9a-f]{8,})+)?\.so(?:\.[\d.]+)?"
+    ),
+    BinaryFormat.PE: re.compile(
+        r"(?:lib)?(?P<stem>[a-z0-9_+.]+?(?:-[a-z0-9_+.]+?)*?)(?:-\d{1,3})?(?:-nf\d\d|(?:-[0-9a-f]{8,})+)?\.dll"
+    ),
+    BinaryFormat.MACHO: re.compile(r"lib(?P<stem>[A-Za-z0-9_+]+?(?:-[A-Za-z0-9_+]+?)*?)(?:-nf\d\d)?(?:\.\d+)*\.dylib"),
+}
 _COPIED = 8  # functions of one library found inside a binary: fewer may share names by chance
 
 
@@ -25,10 +33,11 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
     own = {library.shared_name for library in wheel.manifest.library} if wheel.manifest else set()
     stems = {stem: known for known in foreign for stem in _stems(known)}
     for file, linkage in wheel.binaries.items():
-        name = file.rpartition("/")[2]
-        if name in own or linkage.soname in own:
+        key = LOOKUPS[linkage.format].key
+        names = {file.rpartition("/")[2], key(linkage.soname)}
+        if not own.isdisjoint(names):
             continue
-        copy = stems.get(_stem(name)) or stems.get(_stem(linkage.soname))
+        copy = next((stems[stem] for name in sorted(names) if (stem := _stem(key(name))) in stems), None)
         if copy is not None:
             yield CHECK.finding(
                 file,
@@ -41,7 +50,7 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
 
 def _stem(name: str) -> str:
     """``gmp`` for libgmp.so.10, libgmp-1b2c3d4e.so.10.5.0 (as repair tools name copies) and libgmp-nf10.so."""
-    found = _STEM.fullmatch(name)
+    found = next((match for pattern in _STEMS.values() if (match := pattern.fullmatch(name))), None)
     return found["stem"] if found else ""
 
 

@@ -1,0 +1,31 @@
+"""Facts about platforms that no wheel and no toolchain says, as files beside this one."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+
+@cache
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8"))
+
+
+@cache
+def windows(key: str) -> frozenset[str]:
+    """Globs of DLL names, lower case: ``system``, ``interpreter``, ``old_runtimes`` or ``debug_runtimes``."""
+    return frozenset(_table("windows")[key])
+
+
+def musl_version() -> str:
+    """The musl release that `musl_symbols` is of."""
+    return str(_table("musl")["version"])
+
+
+@cache
+def musl_symbols(arch: str) -> frozenset[str]:
+    """What that musl exports on an architecture of wheel tags; on one that is not listed, what all have in common."""
+    table = _table("musl")
+    return frozenset(table["common"].split()) | frozenset(table["only"].get(arch, "").split())
