@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm import process
-from farm.errors import SourceError, UnreachableError
-from farm.fetch import archives, download
-from farm.fetch.download import HOSTS, CannotReachError, Hosts, Progress
-from farm.fetch.locations import CannotResolveError, addresses
-from farm.model.recipe import Location, Release, Source
+from farm.errors import SourceError
+from farm.fetch import archives
+from farm.fetch.download import HOSTS, Hosts, Progress
+from farm.fetch.obtain import obtain
+from farm.model.recipe import Release, Source
 
 _PROGRAM_START = 315_532_800  # 1980-01-01: the first day a zip file can name
 _PATCH_TAIL = 25
@@ -29,49 +29,8 @@ class Prepared:
 def fetch(
     source: Source, recipe_dir: Path, downloads: Path, *, progress: Progress | None = None, hosts: Hosts = HOSTS
 ) -> Path:
-    """The source's archive in the cache, from the first location that answers.
-
-    A file of any of the locations' hashes that is in the cache already is taken without asking anybody. Raises
-    SourceError at once for a wrong hash (a mirror that lies is a fact somebody must see, no reason to go on),
-    UnreachableError with every location and its reason if none answers.
-    """
-    for location in source.location:
-        found = download.cached(downloads, location.sha256)
-        if found is not None:
-            return found
-    reasons: list[str] = []
-    for location in source.location:
-        found = _try_location(location, recipe_dir, downloads, progress, hosts, reasons)
-        if found is not None:
-            return found
-    raise UnreachableError(
-        "no location of this source can be reached:\n" + "\n".join(f"  {reason}" for reason in reasons),
-        fix="check the network, or put the file into the cache: "
-        + " or ".join(f"{downloads / at.sha256}/" for at in source.location[:1]),
-    )
-
-
-def _try_location(
-    location: Location, recipe_dir: Path, downloads: Path, progress: Progress | None, hosts: Hosts, reasons: list[str]
-) -> Path | None:
-    try:
-        found = addresses(location.url, recipe_dir)
-    except CannotResolveError as error:
-        reasons.append(f"{location.url}: {error}")
-        return None
-    for address in found:
-        try:
-            name = _filename(location.url)
-            return download.fetch(address, location.sha256, name, downloads, progress=progress, hosts=hosts)
-        except CannotReachError as error:
-            via = "" if address == location.url else f" (at {address})"
-            reasons.append(f"{location.url}{via}: {error}")
-    return None
-
-
-def _filename(url: str) -> str:
-    name = url.partition("#")[0].partition("?")[0].rstrip("/").rpartition("/")[2]
-    return name.rpartition(":")[2].lstrip(".") or "source"
+    """The source's archive in the cache, from the first location that answers. Raises as `obtain` does."""
+    return obtain(source.location, recipe_dir, downloads, progress=progress, hosts=hosts)
 
 
 def prepare(

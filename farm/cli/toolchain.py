@@ -1,4 +1,4 @@
-"""List and check toolchains: what makes binaries for each platform, and whether it works on this machine."""
+"""List and check toolchains and sysroots: what makes each platform's binaries, and what they run in here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from farm.cli import output
 from farm.errors import FarmError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from farm.model.sysroot import Sysroot
     from farm.model.toolchain import Toolchain
     from farm.settings import Settings
 
@@ -16,6 +19,8 @@ EPILOG = """examples:
   farm toolchain list
   farm toolchain check                          fetch every pinned compiler and try it
   farm toolchain check manylinux_2_17_x86_64 --json
+  farm toolchain sysroot 'debian-arm64*'        fetch packages of another system, for runners and SDKs
+  farm toolchain sysroot debian-arm64 --update  pin the packages that the mirror has today
 """
 
 
@@ -26,10 +31,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help="fetch the compiler if it is missing, and set the toolchain up")
     check.add_argument("platform", nargs="*", metavar="P", help="platform tags or globs; none: all")
     check.add_argument("--json", action="store_true", help="print one JSON document")
+    sysroot = actions.add_parser("sysroot", help="fetch sysroots, or renew their pins")
+    sysroot.add_argument("name", nargs="*", metavar="NAME", help="names or globs of toolchains/sysroots/; none: all")
+    sysroot.add_argument("--update", action="store_true", help="write the mirror's present packages into the files")
+    sysroot.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    return _list(args, settings) if args.action == "list" else _check(args, settings)
+    actions = {"list": _list, "check": _check, "sysroot": _sysroot}
+    return actions[args.action](args, settings)
 
 
 def _list(args: argparse.Namespace, settings: Settings) -> int:
@@ -84,3 +94,49 @@ def _try(toolchain: Toolchain, settings: Settings) -> tuple[str, FarmError | Non
     except FarmError as error:
         return str(error).replace("\n", " "), error
     return str(tools.root), None
+
+
+def _sysroot(args: argparse.Namespace, settings: Settings) -> int:
+    from fnmatch import fnmatchcase
+
+    from farm import catalog
+
+    sysroots = catalog.load(settings).sysroots
+    for glob in args.name:
+        if not any(fnmatchcase(name, glob) for name in sysroots):
+            raise UsageError(f"there is no sysroot {glob!r}", fix=f"there are {', '.join(sysroots) or 'none'}")
+    chosen = [s for n, s in sysroots.items() if not args.name or any(fnmatchcase(n, glob) for glob in args.name)]
+    act = _update_sysroot if args.update else _fetch_sysroot
+    answers = [(sysroot, *_answer(act, sysroot, settings)) for sysroot in chosen]
+    if args.json:
+        output.print_json([{"name": s.name, "ok": error is None, "detail": said} for s, said, error in answers])
+    else:
+        output.print_table(
+            ("sysroot", "state", "detail"), [(s.name, "broken" if error else "ok", said) for s, said, error in answers]
+        )
+    return next((error.exit_code for _, _, error in answers if error), 0)
+
+
+def _answer(
+    act: Callable[[Sysroot, Settings], str], sysroot: Sysroot, settings: Settings
+) -> tuple[str, FarmError | None]:
+    try:
+        return act(sysroot, settings), None
+    except FarmError as error:
+        return str(error).replace("\n", " "), error
+
+
+def _fetch_sysroot(sysroot: Sysroot, settings: Settings) -> str:
+    from farm.sysroot import materialise
+
+    return str(materialise(sysroot, settings))
+
+
+def _update_sysroot(sysroot: Sysroot, settings: Settings) -> str:
+    from farm.store.files import write_atomic
+    from farm.sysroot import renew
+
+    file = settings.toolchains / "sysroots" / f"{sysroot.name}.toml"
+    renewed = renew.renew(sysroot, settings)
+    write_atomic(file, renew.render(renewed.sysroot, file.read_text("utf-8")).encode())
+    return f"new pins: {', '.join(renewed.changed)}" if renewed.changed else "is up to date"

@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -28,6 +28,7 @@ _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EO
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.lzma")
 _ZSTD = (".tar.zst", ".tzst")
 _ZIP = (".zip", ".whl")
+_MOST_STEPS = 1000  # of one way through links: a ring of links has no end
 _NOT_USABLE = "do not use it: name another archive in the recipe"
 _FETCH_AGAIN = "download it again: remove it from the cache's downloads/ directory"
 
@@ -62,6 +63,23 @@ class _Budget:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """Where members go. `is_system`: the tree is a root directory, so an absolute link means a place in it."""
+
+    rename: Callable[[str], str | None]
+    is_system: bool = False
+
+    def link(self, folder: Path, into: Path, text: str) -> str:
+        if not (self.is_system and text.startswith("/")):
+            return text
+        up = "../" * len(folder.relative_to(into).parts)
+        return (up + text.lstrip("/")) or "."
+
+
+_PLAIN = _Layout(rename=str)
+
+
 def unpack(archive: Path, into: Path, *, strip: bool = True, limits: Limits | None = None) -> None:
     """Unpack a tar (plain, gz, xz, bz2, zst) or zip file into the directory `into`.
 
@@ -87,6 +105,56 @@ def unpack(archive: Path, into: Path, *, strip: bool = True, limits: Limits | No
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def unpack_system(
+    archive: Path, into: Path, *, rename: Callable[[str], str | None], limits: Limits | None = None
+) -> None:
+    """Unpack a tar file of a whole system's tree over what is in the directory `into` already.
+
+    `rename` gives the path at which a member is put, None for one that is left out. Later files replace earlier
+    ones, absolute links become relative ones of the same meaning below `into`. Raises SourceError as `unpack` does.
+    """
+    budget = _Budget(archive=archive.name, limits=limits or Limits())
+    layout = _Layout(rename=rename, is_system=True)
+    _made(into)
+    if archive.name.endswith(_ZSTD):
+        with _decompressed_zstd(archive, budget) as plain:
+            _unpack_tar(plain, into, budget, layout)
+    else:
+        _unpack_tar(archive, into, budget, layout)
+
+
+def check_links(root: Path, archive: str) -> None:
+    """Refuse a tree with a symbolic link that leads out of it by way of other links. Raises SourceError."""
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            path = Path(folder) / name
+            if path.is_symlink() and not _leads_inside(root, path):
+                raise SourceError(
+                    f"{path.relative_to(root)}: is a link that leads outside the tree", where=archive, fix=_NOT_USABLE
+                )
+
+
+def _leads_inside(root: Path, link: Path) -> bool:
+    """Walk the way as the kernel would, one part at a time; a way that ends nowhere is inside."""
+    place, ahead = link.parent, [str(link.name)]
+    for _ in range(_MOST_STEPS):
+        if not ahead:
+            return True
+        part = ahead.pop(0)
+        if part == "..":
+            if place == root:
+                return False
+            place = place.parent
+            continue
+        place = place / part
+        if place.is_symlink():
+            text = place.readlink()
+            if text.is_absolute():
+                return False
+            place, ahead = place.parent, [*text.parts, *ahead]
+    return False
+
+
 def newest_time(tree: Path) -> int:
     """The newest modification time of a regular file in a tree, in seconds; 0 for an empty tree."""
     newest = 0
@@ -103,14 +171,14 @@ def _made(into: Path) -> Path:
     return into
 
 
-def _unpack_tar(archive: Path, into: Path, budget: _Budget) -> None:
+def _unpack_tar(archive: Path, into: Path, budget: _Budget, layout: _Layout = _PLAIN) -> None:
     last = "(the beginning)"
     folders: list[tuple[Path, float]] = []
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
                 last = member.name
-                _unpack_member(tar, member, into, budget, folders)
+                _unpack_member(tar, member, into, budget, folders, layout)
     except FarmError:
         raise
     except _DAMAGED as error:
@@ -124,22 +192,29 @@ def _unpack_tar(archive: Path, into: Path, budget: _Budget) -> None:
 
 
 def _unpack_member(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path, budget: _Budget, folders: list[tuple[Path, float]]
+    tar: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    into: Path,
+    budget: _Budget,
+    folders: list[tuple[Path, float]],
+    layout: _Layout,
 ) -> None:
     budget.member(member.name)
-    target = _place(into, member.name, budget.archive)
-    if target == into:
+    _place(into, member.name, budget.archive)  # refused even if it is renamed or left out
+    name = layout.rename(member.name)
+    if name is None or (target := _place(into, name, budget.archive)) == into:
         return
     _refuse_link_parent(into, target, member.name, budget.archive)
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)
         folders.append((target, member.mtime))
     elif member.issym():
-        _check_link(into, target.parent, member.linkname, member.name, budget.archive)
+        text = layout.link(target.parent, into, member.linkname)
+        _check_link(into, target.parent, text, member.name, budget.archive)
         _fresh(target)
-        target.symlink_to(member.linkname)
+        target.symlink_to(text)
     elif member.islnk():
-        _hardlink(into, target, member, budget.archive)
+        _hardlink(into, target, member, layout.rename(member.linkname), budget.archive)
     elif member.isreg():
         source = tar.extractfile(member)
         assert source is not None
@@ -150,13 +225,13 @@ def _unpack_member(
         )
 
 
-def _hardlink(into: Path, target: Path, member: tarfile.TarInfo, archive: str) -> None:
+def _hardlink(into: Path, target: Path, member: tarfile.TarInfo, name: str | None, archive: str) -> None:
     """A hard link becomes a copy of the member it names, which must come before it in the archive."""
-    if not _is_inside(member.linkname):
+    if name is None or not _is_inside(member.linkname):
         raise SourceError(
             f"{member.name}: is a link to {member.linkname!r}, outside the tree", where=archive, fix=_NOT_USABLE
         )
-    origin = into.joinpath(*PurePosixPath(member.linkname).parts)
+    origin = into.joinpath(*PurePosixPath(name).parts)
     _refuse_link_parent(into, origin, member.name, archive)
     if origin.is_symlink() or not origin.is_file():
         raise SourceError(

@@ -1,1 +1,5 @@
-"""Directories of other systems: pinned Debian packages, unpacked side by side, for compilers and runners."""
+"""Directories of other systems, made of pinned packages: what runners run programs in, and SDKs take headers from."""
+
+from farm.sysroot.place import chosen, materialise, present
+
+__all__ = ["chosen", "materialise", "present"]

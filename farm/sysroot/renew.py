@@ -1,0 +1,137 @@
+"""New pins for a sysroot, from the distribution's signed indices.
+
+apt verifies: it runs with lists, cache and state of its own, without root powers, against the archive of this machine's
+configuration and with the distribution's own keyring. What it says of a package (file, sha256) is what its signed index
+says. Nothing of the machine's package system is touched.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm import process
+from farm.errors import MissingToolError, SourceError, UnreachableError
+from farm.fetch import locations
+from farm.model.recipe import Location
+from farm.model.sysroot import Package, Sysroot
+from farm.process import Cancel
+from farm.settings import Settings
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+KEPT = 3
+"""How many alternatives of a package stay in the file: mirrors keep few, caches may have older ones."""
+
+_POOL = re.compile(r"pool/main/[a-z0-9]+/([a-z0-9][a-z0-9+.-]*)/([^/]+\.deb)")
+_TIMEOUT = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """A sysroot with new pins. `changed` names the packages whose newest pin is another than before."""
+
+    sysroot: Sysroot
+    changed: tuple[str, ...]
+
+
+def renew(sysroot: Sysroot, settings: Settings, *, cancel: Cancel | None = None) -> Renewed:
+    """Put the suite's present packages in front of the old pins. Raises MissingToolError, UnreachableError,
+    SourceError if the suite has no such package."""
+    wanted = [(package.name, package.architecture or sysroot.architecture) for package in sysroot.package]
+    found = _ask(sysroot.suite, wanted, settings, cancel)
+    packages, changed = [], []
+    for package, key in zip(sysroot.package, wanted, strict=True):
+        newest = found[key]
+        if newest != package.location[:1]:
+            changed.append(package.name)
+        old = tuple(at for at in package.location if at != newest[0])
+        packages.append(package.model_copy(update={"location": (*newest, *old)[:KEPT]}))
+    return Renewed(sysroot=sysroot.model_copy(update={"package": tuple(packages)}), changed=tuple(changed))
+
+
+def _ask(
+    suite: str, wanted: list[tuple[str, str]], settings: Settings, cancel: Cancel | None
+) -> dict[tuple[str, str], tuple[Location]]:
+    """Name and architecture -> the newest location in the suite."""
+    architectures = sorted({architecture for _, architecture in wanted})
+    place = settings.cache / "apt"
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=place) as scratch:
+        configuration = _configure(Path(scratch), suite, architectures)
+        env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "APT_CONFIG": str(configuration), "LC_ALL": "C.UTF-8"}
+        done = process.run(
+            ["apt-get", "update", "-q", "--error-on=any"], env=env, timeout=_TIMEOUT, check=False, cancel=cancel
+        )
+        if done.returncode:
+            last = "\n".join(done.output.strip().splitlines()[-5:])
+            raise UnreachableError(f"apt cannot read the index of {suite}:\n{last}", fix="check the network")
+        names = [f"{name}:{architecture}" for name, architecture in wanted]
+        shown = process.run(
+            ["apt-cache", "show", "--no-all-versions", *names], env=env, timeout=_TIMEOUT, check=False, cancel=cancel
+        )
+    return _parse(shown.output, suite, wanted)
+
+
+def _configure(scratch: Path, suite: str, architectures: list[str]) -> Path:
+    mirrors = locations.debian_mirrors(locations.APT)
+    if not mirrors:
+        raise MissingToolError(f"no Debian mirror is configured in {locations.APT}", fix="run this on a Debian machine")
+    if not KEYRING.is_file():
+        raise MissingToolError(f"{KEYRING} is missing", fix="apt-get install debian-archive-keyring")
+    for folder in ("lists/partial", "cache/archives/partial", "state"):
+        (scratch / folder).mkdir(parents=True)
+    sources = scratch / "sources.list"
+    sources.write_text(f"deb [signed-by={KEYRING} arch={','.join(architectures)}] {mirrors[0]} {suite} main\n", "utf-8")
+    values: Mapping[str, str] = {
+        "Dir::Etc::sourcelist": str(sources),
+        "Dir::Etc::sourceparts": "-",
+        "Dir::Etc::parts": "-",
+        "Dir::State": f"{scratch}/state",
+        "Dir::State::lists": f"{scratch}/lists",
+        "Dir::State::status": "/dev/null",
+        "Dir::Cache": f"{scratch}/cache",
+        "APT::Sandbox::User": "",
+        "APT::Architecture": architectures[0],
+        "Acquire::Languages": "none",
+    }
+    text = "".join(f'{key} "{value}";\n' for key, value in values.items())
+    text += "APT::Architectures { " + " ".join(f'"{name}";' for name in architectures) + " };\n"
+    configuration = scratch / "apt.conf"
+    configuration.write_text(text, "utf-8")
+    return configuration
+
+
+def _parse(shown: str, suite: str, wanted: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[Location]]:
+    found: dict[tuple[str, str], tuple[Location]] = {}
+    for stanza in shown.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in stanza.splitlines() if re.match(r"[A-Z][\w-]*: ", line))
+        pool = _POOL.fullmatch(fields.get("Filename", ""))
+        if pool is None:
+            continue
+        location = Location(url=f"debian:{pool[1]}/{pool[2]}", sha256=fields["SHA256"])
+        found.setdefault((fields["Package"], fields["Architecture"]), (location,))
+    answers = {key: found.get(key) or found.get((key[0], "all")) for key in wanted}
+    missing = [name for (name, _), location in answers.items() if location is None]
+    if missing:
+        raise SourceError(f"{suite} has no package {', '.join(missing)}", fix="look for its present name")
+    return {key: location for key, location in answers.items() if location is not None}
+
+
+def render(sysroot: Sysroot, text: str) -> str:
+    """The file's text with the sysroot's pins: what stands before the first package is kept, the packages follow."""
+    head = re.split(r"^\[\[package\]\]", text, maxsplit=1, flags=re.MULTILINE)[0].rstrip("\n")
+    return "\n".join([head, *(_package(package) for package in sysroot.package)]) + "\n"
+
+
+def _package(package: Package) -> str:
+    lines = ["", "[[package]]", f'name = "{package.name}"']
+    if package.architecture:
+        lines.append(f'architecture = "{package.architecture}"')
+    if package.location:
+        lines.append("location = [")
+        lines += [f'  {{ url = "{at.url}", sha256 = "{at.sha256}" }},' for at in package.location]
+        lines.append("]")
+    return "\n".join(lines)
