@@ -45,9 +45,11 @@ def debug_path(file: PeFile) -> str:
     table = file.mapped(address, size - size % pe.DEBUG.size, "the debug directory") if address else b""
     for _, _, _, _, type_, length, _, offset in pe.DEBUG.iter_unpack(table):
         if type_ == pe.DEBUG_CODEVIEW:
-            record = bytes(file.span(offset, length, "the debug record"))
-            start = pe.CODEVIEW_PATH_AT.get(record[:4], len(record))
-            path = record[start:].split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+            kind = bytes(file.span(offset, length, "the debug record")[:4])
+            start = pe.CODEVIEW_PATH_AT.get(kind, length)
+            path = (
+                file.string(offset + start, offset + length, "the path in the debug record") if start < length else ""
+            )
             if path:
                 return path
     return ""

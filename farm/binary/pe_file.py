@@ -104,7 +104,7 @@ class PeFile(Bounded):
         """MinGW's linkers keep names of more than 8 bytes (``.debug_info``) in a string table behind the symbols."""
         if raw[:1] == b"/" and raw[1:].isdigit() and self._symbols_at:
             table = self._symbols_at + self._symbol_count * pe.COFF_OBJECT.symbol.size
-            return self._string(table + int(raw[1:]), len(self.data), "a section name")
+            return self.string(table + int(raw[1:]), len(self.data), "a section name")
         return raw.decode("utf-8", "backslashreplace")
 
     @cached_property
@@ -139,7 +139,7 @@ class PeFile(Bounded):
     def text(self, address: int, what: str) -> str:
         """The NUL-terminated string at an address; bytes that are no UTF-8 are shown escaped."""
         offset, end = self.extent(address, what)
-        return self._string(offset, end, what)
+        return self.string(offset, end, what)
 
     def charge(self, cost: int) -> None:
         """Count the cost of one name or number. All together may not cost much more than the file has bytes."""
@@ -147,7 +147,8 @@ class PeFile(Bounded):
         if self._budget < 0:
             raise self.error("lies: its tables of names overlap many times over")
 
-    def _string(self, offset: int, end: int, what: str) -> str:
+    def string(self, offset: int, end: int, what: str) -> str:
+        """The NUL-terminated string at a file offset, which must end before `end`."""
         stop = min(end, offset + _LONGEST_NAME)
         raw, found, _ = bytes(self.data[offset:stop]).partition(b"\0") if offset < stop else (b"", b"", b"")
         if not found:

@@ -96,8 +96,8 @@ def _names(file: PeFile, table_at: int) -> Iterator[str]:
         (value,) = thunk.unpack_from(file.data, at)
         if not value:
             return
+        file.charge(thunk.size)
         if value & file.layout.ordinal:
-            file.charge(1)
             yield f"#{value & 0xFFFF}"
         else:
             yield file.text(value + pe.HALF.size, "an imported name")
