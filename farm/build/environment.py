@@ -75,6 +75,8 @@ def _base(walls: Sandbox, tools: Tools, epoch_seconds: int) -> dict[str, str]:
         "HOSTCC": "build-cc",
         "PKG_CONFIG_LIBDIR": _pkg_config_path(walls),
         "CMAKE_PREFIX_PATH": ":".join(_packages(walls)),
+        # find_program: the toolchain file forbids PATH, which CMake would search for libraries too.
+        "CMAKE_PROGRAM_PATH": f"{place(TOOLCHAIN)}/bin:{place(TOOLS)}",
         "LD_LIBRARY_PATH": ":".join(f"{p}/lib" for p in _packages(walls)),  # for programs that configure runs
         "FARM_PLATFORM": tools.toolchain.platform,
     }
