@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from farm.gates.lookup import LOOKUPS
 from farm.model.binary import BinaryFormat, Linkage, Symbol
 from farm.model.finding import Finding, Severity
 from farm.repair.natives import KnownLibrary, Natives, exported
@@ -38,6 +39,11 @@ class Binary:
     def names(self) -> frozenset[str]:
         """The names by which other binaries may need it."""
         return frozenset({posixpath.basename(self.member), self.linkage.soname} - {""})
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The same as `farm.gates.lookup` writes them: file names, of DLLs in lower case."""
+        return frozenset(map(LOOKUPS[self.linkage.format].key, self.names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +87,9 @@ def decide(binaries: Sequence[Binary], natives: Natives, *, mentioned: frozenset
     `mentioned` are file names of vendored copies that the wheel's Python code speaks of: those stay.
     """
     redirects: list[Redirect] = []
-    findings: list[Finding] = []
-    for soname in sorted({needed for b in binaries for needed in b.linkage.needed}):
+    findings: list[Finding] = list(_left_alone(binaries, natives))
+    elf = [binary for binary in binaries if binary.linkage.format is BinaryFormat.ELF]
+    for soname in sorted({needed for b in elf for needed in b.linkage.needed}):
         vendored = _vendored(soname, binaries)
         known = natives.replacing(soname, vendored=vendored is not None)
         if known is None or natives.named(soname) is not None:
@@ -199,11 +206,26 @@ def _known_elsewhere(binary: Binary, soname: str, binaries: Sequence[Binary], na
 
 def _taken(binary: Binary, targets: Mapping[str, KnownLibrary], natives: Natives) -> dict[str, frozenset[str]]:
     taken: dict[str, frozenset[str]] = {}
-    imported = {symbol.name for symbol in binary.linkage.imports}
     for needed in binary.linkage.needed:
         if known := targets.get(needed) or natives.named(needed):
+            imported = {s.name for s in binary.linkage.imports if s.version or s.library in ("", needed)}
             taken[known.library.shared_name] = frozenset(imported.intersection(natives.exports(known)))
     return taken
+
+
+def _left_alone(binaries: Sequence[Binary], natives: Natives) -> Iterator[Finding]:
+    """Copies in Windows and macOS wheels: the names in such files are never rewritten, so they stay."""
+    for binary in binaries:
+        known = natives.resembling(binary.member) if binary.linkage.format is not BinaryFormat.ELF else None
+        if known is not None:
+            yield Finding(
+                check="redirect",
+                severity=Severity.WARNING,
+                file=binary.member,
+                fact=f"is the wheel's own copy of a library that {known.manifest.distribution} shares as "
+                f"{known.library.shared_name}; it stays, since names in such files are not rewritten",
+                fix=f"link the wheel to {known.manifest.distribution} when it is built",
+            )
 
 
 def _kept(soname: str, known: KnownLibrary, vendored: Binary | None, objection: str) -> Finding:

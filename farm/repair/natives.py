@@ -21,7 +21,8 @@ from farm.model.native import NativeLibrary, NativeManifest
 from farm.wheel import native_manifest
 from farm.wheel.archive import WheelArchive
 from farm.wheel.native_manifest import MANIFEST
-from farm.wheel.platforms import platform_tag
+from farm.wheel.platforms import machines, platform_tag
+from farm.wheel.system_libraries import stem
 
 _HASHED = re.compile(r"(?P<base>[^.]+)-[0-9a-f]{8}(?P<rest>\..+)")  # auditwheel: libgmp-a6f47472.so.10.5.0
 _IMPORT_NAME = re.compile(r"native_[a-z0-9_]+")
@@ -72,11 +73,22 @@ class Natives:
     def for_platform(self, family: str, arch: str) -> Natives:
         """Those that run with libc `family` (``glibc``, ``musl``, ``macos``, ``windows``) and `arch` of wheel tags."""
         tags = ((known, platform_tag(known.manifest.platform)) for known in self._libraries)
-        return Natives(known for known, tag in tags if tag.arch == arch and tag.family in (family, ""))
+        wanted = machines(arch)
+        return Natives(known for known, tag in tags if wanted <= machines(tag.arch) and tag.family in (family, ""))
 
     def named(self, needed: str) -> KnownLibrary | None:
-        """The library whose shared name is needed. ``@rpath/`` before it does not matter."""
-        return self._by_name.get(needed.rpartition("/")[2])
+        """The library whose shared name is needed. ``@rpath/`` before it does not matter, nor does a DLL's case."""
+        file = needed.rpartition("/")[2]
+        return self._by_name.get(file.lower() if file.lower().endswith(".dll") else file)
+
+    def resembling(self, name: str) -> KnownLibrary | None:
+        """The library that a file is a copy of, to judge by its name: ``libgmp-10-1b2c3d4e.dll``, ``libgmp.10.dylib``."""
+        wanted = stem(name.rpartition("/")[2])
+        if not wanted or self.named(name) is not None:
+            return None
+        return next(
+            (k for k in self if wanted in {stem(n) for n in (k.library.shared_name, *k.library.replaces)}), None
+        )
 
     def replacing(self, soname: str, *, vendored: bool) -> KnownLibrary | None:
         """The library that may stand for a system soname, or for a vendored copy that auditwheel renamed."""

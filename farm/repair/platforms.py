@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from farm.errors import GateError
 from farm.model.binary import BinaryFormat
 from farm.repair.graft import Binary
 from farm.wheel.names import musl_libc
-from farm.wheel.platforms import platform_tag
+from farm.wheel.platforms import PlatformTag, machines, platform_tag
 
 LOWEST = (2, 17)  # older glibc: no native wheel and no installer that still matters
 _MUSL_FLOOR = "musllinux_1_2"
@@ -63,15 +63,55 @@ def lowest(
     raise _refusal(against, f"any manylinux platform of {arch}", where)
 
 
-def check(binaries: Sequence[Binary], platform: str, *, known: frozenset[str], where: str) -> None:
-    """Raise GateError unless the binaries keep the promise of a manylinux tag. Other tags are not judged here."""
-    floor, arch = _floor(platform), platform_tag(platform).arch
-    if floor is None:
-        return
-    suitable = [policy for policy in _policies() if policy.floor <= floor and arch in policy.versions]
+def check(
+    binaries: Sequence[Binary], platform: str, *, natives: Sequence[str] = (), known: frozenset[str], where: str
+) -> None:
+    """Raise GateError unless the binaries keep the promise of a tag.
+
+    manylinux: symbol versions and libraries; Windows and macOS: architecture and lowest system; musllinux is the
+    audit's. `natives` are the tags of the native wheels that are needed.
+    """
+    tag = platform_tag(platform)
+    judge = _CHECKS.get(tag.family)
+    if judge is not None:
+        _refuse(judge(binaries, tag, natives, known), platform, where)
+
+
+def _glibc_objections(
+    binaries: Sequence[Binary], tag: PlatformTag, _natives: Sequence[str], known: frozenset[str]
+) -> list[str]:
+    suitable = [p for p in _policies() if tag.floor is not None and p.floor <= tag.floor and tag.arch in p.versions]
     if not suitable:
-        raise _refusal([f"no manylinux policy is so low for {arch}"], platform, where)
-    _refuse(_objections(binaries, suitable[-1], arch, known), platform, where)
+        return [f"no manylinux policy is so low for {tag.arch}"]
+    return _objections(binaries, suitable[-1], tag.arch, known)
+
+
+def _system_objections(
+    binaries: Sequence[Binary], tag: PlatformTag, natives: Sequence[str], _known: frozenset[str]
+) -> list[str]:
+    """Architecture and lowest system version of files that say both themselves."""
+    found = [
+        f"{binary.member} is for {binary.linkage.arch}"
+        for binary in binaries
+        if not machines(tag.arch) <= machines(binary.linkage.arch)
+    ]
+    if tag.floor is None:
+        return found
+    lowest = ".".join(map(str, tag.floor))
+    found += [
+        f"{binary.member} asks for version {'.'.join(map(str, binary.linkage.os_floor))}, the tag promises {lowest}"
+        for binary in binaries
+        if binary.linkage.os_floor > tag.floor
+    ]
+    floors = {native: platform_tag(native).floor or (0, 0) for native in natives}
+    return found + [f"it needs a native wheel for {native}" for native, floor in floors.items() if floor > tag.floor]
+
+
+_CHECKS: Mapping[str, Callable[[Sequence[Binary], PlatformTag, Sequence[str], frozenset[str]], list[str]]] = {
+    "glibc": _glibc_objections,
+    "windows": _system_objections,
+    "macos": _system_objections,
+}
 
 
 def _objections(binaries: Sequence[Binary], policy: _Policy, arch: str, known: frozenset[str]) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm.errors import BinaryFormatError, UsageError
+from farm.gates.lookup import LOOKUPS
 from farm.model.finding import Finding, Severity
 from farm.model.native import NativeManifest
 from farm.repair import bounds, contents, graft, loader, platforms
@@ -27,7 +28,7 @@ from farm.wheel.edit import WheelEdits, edit
 from farm.wheel.metadata import project_of
 from farm.wheel.names import musl_libc
 from farm.wheel.pack import new_wheel
-from farm.wheel.platforms import platform_tag
+from farm.wheel.platforms import machines, platform_tag
 from farm.wheel.system_libraries import is_libpython
 
 SBOM = "sboms/native-libraries.cdx.json"
@@ -106,7 +107,8 @@ def repair(wheel: Path, out_dir: Path, natives: Natives, options: RepairOptions 
 def _decide(archive: WheelArchive, natives: Natives, options: RepairOptions) -> _Job:
     look = contents.look(archive)
     family, arch = platforms.family_of(look.binaries, archive.name.platform.partition(".")[0])
-    if options.platform and archive.name.platform != "any" and platform_tag(options.platform).arch != arch:
+    wanted = platform_tag(options.platform or "any").arch
+    if options.platform and archive.name.platform != "any" and not machines(wanted) <= machines(arch):
         raise UsageError(
             f"is a wheel for {archive.name.platform}, it cannot be tagged {options.platform}",
             where=archive.path.name,
@@ -166,14 +168,14 @@ def _is_required(look: Contents, need: Need) -> bool:
 
 def _all_uses(job: _Job) -> dict[str, dict[str, frozenset[str]]]:
     """Shared name -> symbols for each member, with what it takes through vendored libraries of the same wheel."""
-    by_name = {name: binary for binary in job.staying for name in binary.names}
+    by_name = {name: binary for binary in job.staying for name in binary.keys}
     found: dict[str, dict[str, frozenset[str]]] = {}
 
     def visit(binary: Binary, path: tuple[str, ...]) -> dict[str, frozenset[str]]:
         if binary.member in found or binary.member in path:
             return found.get(binary.member, {})
         uses = dict(job.graft.uses.get(binary.member, {}))
-        for needed in binary.linkage.needed:
+        for needed in map(LOOKUPS[binary.linkage.format].key, binary.linkage.needed):
             if needed in by_name:
                 for shared, symbols in visit(by_name[needed], (*path, binary.member)).items():
                     uses[shared] = uses.get(shared, frozenset()) | symbols
@@ -222,14 +224,14 @@ def _loaders(job: _Job) -> tuple[dict[str, bytes], frozenset[str], list[Finding]
     uses = _all_uses(job)
     packages: dict[str, dict[str, Mapping[str, frozenset[str]]]] = {}
     findings: list[Finding] = []
-    needed_inside = {needed for binary in job.staying for needed in binary.linkage.needed}
+    needed_inside = {LOOKUPS[b.linkage.format].key(needed) for b in job.staying for needed in b.linkage.needed}
     for binary in job.staying:
         if not uses[binary.member]:
             continue
         package = None if binary.place is None else job.contents.package_of(binary.place)
         if package is not None:
             packages.setdefault(package, {})[binary.member] = uses[binary.member]
-        elif needed_inside.isdisjoint(binary.names):
+        elif needed_inside.isdisjoint(binary.keys):
             findings.append(_no_loader(binary))
     put: dict[str, bytes] = {}
     stale: set[str] = set()
@@ -267,13 +269,13 @@ def _platform(job: _Job, options: RepairOptions) -> str:
     old, where = job.archive.name.platform, job.archive.path.name
     known = frozenset(k.library.shared_name for k in job.natives)
     binaries = _as_repaired(job)
+    used = {shared for uses in job.graft.uses.values() for shared in uses}
+    tags = [k.manifest.platform for k in job.natives if k.library.shared_name in used]
     if options.platform:
-        platforms.check(binaries, options.platform, known=known, where=where)
+        platforms.check(binaries, options.platform, natives=tags, known=known, where=where)
         return options.platform
     if not binaries or not all(tag.startswith("linux_") for tag in old.split(".")):
         return old
-    used = {shared for uses in job.graft.uses.values() for shared in uses}
-    tags = [k.manifest.platform for k in job.natives if k.library.shared_name in used]
     return platforms.lowest(binaries, job.family, job.arch, natives=tags, known=known, where=where)
 
 
@@ -311,17 +313,18 @@ def _sbom(job: _Job, needs: Sequence[Need]) -> bytes:
 
 
 def _no_loader(binary: Binary) -> Finding:
-    return Finding(
-        check="loader",
-        severity=Severity.WARNING if binary.place is not None else Severity.ERROR,
-        file=binary.member,
-        fact="it lies in no package with an __init__.py, so nothing can load the native libraries before it"
-        if binary.place is not None
-        else "it is installed outside of the site directory, so no relative run path leads to the native libraries",
-        fix="put it into a package: its run path serves one site directory only"
-        if binary.place is not None
-        else "put the program into a package and start it from a console script",
-    )
+    """Without a loader there is the run path, where there is one: not on Windows, and not out of the site directory."""
+    inside = binary.place is not None
+    has_run_path = bool(LOOKUPS[binary.linkage.format].origins)
+    if not inside:
+        fact = "it is installed outside of the site directory, so no relative run path leads to the native libraries"
+        fix = "put the program into a package and start it from a console script"
+    else:
+        fact = "it lies in no package with an __init__.py, so nothing can load the native libraries before it"
+        fix = "put it into a package"
+        fix += ": its run path serves one site directory only" if has_run_path else ": Windows knows no run paths"
+    severity = Severity.WARNING if inside and has_run_path else Severity.ERROR
+    return Finding(check="loader", severity=severity, file=binary.member, fact=fact, fix=fix)
 
 
 def _purelib(job: _Job) -> Finding:

@@ -45,8 +45,8 @@ def machine(arch: str) -> str:
 
 
 def machines(arch: str) -> frozenset[str]:
-    """All processors that a tag's architecture stands for: two for ``universal2``."""
-    return _UNIVERSAL.get(arch, frozenset({machine(arch)}))
+    """All processors that an architecture stands for: two for ``universal2`` (also spelled ``x86_64+arm64``)."""
+    return _UNIVERSAL.get(arch, frozenset(map(machine, arch.split("+"))))
 
 
 def platform_tag(tag: str) -> PlatformTag:

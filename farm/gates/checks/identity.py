@@ -8,7 +8,7 @@ from farm.errors import BinaryFormatError
 from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
 from farm.gates.policy import FORMATS, AuditPolicy
-from farm.model.finding import Finding
+from farm.model.finding import Finding, Severity
 from farm.wheel.metadata import check_wheel_file, parse_headers
 from farm.wheel.platforms import machines
 
@@ -27,6 +27,8 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
     for file, linkage in wheel.binaries.items():
         if not machines(policy.arch) <= machines(linkage.arch):
             yield CHECK.finding(file, f"is for {linkage.arch}, the wheel for {policy.arch}")
+        for difference in linkage.disagreements:
+            yield CHECK.finding(file, difference, "build all slices from the same sources", Severity.WARNING)
         if linkage.format is not FORMATS[policy.libc]:
             yield CHECK.finding(file, f"is a file of another system ({linkage.format}), it cannot run there")
     if not wheel.binaries and wheel.name.platform != "any":

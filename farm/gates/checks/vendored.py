@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from farm.binary.elf_file import ElfFile
@@ -14,30 +13,21 @@ from farm.gates.lookup import LOOKUPS
 from farm.gates.policy import AuditPolicy, KnownLibrary
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding
+from farm.wheel.system_libraries import stem
 
-# By format: the names of shared libraries, with what repair tools and versions add to them.
-_STEMS = {
-    BinaryFormat.ELF: re.compile(
-        r"lib(?P<stem>[A-Za-z0-9_+.]+?(?:-[A-Za-z0-9_+.]+?)*?)(?:-nf\d\d|(?:-[0-9a-f]{8,})+)?\.so(?:\.[\d.]+)?"
-    ),
-    BinaryFormat.PE: re.compile(
-        r"(?:lib)?(?P<stem>[a-z0-9_+.]+?(?:-[a-z0-9_+.]+?)*?)(?:-\d{1,3})?(?:-nf\d\d|(?:-[0-9a-f]{8,})+)?\.dll"
-    ),
-    BinaryFormat.MACHO: re.compile(r"lib(?P<stem>[A-Za-z0-9_+]+?(?:-[A-Za-z0-9_+]+?)*?)(?:-nf\d\d)?(?:\.\d+)*\.dylib"),
-}
 _COPIED = 8  # functions of one library found inside a binary: fewer may share names by chance
 
 
 def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
     foreign = [known for known in policy.libraries.values() if known.distribution != wheel.name.project]
     own = {library.shared_name for library in wheel.manifest.library} if wheel.manifest else set()
-    stems = {stem: known for known in foreign for stem in _stems(known)}
+    stems = {found: known for known in foreign for found in _stems(known)}
     for file, linkage in wheel.binaries.items():
         key = LOOKUPS[linkage.format].key
         names = {file.rpartition("/")[2], key(linkage.soname)}
         if not own.isdisjoint(names):
             continue
-        copy = next((stems[stem] for name in sorted(names) if (stem := _stem(key(name))) in stems), None)
+        copy = next((stems[found] for name in sorted(names) if (found := stem(key(name))) in stems), None)
         if copy is not None:
             yield CHECK.finding(
                 file,
@@ -48,14 +38,8 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
         yield from _static_copies(wheel, file, linkage, foreign, policy)
 
 
-def _stem(name: str) -> str:
-    """``gmp`` for libgmp.so.10, libgmp-1b2c3d4e.so.10.5.0 (as repair tools name copies) and libgmp-nf10.so."""
-    found = next((match for pattern in _STEMS.values() if (match := pattern.fullmatch(name))), None)
-    return found["stem"] if found else ""
-
-
 def _stems(known: KnownLibrary) -> set[str]:
-    return {_stem(name) for name in (known.soname, *known.replaces)} - {""}
+    return {stem(name) for name in (known.soname, *known.replaces)} - {""}
 
 
 def _static_copies(
