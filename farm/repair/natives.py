@@ -82,7 +82,7 @@ class Natives:
         return self._by_name.get(file.lower() if file.lower().endswith(".dll") else file)
 
     def resembling(self, name: str) -> KnownLibrary | None:
-        """The library that a file is a copy of, to judge by its name: ``libgmp-10-1b2c3d4e.dll``, ``libgmp.10.dylib``."""
+        """The library that a file is a copy of, judged by its name: ``libgmp-10-1b2c3d4e.dll``."""
         wanted = stem(name.rpartition("/")[2])
         if not wanted or self.named(name) is not None:
             return None
