@@ -13,6 +13,7 @@ from farm.binary.macho_file import MachoFile
 from farm.model.binary import Linkage, Symbol
 
 _UNIVERSAL = {frozenset({"x86_64", "arm64"}): "universal2"}
+_MUST_BE_SIGNED = "arm64"
 _FIRST_ARM64 = (11, 0)  # older systems have no arm64, so a slice for it can promise no less
 _T = TypeVar("_T")
 
@@ -49,7 +50,8 @@ def merged(parts: Sequence[Linkage]) -> Linkage:
     """One linkage for all slices, such that what holds for it holds for each of them.
 
     Exports are those of every slice; needs, run paths and imports those of any. The lowest macOS is the highest of the
-    slices', where an arm64 slice counts only beyond 11.0. What differs is told in `disagreements`.
+    slices', where an arm64 slice counts only beyond 11.0. It is signed if its arm64 slices are: on other processors
+    macOS asks for no signature, and linkers write none. What else differs is told in `disagreements`.
     """
     first = parts[0]
     if len(parts) == 1:
@@ -65,7 +67,7 @@ def merged(parts: Sequence[Linkage]) -> Linkage:
         exec_stack=any(part.exec_stack for part in parts),
         has_debug_info=any(part.has_debug_info for part in parts),
         os_floor=_floor(parts),
-        signed=all(part.signed for part in parts),
+        signed=all(part.signed for part in [p for p in parts if p.arch == _MUST_BE_SIGNED] or parts),
         disagreements=tuple(_disagreements(parts)),
     )
 
@@ -80,7 +82,7 @@ def _common(parts: Sequence[Linkage]) -> tuple[Symbol, ...]:
 
 
 def _floor(parts: Sequence[Linkage]) -> tuple[int, int]:
-    telling = [p.os_floor for p in parts if p.arch != "arm64" or p.os_floor > _FIRST_ARM64]
+    telling = [p.os_floor for p in parts if p.arch != _MUST_BE_SIGNED or p.os_floor > _FIRST_ARM64]
     return max(telling, default=max(part.os_floor for part in parts))
 
 
@@ -90,7 +92,6 @@ _FACTS: tuple[tuple[str, Callable[[Linkage], object]], ...] = (
     ("run paths", lambda part: part.runpath),
     ("kind of file", lambda part: part.is_executable),
     ("exports", lambda part: {symbol.name for symbol in part.exports}),
-    ("signature", lambda part: part.signed),
 )
 
 
