@@ -111,14 +111,20 @@ def _open() -> list[ctypes.CDLL]:
     ELF: the anchor, an empty library with a run path to ``lib/``: a name that musl and glibc both remember. Windows:
     the DLLs, after their directory was added to the search path. macOS: the libraries.
     """
+    added = None
     try:
         import ctypes
 
         if _FORMAT == "pe":
-            _directories.append(getattr(os, "add_dll_directory")(_path("lib")))  # noqa: B009 - exists on Windows only
-        return [ctypes.CDLL(_path(*file.split("/"))) for file in _OPENED]
+            added = getattr(os, "add_dll_directory")(_path("lib"))  # noqa: B009 - exists on Windows only
+        handles = [ctypes.CDLL(_path(*file.split("/"))) for file in _OPENED]
     except (ImportError, OSError, AttributeError) as error:
+        if added is not None:
+            added.close()
         raise ImportError(
             f"{_DISTRIBUTION} {__version__} is installed at {_here}, but its library cannot be loaded ({error}). "
             f"This wheel is for {_PLATFORM}: pip install --force-reinstall '{_DISTRIBUTION}=={__version__}'"
         ) from error
+    if added is not None:
+        _directories.append(added)  # for as long as the process lives
+    return handles
