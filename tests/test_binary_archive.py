@@ -12,6 +12,7 @@ import pytest
 from zig_fixtures import LINUX, MACOS, WINDOWS, made
 
 from farm.binary.archive_symbols import ArchiveSymbol, symbols
+from farm.binary.pe_format import BIG_OBJECT_CLASS
 from farm.errors import BinaryFormatError
 from farm.process import run
 
@@ -114,6 +115,27 @@ def test_agrees_with_nm_on_the_compilers_own_library() -> None:
     assert {n for n, k in found.items() if k == "func"} == {n for n in found if types[n] in "TW"}
 
 
+def test_big_coff_objects_are_read(tmp_path: Path) -> None:
+    """Made by hand from a plain object: the form that compilers use for more than 65,000 sections."""
+    plain = made(WINDOWS[0], (("cc", "-c", "-g0", "t.c", "-o", "t.o"),), (("t.c", SOURCE),))["t.o"]
+    count, table, symbols_ = struct.unpack_from("<2xH4xII", plain)
+    rows = [plain[table + 18 * n : table + 18 * n + 18] for n in range(symbols_)]
+    wide, skip = [], 0
+    for row in rows:  # section numbers have 4 bytes; auxiliary records are padded
+        wide.append(
+            row + bytes(2) if skip else row[:12] + struct.pack("<i", *struct.unpack_from("<h", row, 12)) + row[14:]
+        )
+        skip = skip - 1 if skip else row[17]
+    header = struct.pack(
+        "<HHHHI16sIIIIIII", 0, 0xFFFF, 2, 0x8664, 0, BIG_OBJECT_CLASS, 0, 0, 0, 0, count, 56 + 40 * count, symbols_
+    )
+    big = header + plain[20 : 20 + 40 * count] + b"".join(wide) + plain[table + 18 * symbols_ :]
+    path = tmp_path / "t.a"
+    path.write_bytes(b"!<arch>\n" + b"t.o/".ljust(48) + f"{len(big):<10}`\n".encode() + big)
+    assert kinds(path)["work"] == "func"
+    assert kinds(path).items() >= {"table": "data", "per_thread": "tls", "replaceable": "func"}.items()
+
+
 def damaged(form: str) -> bytes:
     return archives({"gnu": LINUX[0], "coff": WINDOWS[1], "darwin": MACOS[1]}[form], form)[form]
 
@@ -133,7 +155,7 @@ def test_cut_and_flipped_archives_never_break_the_reader(form: str, tmp_path: Pa
     data, chance = damaged(form), random.Random(7)
     for cut in range(0, len(data), 31):
         survives(tmp_path / "t.a", data[:cut])
-    for _ in range(300):
+    for _ in range(150):
         wrong = bytearray(data)
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(data))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import shutil
 import struct
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -232,6 +235,40 @@ def test_agrees_with_macholib(target: str, tmp_path: Path) -> None:
     assert [ours.soname] == texts["LC_ID_DYLIB"]
     assert list(ours.runpath) == texts["LC_RPATH"]
     assert ours.signed == ("LC_CODE_SIGNATURE" in texts)
+
+
+LISTED = """
+import json, sys
+from delocate import tools
+of = [tools._get_install_names, tools._get_install_ids, tools._get_rpaths]
+print(json.dumps([next(iter(read(sys.argv[1]).values())) for read in of]))
+"""
+
+
+@pytest.mark.parametrize("target", MACOS)
+def test_agrees_with_what_delocate_lists(target: str, tmp_path: Path) -> None:
+    """What delocate-listdeps starts from. It asks otool, a program of macOS; LLVM's does, without the flag ``-m``."""
+    pytest.importorskip("delocate", reason="the judge delocate is not installed")
+    otool = next((p for p in map(shutil.which, ("llvm-otool", *(f"llvm-otool-{n}" for n in range(14, 23)))) if p), None)
+    if otool is None:
+        pytest.skip("no llvm-otool on this machine, which stands in for macOS's otool")
+    (tmp_path / "otool").write_text(
+        f'#!/bin/sh\nfor a do shift; [ "$a" = -m ] || set -- "$@" "$a"; done\nexec {otool} "$@"\n'
+    )
+    (tmp_path / "otool").chmod(0o755)
+    path = tmp_path / "libt-nf1.dylib"
+    path.write_bytes(dylib(target))
+    places = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    said = run([sys.executable, "-c", LISTED, str(path)], cwd=tmp_path, env=places).output
+    ours = macho.read(path.read_bytes(), "t.dylib")
+    assert json.loads(said) == [list(ours.needed), ours.soname, list(ours.runpath)]
+
+
+def test_all_ways_to_need_a_library_count() -> None:
+    for kind in (numbers.LC_LOAD_WEAK_DYLIB, numbers.LC_REEXPORT_DYLIB, numbers.LC_LOAD_UPWARD_DYLIB):
+        data = bytearray(dylib(INTEL))
+        struct.pack_into("<I", data, command(bytes(data), numbers.LC_LOAD_DYLIB), kind)
+        assert macho.read(bytes(data), "t").needed == NEEDED
 
 
 @pytest.mark.parametrize("target", MACOS)

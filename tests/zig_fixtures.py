@@ -11,7 +11,7 @@ from pathlib import Path
 
 from build_factory import settings, toolchain
 
-from farm.build.toolchain import materialise
+from farm.build import toolchain as toolchains
 from farm.process import run
 
 WINDOWS = ("x86_64-windows-gnu", "x86-windows-gnu", "aarch64-windows-gnu")
@@ -21,10 +21,12 @@ LINUX = ("x86_64-linux-gnu.2.17", "x86-linux-gnu.2.17", "aarch64-linux-gnu.2.17"
 
 @functools.cache
 def _zig() -> tuple[Path, Path]:
-    """The compiler and its cache, which is kept between runs."""
+    """The compiler, without the wrappers and warm caches of a toolchain, and a cache that is kept between runs."""
     with tempfile.TemporaryDirectory() as home:
         at = settings(Path(home))
-        return materialise(toolchain(), at).compiler / "ziglang" / "zig", at.cache / "toolchains" / "tests-zig"
+        place = at.cache / "toolchains"
+        place.mkdir(parents=True, exist_ok=True)
+        return toolchains._compiler(toolchain(), at, place, None) / "ziglang" / "zig", place / "tests-zig"
 
 
 def zig(folder: Path, *argv: str) -> None:
