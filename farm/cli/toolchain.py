@@ -34,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sysroot = actions.add_parser("sysroot", help="fetch sysroots, or renew their pins")
     sysroot.add_argument("name", nargs="*", metavar="NAME", help="names or globs of toolchains/sysroots/; none: all")
     sysroot.add_argument("--update", action="store_true", help="write the mirror's present packages into the files")
+    sysroot.add_argument("--expired", action="store_true", help="take a signed index whose validity is over")
     sysroot.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -98,6 +99,7 @@ def _try(toolchain: Toolchain, settings: Settings) -> tuple[str, FarmError | Non
 
 def _sysroot(args: argparse.Namespace, settings: Settings) -> int:
     from fnmatch import fnmatchcase
+    from functools import partial
 
     from farm import catalog
 
@@ -106,8 +108,8 @@ def _sysroot(args: argparse.Namespace, settings: Settings) -> int:
         if not any(fnmatchcase(name, glob) for name in sysroots):
             raise UsageError(f"there is no sysroot {glob!r}", fix=f"there are {', '.join(sysroots) or 'none'}")
     chosen = [s for n, s in sysroots.items() if not args.name or any(fnmatchcase(n, glob) for glob in args.name)]
-    act = _update_sysroot if args.update else _fetch_sysroot
-    answers = [(sysroot, *_answer(act, sysroot, settings)) for sysroot in chosen]
+    fetch_or_update = partial(_update_sysroot, expired=args.expired) if args.update else _fetch_sysroot
+    answers = [(sysroot, *_answer(fetch_or_update, sysroot, settings)) for sysroot in chosen]
     if args.json:
         output.print_json([{"name": s.name, "ok": error is None, "detail": said} for s, said, error in answers])
     else:
@@ -132,11 +134,11 @@ def _fetch_sysroot(sysroot: Sysroot, settings: Settings) -> str:
     return str(materialise(sysroot, settings))
 
 
-def _update_sysroot(sysroot: Sysroot, settings: Settings) -> str:
+def _update_sysroot(sysroot: Sysroot, settings: Settings, *, expired: bool) -> str:
     from farm.store.files import write_atomic
     from farm.sysroot import renew
 
     file = settings.toolchains / "sysroots" / f"{sysroot.name}.toml"
-    renewed = renew.renew(sysroot, settings)
+    renewed = renew.renew(sysroot, settings, accept_expired=expired)
     write_atomic(file, renew.render(renewed.sysroot, file.read_text("utf-8")).encode())
     return f"new pins: {', '.join(renewed.changed)}" if renewed.changed else "is up to date"

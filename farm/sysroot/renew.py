@@ -37,11 +37,16 @@ class Renewed:
     changed: tuple[str, ...]
 
 
-def renew(sysroot: Sysroot, settings: Settings, *, cancel: Cancel | None = None) -> Renewed:
-    """Put the suite's present packages in front of the old pins. Raises MissingToolError, UnreachableError,
-    SourceError if the suite has no such package."""
+def renew(
+    sysroot: Sysroot, settings: Settings, *, accept_expired: bool = False, cancel: Cancel | None = None
+) -> Renewed:
+    """Put the suite's present packages in front of the old pins.
+
+    `accept_expired` takes a signed index whose validity is over, as a mirror has that is no longer fed. Raises
+    MissingToolError, UnreachableError, SourceError if the suite has no such package.
+    """
     wanted = [(package.name, package.architecture or sysroot.architecture) for package in sysroot.package]
-    found = _ask(sysroot.suite, wanted, settings, cancel)
+    found = _ask(sysroot.suite, wanted, settings, accept_expired, cancel)
     packages, changed = [], []
     for package, key in zip(sysroot.package, wanted, strict=True):
         newest = found[key]
@@ -53,7 +58,7 @@ def renew(sysroot: Sysroot, settings: Settings, *, cancel: Cancel | None = None)
 
 
 def _ask(
-    suite: str, wanted: list[tuple[str, str]], settings: Settings, cancel: Cancel | None
+    suite: str, wanted: list[tuple[str, str]], settings: Settings, accept_expired: bool, cancel: Cancel | None
 ) -> dict[tuple[str, str], tuple[Location]]:
     """Name and architecture -> the newest location in the suite."""
     architectures = sorted({architecture for _, architecture in wanted})
@@ -62,12 +67,13 @@ def _ask(
     with tempfile.TemporaryDirectory(prefix="run-", dir=place) as scratch:
         configuration = _configure(Path(scratch), suite, architectures)
         env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "APT_CONFIG": str(configuration), "LC_ALL": "C.UTF-8"}
+        validity = ["-o", "Acquire::Check-Valid-Until=false"] if accept_expired else []
         done = process.run(
-            ["apt-get", "update", "-q", "--error-on=any"], env=env, timeout=_TIMEOUT, check=False, cancel=cancel
+            ["apt-get", "update", "-q", "--error-on=any", *validity], env=env, timeout=_TIMEOUT, check=False, cancel=cancel
         )
         if done.returncode:
             last = "\n".join(done.output.strip().splitlines()[-5:])
-            raise UnreachableError(f"apt cannot read the index of {suite}:\n{last}", fix="check the network")
+            raise UnreachableError(f"apt cannot read the index of {suite}:\n{last}", fix="check the network, or --expired")
         names = [f"{name}:{architecture}" for name, architecture in wanted]
         shown = process.run(
             ["apt-cache", "show", "--no-all-versions", *names], env=env, timeout=_TIMEOUT, check=False, cancel=cancel
@@ -87,8 +93,8 @@ def _configure(scratch: Path, suite: str, architectures: list[str]) -> Path:
     sources.write_text(f"deb [signed-by={KEYRING} arch={','.join(architectures)}] {mirrors[0]} {suite} main\n", "utf-8")
     values: Mapping[str, str] = {
         "Dir::Etc::sourcelist": str(sources),
-        "Dir::Etc::sourceparts": "-",
-        "Dir::Etc::parts": "-",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::Etc::parts": "/dev/null",
         "Dir::State": f"{scratch}/state",
         "Dir::State::lists": f"{scratch}/lists",
         "Dir::State::status": "/dev/null",
