@@ -63,7 +63,7 @@ class Pipeline:
         self, step: Step, deps: Mapping[str, Path], out: Path, cancel: Cancel, report_phase: Callable[[str], None]
     ) -> Artifact:
         recipe, toolchain = self._inputs(step)
-        sdk = pysdk.sdk(step.python or "", toolchain, self.settings)
+        sdk = pysdk.sdk(step.python or "", toolchain, self.catalog, self.settings, cancel=cancel)
         log = self._log(step)
         with build_dependent(step, recipe, toolchain, deps, self.settings, sdk, log, report_phase, cancel) as built:
             report_phase("repair")

@@ -49,7 +49,7 @@ class Trial:
 
     @property
     def interpreter(self) -> Path:
-        return pysdk.find(self.step.python or "").executable
+        return pysdk.interpreter(self.step.python or "", self.catalog, self.settings)
 
     def install(self, requires: Sequence[str] = ()) -> Install:
         return Install(wheels=(self.wheel,), index_url=self.index_url, requires=tuple(requires))

@@ -15,7 +15,7 @@ from build_factory import PLATFORM, settings, step, tarball, toolchain
 from farm.build import pysdk, workspace
 from farm.build.dependent import build_dependent
 from farm.build.result import BuiltWheel
-from farm.catalog.values import LoadedRecipe
+from farm.catalog.values import Catalog, LoadedRecipe
 from farm.errors import BuildError, MissingToolError
 from farm.model.recipe import Recipe
 from farm.settings import Settings
@@ -65,7 +65,8 @@ def leaf(folder: Path, backend: str = BACKEND) -> LoadedRecipe:
 
 
 def build(recipe: LoadedRecipe, at: Settings, phases: list[str]) -> BuiltWheel:
-    sdk = pysdk.sdk(TAG, toolchain(), at)
+    nothing = Catalog(root=at.catalog, recipes={}, toolchains={PLATFORM: toolchain()}, providers={})
+    sdk = pysdk.sdk(TAG, toolchain(), nothing, at)
     one = replace(step(recipe), id=f"leaf@1.0/{PLATFORM}/{TAG}", kind="dependent", python=TAG)
     return build_dependent(one, recipe, toolchain(), {}, at, sdk, at.logs / "x.log", phases.append)
 

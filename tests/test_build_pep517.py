@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import toy
 
-from farm.build import pyenv, pysdk
+from farm.build import pyenv, pysdk, pysdk_machine, pysdk_sysconfig
 from farm.build.systems import pep517, pep517_hook
 from farm.build.systems.base import Job
 from farm.build.systems.pep517 import PythonJob
+from farm.catalog.values import Catalog
 from farm.errors import BuildError, CatalogError, MissingToolError
 from farm.model.recipe import Build, Recipe
 from farm.model.toolchain import Toolchain
@@ -35,6 +36,11 @@ def toolchain() -> Toolchain:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(catalog=ROOT, home=tmp_path / "home", cache=tmp_path / "cache", cores=2)
+
+
+def no_pythons(toolchain: Toolchain) -> Catalog:
+    """A catalog that describes no Python: the machine's own is taken."""
+    return Catalog(root=ROOT, recipes={}, toolchains={toolchain.platform: toolchain}, providers={})
 
 
 def job(toolchain: Toolchain, backend: str = "setuptools.build_meta", **build: object) -> PythonJob:
@@ -81,10 +87,10 @@ def test_meson_python_gets_cross_files(toolchain: Toolchain) -> None:
 
 def test_environment_points_to_natives_and_host_platform(toolchain: Toolchain) -> None:
     python_job = job(toolchain, env={"X": "{deps}/x"}, cflags=["-DY"])
-    found = pep517.environment(
-        python_job.job, toolchain, include="/farm/sdk/include", sysconfig_dir="/farm/sdk/sysconfig", sysconfig_name="_s"
-    )
-    assert found["CFLAGS"] == "-I/farm/sdk/include -I/farm/deps/native_gmp/include -DY"
+    found = pep517.environment(python_job, sdk="/farm/sdk", sysconfig_name="_s")
+    assert found["CFLAGS"] == "-I/farm/sdk/include/python3.11 -I/farm/deps/native_gmp/include -DY"
+    assert found["PYTHONPATH"] == "/farm/sdk/sysconfig"
+    assert found["FARM_LDFLAGS"] == ""
     assert found["LDFLAGS"] == "-L/farm/deps/native_gmp/lib"
     assert found["_PYTHON_HOST_PLATFORM"] == "linux-x86_64"
     assert found["X"] == "/farm/deps/x"
@@ -92,11 +98,12 @@ def test_environment_points_to_natives_and_host_platform(toolchain: Toolchain) -
 
 @pytest.mark.skipif(build_machine() != "x86_64", reason="the toolchain file of the test is x86-64's")
 def test_sdk_describes_the_host_platform(toolchain: Toolchain, settings: Settings, tmp_path: Path) -> None:
-    sdk = pysdk.sdk(TAG, toolchain, settings)
+    sdk = pysdk.sdk(TAG, toolchain, no_pythons(toolchain), settings)
     assert (sdk.include / "Python.h").is_file()
     assert (sdk.include / "pyconfig.h").read_text("utf-8").count("HAVE_") > 100  # the real one, no switch
     assert sdk.version.startswith(f"{SHORT}.")
-    assert pysdk.sdk(TAG, toolchain, settings) == sdk
+    assert pysdk.sdk(TAG, toolchain, no_pythons(toolchain), settings) == sdk
+    assert pysdk.digest(TAG, toolchain, no_pythons(toolchain)) == sdk.digest
     ask = (
         "import sysconfig, json; print(json.dumps([sysconfig.get_config_var('CC'), sysconfig.get_platform(),"
         " sysconfig.get_path('include'), sysconfig.get_config_var('EXT_SUFFIX')]))"
@@ -125,9 +132,9 @@ def test_sdk_describes_the_host_platform(toolchain: Toolchain, settings: Setting
 def test_sdk_for_another_machine_is_refused_with_a_way_on(toolchain: Toolchain, settings: Settings) -> None:
     other = toolchain.model_copy(update={"arch": "s390x", "platform": "manylinux_2_17_s390x"})
     with pytest.raises(MissingToolError, match="no Python SDK"):
-        pysdk.sdk(TAG, other, settings)
+        pysdk.sdk(TAG, other, no_pythons(other), settings)
     with pytest.raises(MissingToolError, match=r"no working python3\.99"):
-        pysdk.sdk("cp399", toolchain, settings)
+        pysdk.sdk("cp399", toolchain, no_pythons(toolchain), settings)
 
 
 def test_multiarch_names(toolchain: Toolchain) -> None:
@@ -137,7 +144,7 @@ def test_multiarch_names(toolchain: Toolchain) -> None:
         ("aarch64", "musl"): "aarch64-linux-musl",
     }
     for (arch, libc), name in expected.items():
-        assert pysdk.multiarch(toolchain.model_copy(update={"arch": arch, "libc": libc})) == name
+        assert pysdk_sysconfig.multiarch(toolchain.model_copy(update={"arch": arch, "libc": libc})) == name
 
 
 def backend_wheel(tmp_path: Path) -> Path:
@@ -164,7 +171,7 @@ def backend_wheel(tmp_path: Path) -> Path:
 def test_build_environment_holds_the_lock_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "env"
     target.mkdir()
-    real = str(pysdk.find(TAG).executable)
+    real = str(pysdk_machine.find(TAG).executable)
     pyenv.lay_out(target, (backend_wheel(tmp_path),), seen_as=str(target), python=real, short=SHORT)
     assert subprocess.check_output([target / "bin" / "tool"], text=True) == "tool runs\n"
     assert subprocess.check_output([target / "bin" / "plain"], text=True) == "plain runs\n"
@@ -176,7 +183,7 @@ def test_hook_calls_the_backend(tmp_path: Path) -> None:
     target, project = tmp_path / "env", tmp_path / "project"
     target.mkdir()
     project.mkdir()
-    real = str(pysdk.find(TAG).executable)
+    real = str(pysdk_machine.find(TAG).executable)
     pyenv.lay_out(target, (backend_wheel(tmp_path),), seen_as=str(target), python=real, short=SHORT)
     (project / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "tinybackend"\n')
     subprocess.run(
@@ -217,7 +224,7 @@ def test_backend_of_projects() -> None:
 
 def test_extension_modules_do_not_link_libpython(toolchain: Toolchain) -> None:
     """distutils links it in cross builds unless told that this is no Android; Meson unless LIBPYTHON is empty."""
-    data = pysdk.sysconfig_data(pysdk.find(TAG), toolchain)
+    data = pysdk_sysconfig.sysconfig_data(pysdk_machine.find(TAG).flavour, toolchain)
     assert data["ANDROID_API_LEVEL"] == 0
     assert data["LIBPYTHON"] == ""
     assert data["Py_ENABLE_SHARED"] == 0

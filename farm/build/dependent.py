@@ -9,11 +9,12 @@ from __future__ import annotations
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
 from farm.build import environment as env
-from farm.build import pyenv, pysdk, toolchain
+from farm.build import pyenv, pysdk, pysdk_interpreter, toolchain
 from farm.build.commands import Runner
 from farm.build.frame import (
     at_work,
@@ -147,25 +148,31 @@ def _sandbox(
         enabled=settings.sandbox,
         extra=extra,
     )
-    python = str(sdk.interpreter) if not _python_mount(sdk) else walls.path(sdk.interpreter)
-    pyenv.lay_out(packages, wheels, seen_as=walls.place(PYENV), python=python, short=sdk.short)
+    _lay_out(packages, wheels, sdk, walls)
     job = _python_job(make_job(effective, space, tools, walls, settings), space, walls, sdk)
-    variables = pep517.environment(
-        job.job,
-        tools.toolchain,
-        include=job.include,
-        sysconfig_dir=walls.place(f"{pysdk.INSIDE}/sysconfig"),
-        sysconfig_name=pysdk.SYSCONFIG_NAME,
-    )
+    variables = pep517.environment(job, sdk=walls.place(pysdk.INSIDE), sysconfig_name=pysdk.SYSCONFIG_NAME)
     path = walls.environment["PATH"].split(":")
     variables["PATH"] = ":".join((path[0], f"{walls.place(PYENV)}/bin", *path[1:]))
-    if any(sdk.base.glob("lib/libpython*.so*")) and _python_mount(sdk):
+    if sdk.pinned is None and any(sdk.base.glob("lib/libpython*.so*")) and _python_mount(sdk):
         variables["LD_LIBRARY_PATH"] = walls.path(sdk.base / "lib")
     sandbox = Sandbox(
         mounts=walls.mounts, enabled=walls.enabled, environment={**walls.environment, **variables}, network=False
     )
     _write_helpers(space, job, sandbox)
     return sandbox, job
+
+
+def _lay_out(packages: Path, wheels: tuple[Path, ...], sdk: PythonSdk, walls: Sandbox) -> None:
+    """The build's virtual environment. A pinned interpreter is copied into it and told where its sysroot is."""
+    if sdk.pinned is None:
+        python = walls.path(sdk.interpreter) if _python_mount(sdk) else str(sdk.interpreter)
+        pyenv.lay_out(packages, wheels, seen_as=walls.place(PYENV), python=python, short=sdk.short)
+        return
+    seen_as = walls.place(PYTHON)
+    pinned = sdk.pinned
+    python = f"{seen_as}/{pysdk_interpreter.program(pinned)}"
+    put = partial(pysdk_interpreter.adapt, pinned, sdk.base, seen_as=seen_as)
+    pyenv.lay_out(packages, wheels, seen_as=walls.place(PYENV), python=python, short=sdk.short, put=put)
 
 
 def _python_mount(sdk: PythonSdk) -> tuple[Mount, ...]:
@@ -181,6 +188,7 @@ def _python_job(job: Job, space: Workspace, walls: Sandbox, sdk: PythonSdk) -> P
         backend=_backend(space.baseline.source / job.build.directory),
         include=walls.path(sdk.include),
         out=walls.place(env.OUT),
+        library=sdk.library,
     )
 
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from farm import process
@@ -73,18 +74,32 @@ def _pip_error(lock: Path, error: ProcessError) -> FarmError:
     )
 
 
-def lay_out(target: Path, wheels: tuple[Path, ...], *, seen_as: str, python: str, short: str) -> None:
+def lay_out(
+    target: Path,
+    wheels: tuple[Path, ...],
+    *,
+    seen_as: str,
+    python: str,
+    short: str,
+    put: Callable[[Path], None] | None = None,
+) -> None:
     """Make the virtual environment of a build in the empty directory `target`.
 
     `seen_as` is its path as the build sees it, `python` the interpreter as the build sees it, `short` its version
-    (``3.11``). Raises BinaryFormatError for a wheel that is damaged.
+    (``3.11``); `put` writes the environment's own copy of the interpreter where a link to it would not run. Raises
+    BinaryFormatError for a wheel that is damaged.
     """
     site = target / "lib" / f"python{short}" / "site-packages"
     programs = target / "bin"
     site.mkdir(parents=True)
     programs.mkdir()
-    for name in ("python", "python3", f"python{short}"):
-        (programs / name).symlink_to(python)
+    first, *others = f"python{short}", "python", "python3"
+    if put is None:
+        (programs / first).symlink_to(python)
+    else:
+        put(programs / first)
+    for name in others:
+        (programs / name).symlink_to(first)
     home = os.path.dirname(python)  # noqa: PTH120 - a path of the sandbox, not of this machine
     (target / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\n", "utf-8")
     for wheel in wheels:

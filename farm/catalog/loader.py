@@ -10,11 +10,13 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from farm.catalog import crosscheck, recipecheck, toolchaincheck
+from farm.catalog import crosscheck, pythoncheck, recipecheck, toolchaincheck
 from farm.catalog.faults import Fault, from_validation
 from farm.catalog.values import Catalog, LoadedRecipe
 from farm.errors import CatalogError
+from farm.model.python import Python
 from farm.model.recipe import Recipe
+from farm.model.sysroot import Sysroot
 from farm.model.toolchain import Toolchain
 from farm.settings import Settings
 
@@ -41,6 +43,9 @@ def examine(root: Path) -> tuple[Catalog, list[Fault]]:
     if not (root / "recipes").is_dir():
         faults.append(Fault(file="recipes", why=f"{root} holds no such directory (set --catalog or FARM_CATALOG)"))
     toolchains = _toolchains(root, faults)
+    sysroots = _sysroots(root, faults)
+    pythons = _pythons(root, faults)
+    faults += pythoncheck.check(pythons, sysroots)
     recipes = _recipes(root, faults)
     for loaded in recipes.values():
         faults += recipecheck.check(loaded, toolchains)
@@ -48,7 +53,14 @@ def examine(root: Path) -> tuple[Catalog, list[Fault]]:
     # A recipe that could not even be read would make its dependents look wrong too.
     unread = {path.name for path in _recipe_directories(root)} - recipes.keys()
     faults += crosscheck.check(recipes, providers, unread)
-    catalog = Catalog(root=root, recipes=recipes, toolchains=toolchains, providers=providers)
+    catalog = Catalog(
+        root=root,
+        recipes=recipes,
+        toolchains=toolchains,
+        sysroots=sysroots,
+        pythons=pythons,
+        providers=providers,
+    )
     return catalog, sorted(faults, key=lambda fault: fault.file)
 
 
@@ -83,6 +95,34 @@ def _toolchains(root: Path, faults: list[Fault]) -> dict[str, Toolchain]:
             found[path.stem] = toolchain
     if not found and not any(fault.file.startswith("toolchains/") for fault in faults):
         faults.append(Fault(file="toolchains", why="the catalog has no toolchain; a platform needs a file here"))
+    return found
+
+
+def _sysroots(root: Path, faults: list[Fault]) -> dict[str, Sysroot]:
+    found = {}
+    for path in sorted((root / "toolchains" / "sysroots").glob("*.toml")):
+        file = f"toolchains/sysroots/{path.name}"
+        sysroot = _read(path, file, Sysroot, faults)
+        if sysroot is None:
+            continue
+        if sysroot.name != path.stem:
+            why = f"is {sysroot.name!r}, but the file is {path.name}: they must be equal"
+            faults.append(Fault(file=file, at=("name",), why=why))
+        found[path.stem] = sysroot
+    return found
+
+
+def _pythons(root: Path, faults: list[Fault]) -> dict[str, Python]:
+    found = {}
+    for path in sorted((root / "toolchains" / "pythons").glob("*.toml")):
+        file = f"toolchains/pythons/{path.name}"
+        python = _read(path, file, Python, faults)
+        if python is None:
+            continue
+        if python.tag != path.stem:
+            why = f"is {python.tag!r}, but the file is {path.name}: they must be equal"
+            faults.append(Fault(file=file, at=("tag",), why=why))
+        found[path.stem] = python
     return found
 
 

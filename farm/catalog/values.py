@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm.errors import CatalogError
+from farm.model.python import Python
 from farm.model.recipe import Recipe
+from farm.model.sysroot import Sysroot
 from farm.model.toolchain import Toolchain
 
 
@@ -53,7 +55,7 @@ class LoadedRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """All recipes and toolchains, by name and platform tag.
+    """All recipes, toolchains, sysroots and Pythons, by name, platform tag and Python tag.
 
     `providers` maps every recipe name and every name that a recipe provides to the recipe's name. `root` is the
     directory that holds ``recipes/`` and ``toolchains/``.
@@ -63,6 +65,8 @@ class Catalog:
     recipes: Mapping[str, LoadedRecipe]
     toolchains: Mapping[str, Toolchain]
     providers: Mapping[str, str]
+    sysroots: Mapping[str, Sysroot] = field(default_factory=dict)
+    pythons: Mapping[str, Python] = field(default_factory=dict)
 
     def input_paths(self) -> Iterator[Path]:
         """Every file and directory whose change may change a plan (for `farm.plan.snapshot`).
@@ -73,6 +77,10 @@ class Catalog:
         yield self.root / "toolchains"
         for platform in self.toolchains:
             yield self.root / "toolchains" / f"{platform}.toml"
+        for folder, names in (("pythons", self.pythons), ("sysroots", self.sysroots)):
+            if names:
+                yield self.root / "toolchains" / folder
+            yield from (self.root / "toolchains" / folder / f"{name}.toml" for name in names)
         for loaded in self.recipes.values():
             yield loaded.path
             yield from (loaded.directory / name for name in dict.fromkeys(loaded.named_files()))

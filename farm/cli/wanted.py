@@ -70,24 +70,28 @@ def make_plan(
     from farm.plan import planner
     from farm.plan.values import Wanted
 
+    del settings  # a plan depends on the catalog alone, and on this machine's Pythons for those it does not describe
     tags = tuple(planner.python_tag(text) for text in pythons) or (own_python(),)
-    sdk = _sdk_digests(catalog, settings, recipes, tags)
+    sdk = _sdk_digests(catalog, recipes, tags)
     return planner.plan(catalog, Wanted(recipes=tuple(recipes), platforms=tuple(platforms), pythons=tags, sdk=sdk))
 
 
-def _sdk_digests(catalog: Catalog, settings: Settings, recipes: Sequence[str], tags: Sequence[str]) -> dict[str, str]:
-    """Digest of the Python SDK by ``cp311/<platform>``, where this machine has one: part of dependents' keys."""
+def _sdk_digests(catalog: Catalog, recipes: Sequence[str], tags: Sequence[str]) -> dict[str, str]:
+    """Digest of the Python SDK by ``cp311/<platform>``, where there is one: part of dependents' keys.
+
+    It is computed from what the catalog pins: nothing is fetched for a plan.
+    """
     names = {catalog.providers.get(text.partition("@")[0], "") for text in recipes} or set(catalog.recipes)
     if not any(catalog.recipes[name].recipe.kind == "dependent" for name in names if name):
         return {}
     from farm.build import pysdk
-    from farm.errors import MissingToolError
+    from farm.errors import MissingToolError, SourceError
 
     digests = {}
     for tag in tags:
         for platform, toolchain in catalog.toolchains.items():
-            with contextlib.suppress(MissingToolError):  # said by the build, if it comes to that
-                digests[f"{tag}/{platform}"] = pysdk.sdk(tag, toolchain, settings).digest
+            with contextlib.suppress(MissingToolError, SourceError):  # said by the build, if it comes to that
+                digests[f"{tag}/{platform}"] = pysdk.digest(tag, toolchain, catalog)
     return digests
 
 
@@ -112,7 +116,7 @@ def remember(
         os.environ,
         settings,
         started_ns=started_ns,
-        inputs=[*catalog.input_paths(), *_python_paths(plan), *inputs],
+        inputs=[*catalog.input_paths(), *_python_paths(plan, catalog), *inputs],
         wheels=[(artifact.key, store.path(artifact), artifact.size) for artifact in artifacts],
         notes=notes,
     )
@@ -128,17 +132,20 @@ def impossible_rows(plan: Plan) -> list[dict[str, str]]:
     return [{"recipe": row.recipe, "platform": row.platform, "reason": row.reason} for row in plan.impossible]
 
 
-def _python_paths(plan: Plan) -> Iterator[Path]:
-    """Files of this machine's Pythons whose change may change the plan's keys (for `farm.plan.snapshot`)."""
-    tags = {step.python for step in plan.steps if step.python}
+def _python_paths(plan: Plan, catalog: Catalog) -> Iterator[Path]:
+    """Files of this machine's Pythons whose change may change the plan's keys (for `farm.plan.snapshot`).
+
+    Those that the catalog describes are among its own files.
+    """
+    tags = {step.python for step in plan.steps if step.python and step.python not in catalog.pythons}
     if not tags:
         return
-    from farm.build import pysdk
+    from farm.build import pysdk_machine
     from farm.errors import MissingToolError
 
     for tag in sorted(tags):
         try:
-            python = pysdk.find(tag)
+            python = pysdk_machine.find(tag)
         except MissingToolError:  # planned without it, so nothing of it counts
             continue
         yield python.executable

@@ -1,4 +1,4 @@
-"""Pythons as they are written: `toolchains/pythons/<tag>.toml`. What extension modules of one CPython are built with."""
+"""Pythons as they are written: `toolchains/pythons/<tag>.toml`. What one CPython's extension modules are built with."""
 
 from __future__ import annotations
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from farm.build.crossfiles import shell_words
+from farm.build.pysdk_sysconfig import SHARE
 from farm.build.systems.base import Command, Job
 from farm.errors import CatalogError
 from farm.model.toolchain import Toolchain
@@ -19,7 +20,7 @@ MESON_CROSS = "python.cross"
 class PythonJob:
     """A build of one project. Paths are as the commands see them: `python` the build's interpreter, `hook` the script
     that calls the backend, `include` the SDK's headers, `out` where the wheel goes. `backend` is the module that
-    pyproject.toml names."""
+    pyproject.toml names, `library` the link name of Python's import library where a platform has one."""
 
     job: Job
     python: str
@@ -27,6 +28,7 @@ class PythonJob:
     backend: str
     include: str
     out: str
+    library: str = ""
 
 
 def commands(python_job: PythonJob) -> tuple[Command, ...]:
@@ -70,33 +72,76 @@ def meson_cross(python: str, bin_dir: str) -> str:
     return f"[binaries]\n{lines}"
 
 
-def environment(
-    job: Job, toolchain: Toolchain, *, include: str, sysconfig_dir: str, sysconfig_name: str
-) -> dict[str, str]:
+def environment(python_job: PythonJob, *, sdk: str, sysconfig_name: str) -> dict[str, str]:
     """What setuptools, meson-python, scikit-build-core and others look at when they build for another platform.
 
-    The two underscored names are CPython's own switches for its cross builds; every backend goes through `sysconfig`.
+    `sdk` is where the build sees the Python's SDK. The two underscored names are CPython's own switches for its cross
+    builds; every backend goes through `sysconfig`. What every extension module needs of the linker is not left to
+    backends: the compiler wrapper adds it to each link (FARM_LDFLAGS).
     """
-    flags = shell_words((f"-I{include}", *(f"-I{p}/include" for p in job.packages), *job.expand(job.build.cflags)))
+    job, toolchain = python_job.job, python_job.job.toolchain
+    flags = shell_words(
+        (f"-I{python_job.include}", *(f"-I{p}/include" for p in job.packages), *job.expand(job.build.cflags))
+    )
     libraries = shell_words((*(f"-L{p}/lib" for p in job.packages), *job.expand(job.build.ldflags)))
-    return {
+    share = SHARE[toolchain.os]
+    own = {
         "CFLAGS": flags,
         "CXXFLAGS": flags,
         "LDFLAGS": libraries,
-        "LDSHARED": "cc -shared",
-        "LDCXXSHARED": "c++ -shared",
+        "LDSHARED": f"cc {share}",
+        "LDCXXSHARED": f"c++ {share}",
         "ARCHFLAGS": "",
+        "FARM_LDFLAGS": "\n".join(_LINK_LAST[toolchain.os](python_job, sdk)),
         "_PYTHON_HOST_PLATFORM": toolchain.python_platform,
         "_PYTHON_SYSCONFIGDATA_NAME": sysconfig_name,
-        "PYTHONPATH": sysconfig_dir,
+        "PYTHONPATH": f"{sdk}/sysconfig",
         "PYTHONNOUSERSITE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "CMAKE_TOOLCHAIN_FILE": f"{job.toolchain_dir}/cmake.toolchain",
         "CMAKE_GENERATOR": "Ninja",
         "CMAKE_BUILD_PARALLEL_LEVEL": str(job.jobs),
-        **{name: job.expand_one(value) for name, value in job.build.env.items()},
+        "FARM_PYTHON_HOST": toolchain.binary,
+        **_OWN.get(toolchain.os, _nothing)(toolchain),
     }
+    return {**own, **{name: job.expand_one(value) for name, value in job.build.env.items()}}
+
+
+def _nothing(_toolchain: Toolchain) -> dict[str, str]:
+    return {}
+
+
+def _macos(toolchain: Toolchain) -> dict[str, str]:
+    return {"MACOSX_DEPLOYMENT_TARGET": ".".join(str(number) for number in toolchain.floor)}
+
+
+_OWN: Mapping[str, Callable[[Toolchain], dict[str, str]]] = {"macos": _macos}
+
+
+def _no_link_words(_job: PythonJob, _sdk: str) -> tuple[str, ...]:
+    return ()
+
+
+def _run_paths(python_job: PythonJob, _sdk: str) -> tuple[str, ...]:
+    """Where a module finds the native wheels' libraries. A finished Mach-O file has no room for that, so it is said
+    before anybody knows how deep in its package the module will lie."""
+    names = [package.rpartition("/")[2] for package in python_job.job.packages]
+    up = ["/".join(("@loader_path", *[".."] * depth)) for depth in range(_DEPTHS)]
+    return tuple(f"-Wl,-rpath,{place}/{name}/lib" for place in up for name in names)
+
+
+def _import_library(python_job: PythonJob, sdk: str) -> tuple[str, ...]:
+    """A DLL must be told where each symbol comes from; this names Python's own. Last, because objects come first."""
+    return (f"-L{sdk}/lib", f"-l{python_job.library}")
+
+
+_DEPTHS = 4
+_LINK_LAST: Mapping[str, Callable[[PythonJob, str], tuple[str, ...]]] = {
+    "linux": _no_link_words,
+    "macos": _run_paths,
+    "windows": _import_library,
+}
 
 
 def backend_of(pyproject: Mapping[str, object]) -> str:

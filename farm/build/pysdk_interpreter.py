@@ -1,0 +1,78 @@
+"""The interpreter that runs builds: Debian's, out of a pinned sysroot, made to run where that sysroot is.
+
+It brings its own C library, so it runs on any Linux of its architecture. A copy of the program gets the sysroot's
+loader and library path; the rest of it stays where it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from farm import process, sysroot
+from farm.errors import MissingToolError
+from farm.model.sysroot import Sysroot
+from farm.process import Cancel
+from farm.repair.patch import patchelf
+from farm.settings import Settings
+
+_PROGRAM = "python"
+
+
+def program(pinned: Sysroot) -> str:
+    """The interpreter's place in its sysroot. Raises MissingToolError if the sysroot has none."""
+    if _PROGRAM not in pinned.programs or pinned.loader is None:
+        raise MissingToolError(
+            f"the sysroot {pinned.name} holds no Python that can run", fix="name another in toolchains/pythons/"
+        )
+    return pinned.programs[_PROGRAM]
+
+
+def adapt(pinned: Sysroot, root: Path, target: Path, *, seen_as: str) -> None:
+    """Copy the interpreter of a sysroot (at `root`) to the file `target`, so that it runs where the sysroot is seen
+    as `seen_as`. Raises MissingToolError without patchelf, ProcessError."""
+    shutil.copyfile(root / program(pinned), target)
+    target.chmod(0o755)
+    libraries = ":".join(f"{seen_as}/{path}" for path in pinned.library_path)
+    # The old kind of run path: it holds for the modules that the interpreter loads, too.
+    argv = [
+        str(patchelf()),
+        "--set-interpreter",
+        f"{seen_as}/{pinned.loader}",
+        "--force-rpath",
+        "--set-rpath",
+        libraries,
+    ]
+    process.run([*argv, str(target)], timeout=120)
+
+
+def runnable(pinned: Sysroot, settings: Settings, *, cancel: Cancel | None = None) -> Path:
+    """The interpreter of a sysroot as a program that runs on this machine; quick when it is in the cache.
+
+    Raises what `farm.sysroot.materialise` raises, and MissingToolError without patchelf.
+    """
+    root = sysroot.materialise(pinned, settings, cancel=cancel)
+    short = pinned.python
+    place = settings.cache / "sdk" / f"run-{root.name}"
+    file = place / "bin" / f"python{short}"
+    if not file.is_file():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".run-", dir=place.parent))
+        try:
+            (scratch / "bin").mkdir()
+            adapt(pinned, root, scratch / "bin" / f"python{short}", seen_as=str(root))
+            (scratch / "pyvenv.cfg").write_text(f"home = {(root / program(pinned)).parent}\n", "utf-8")
+            scratch.chmod(0o755)
+            _settle(scratch, place)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return file
+
+
+def _settle(scratch: Path, place: Path) -> None:
+    try:
+        scratch.rename(place)
+    except OSError:
+        if not place.is_dir():  # else another farm was first, with the same content
+            raise

@@ -1,0 +1,30 @@
+"""What must hold for the file of a Python beyond its schema: what it names is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from farm.catalog.faults import Fault
+from farm.model.python import Python
+from farm.model.sysroot import Sysroot
+
+
+def check(pythons: Mapping[str, Python], sysroots: Mapping[str, Sysroot]) -> list[Fault]:
+    """The faults of all Pythons. A platform without an entry is none: the Python is not built for there."""
+    faults = []
+    for tag, python in pythons.items():
+        file = f"toolchains/pythons/{tag}.toml"
+        if f"cp{python.short.replace('.', '')}" != python.tag:
+            faults.append(Fault(file=file, at=("version",), why=f"{python.version} is no {python.tag}"))
+        for machine, name in python.build.items():
+            if name not in sysroots:
+                faults.append(Fault(file=file, at=("build", machine), why=f"there is no sysroot {name!r}"))
+        for number, entry in enumerate(python.headers):
+            at = ("headers", number)
+            if entry.sysroot and entry.sysroot not in sysroots:
+                faults.append(Fault(file=file, at=(*at, "sysroot"), why=f"there is no sysroot {entry.sysroot!r}"))
+            if bool(entry.sysroot) != bool(entry.package):
+                faults.append(Fault(file=file, at=(*at, "package"), why="sysroot and package go together"))
+            if not entry.sysroot and not python.source:
+                faults.append(Fault(file=file, at=at, why="has no sysroot, and the file names no source"))
+    return faults
