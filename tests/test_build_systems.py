@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from build_factory import toolchain
 
-from farm.build import link
+from farm.build import link_elf
 from farm.build.link import Dependency, LinkJob
 from farm.build.systems import SYSTEMS, Job
-from farm.errors import BuildError, CatalogError
+from farm.errors import CatalogError
 from farm.model.native import NativeLibrary, NativeManifest
 from farm.model.recipe import Build, LibraryProduct
 
@@ -86,44 +86,37 @@ MPFR = LinkJob(
     toolchain=toolchain(),
     archive="/farm/prefix/lib/libmpfr.a",
     out="/farm/out",
-    version_script="/farm/out/mpfr.map",
+    exports="/farm/out/mpfr.map",
     deps=(GMP,),
     earlier=(),
 )
 
 
 def test_the_link_names_the_library_and_finds_its_neighbours() -> None:
-    argv = link.link(MPFR, strip=True).argv
+    argv = link_elf.LINKER.command(MPFR, True).argv
     assert argv[:4] == ("cc", "-shared", "-o", "/farm/out/libmpfr-nf06.so")
     assert "-Wl,-soname,libmpfr-nf06.so" in argv
     assert "-Wl,-rpath,$ORIGIN/../../native_gmp/lib" in argv
     assert argv.index("-Wl,--as-needed") < argv.index("-lgmp") < argv.index("-lm")
     assert argv[-1] == "-Wl,-s"
-    assert link.link(MPFR, strip=False).argv == argv[:-1]
+    assert link_elf.LINKER.command(MPFR, False).argv == argv[:-1]
 
 
 def test_a_variant_lies_two_directories_deeper() -> None:
-    argv = link.link(replace(MPFR, level="x86-64-v3"), strip=True).argv
+    argv = link_elf.LINKER.command(replace(MPFR, level="x86-64-v3"), True).argv
     assert "-Wl,-rpath,$ORIGIN/../../../../native_gmp/lib" in argv
     assert "-Wl,-soname,libmpfr-nf06.so" in argv
 
 
 def test_a_library_in_cxx_is_linked_by_the_cxx_driver() -> None:
     product = LibraryProduct(name="x", archive="lib/libx.a", exports=("*",), system=("c++", "m"))
-    argv = link.link(replace(MPFR, product=product), strip=True).argv
+    argv = link_elf.LINKER.command(replace(MPFR, product=product), True).argv
     assert argv[0] == "c++"
     assert "-lc++" not in argv
 
 
 def test_exports_are_globs() -> None:
-    assert link.version_script(["mpfr_*"]) == "{\n  global:\n    mpfr_*;\n  local: *;\n};\n"
-    assert "local" not in link.version_script(["*"])
+    assert link_elf.version_script(["mpfr_*"]) == "{\n  global:\n    mpfr_*;\n  local: *;\n};\n"
+    assert "local" not in link_elf.version_script(["*"])
     with pytest.raises(CatalogError, match="no glob"):
-        link.version_script(["a; local: b"])
-
-
-def test_other_formats_say_so() -> None:
-    with pytest.raises(BuildError, match="cannot link pe libraries yet, only elf") as caught:
-        link.link(replace(MPFR, toolchain=toolchain().model_copy(update={"binary": "pe"})), strip=True)
-    assert caught.value.where == MPFR.toolchain.platform
-    assert "--platform" in str(caught.value.fix)
+        link_elf.version_script(["a; local: b"])

@@ -16,6 +16,7 @@ def wrapper_conf(toolchain: Toolchain, build_flags: Sequence[str]) -> str:
     lines += [("cc", flag) for flag in (*base, *flags.c)]
     lines += [("c++", flag) for flag in (*base, *(flags.cxx or flags.c))]
     lines += [("link", flag) for flag in flags.link]
+    lines += [("libc", f"lib/{toolchain.libc_stub.soname}")] if toolchain.libc_stub else []
     lines += [("drop", glob) for glob in flags.drop]
     lines += [("build", flag) for flag in build_flags]
     text = "".join(f"{key}\t{_one_line(value, toolchain)}\n" for key, value in lines)
@@ -42,6 +43,7 @@ set(CMAKE_CXX_COMPILER "${{CMAKE_CURRENT_LIST_DIR}}/bin/c++")
 set(CMAKE_ASM_COMPILER "${{CMAKE_CURRENT_LIST_DIR}}/bin/cc")
 set(CMAKE_AR "${{CMAKE_CURRENT_LIST_DIR}}/bin/ar" CACHE FILEPATH "")
 set(CMAKE_RANLIB "${{CMAKE_CURRENT_LIST_DIR}}/bin/ranlib" CACHE FILEPATH "")
+set(CMAKE_RC_COMPILER "${{CMAKE_CURRENT_LIST_DIR}}/bin/rc" CACHE FILEPATH "")
 set(CMAKE_STRIP "${{CMAKE_CURRENT_LIST_DIR}}/bin/strip" CACHE FILEPATH "")
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_USE_CMAKE_SYSTEM_PATH FALSE)

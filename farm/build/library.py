@@ -49,7 +49,9 @@ def build_library(
     effective = merged(recipe.recipe, release_of(recipe, step), step.platform)
     check_machine(effective, settings)
     report_phase("toolchain")
-    tools = toolchain.materialise(toolchain_, settings, cancel=cancel)
+    system = [name for product in recipe.recipe.products.library for name in product.system]
+    cxx = toolchain.wants_cxx(system, effective.tools)
+    tools = toolchain.materialise(toolchain_, settings, cxx=cxx, cancel=cancel)
     with at_work(step, settings, log, report_phase, cancel) as (space, runner):
         return _build(step, recipe, tools, deps, settings, space, runner, debug=debug)
 

@@ -1,19 +1,21 @@
-"""Link what a build left in its prefix: the shared libraries and the anchor."""
+"""Link what a build left in its prefix: the shared libraries, and on ELF the anchor."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from farm.binary import formats
-from farm.build import link
+from farm.build import link, link_elf
 from farm.build.frame import Task
 from farm.build.result import LinkedLibrary
 from farm.build.sandbox import Sandbox
 from farm.build.workspace import Rooms
 from farm.errors import BuildError
+from farm.model.binary import BinaryFormat
 from farm.model.names import anchor_name
-from farm.model.recipe import LibraryProduct
 from farm.wheel import native_manifest
+from farm.wheel.native_links import STYLES
 
 _ANCHOR_SOURCE = "/* nothing: the anchor only needs its libraries */\n"
 
@@ -24,7 +26,7 @@ def link_libraries(
     """Link every product of the recipe from a finished prefix.
 
     `level` is a variant's; it is given exactly the exports that its `baseline` has, so that one ABI holds for all
-    levels. Raises BuildError if an archive is missing or a symbol is undefined.
+    levels. Raises BuildError if an archive is missing, a symbol is undefined or nothing is public.
     """
     products = task.recipe.recipe.products.library
     if not products:
@@ -34,48 +36,57 @@ def link_libraries(
     linked: list[LinkedLibrary] = []
     for product in products:
         same = next((at for at in baseline if at.link_name == product.name), None)
-        script = folder / f"{product.name}.map"
-        script.write_text(link.version_script(_exports(same) if same else product.exports), "utf-8")
-        linked.append(_link_one(task, rooms, sandbox, level, product, script, linked))
+        inputs = link.Inputs(
+            product=product,
+            epoch=task.epoch,
+            toolchain=task.tools.toolchain,
+            exports=_exports(same) if same else product.exports,
+            archive=link.find_archive(rooms.prefix, product, step=task.step.id),
+            folder=folder,
+        )
+        linked.append(_link_one(task, sandbox, level, inputs, linked))
     return tuple(linked)
 
 
 def _link_one(
-    task: Task,
-    rooms: Rooms,
-    sandbox: Sandbox,
-    level: str,
-    product: LibraryProduct,
-    script: Path,
-    earlier: list[LinkedLibrary],
+    task: Task, sandbox: Sandbox, level: str, inputs: link.Inputs, earlier: list[LinkedLibrary]
 ) -> LinkedLibrary:
-    """Link twice, with and without the symbol table: audits want it, users do not, and no strip tool is trusted."""
-    folder = script.parent
-    archive = link.find_archive(rooms.prefix, product, step=task.step.id)
-    made = {}
-    for place, strip in ((folder / "unstripped", False), (folder, True)):
-        job = link.LinkJob(
-            product=product,
-            epoch=task.epoch,
-            toolchain=task.tools.toolchain,
-            archive=sandbox.path(archive),
-            out=sandbox.path(place),
-            version_script=sandbox.path(script),
-            deps=dependencies(sandbox, task.space.deps),
-            earlier=tuple(sandbox.path(at.path if strip else at.unstripped) for at in earlier),
-            level=level,
-            debug=task.debug,
-        )
-        task.runner.run(sandbox, link.link(job, strip=strip))
-        made[strip] = place / job.shared_name
+    """Link, where the format has a symbol table a second time with it: audits want it, users do not, and no strip tool
+    is trusted."""
+    linker, folder = link.LINKERS[inputs.toolchain.binary], inputs.folder
+    prepared = linker.prepare(inputs)
+    job = link.LinkJob(
+        product=inputs.product,
+        epoch=inputs.epoch,
+        toolchain=inputs.toolchain,
+        archive=sandbox.path(prepared.archive),
+        out=sandbox.path(folder),
+        exports=sandbox.path(prepared.exports) if prepared.exports else "",
+        deps=dependencies(sandbox, task.space.deps),
+        earlier=tuple(sandbox.path(at.import_library or at.path) for at in earlier),
+        level=level,
+        debug=task.debug,
+    )
+    twin = folder
+    if linker.has_twin:
+        twin = folder / "unstripped"
+        unstripped = tuple(sandbox.path(at.import_library or at.unstripped) for at in earlier)
+        task.runner.run(sandbox, linker.command(replace(job, out=sandbox.path(twin), earlier=unstripped), False))
+    task.runner.run(sandbox, linker.command(job, True))
+    stub = linker.import_library.format(name=inputs.product.name)
     return LinkedLibrary(
-        link_name=product.name, shared_name=made[True].name, path=made[True], unstripped=made[False], level=level
+        link_name=inputs.product.name,
+        shared_name=inputs.shared_name,
+        path=folder / inputs.shared_name,
+        unstripped=twin / inputs.shared_name,
+        level=level,
+        import_library=folder / stub if stub else None,
     )
 
 
-def _exports(baseline: LinkedLibrary) -> list[str]:
+def _exports(baseline: LinkedLibrary) -> tuple[str, ...]:
     linkage = formats.read_file(baseline.path)
-    names = sorted({symbol.name for symbol in linkage.exports}) if linkage else []
+    names = tuple(sorted({symbol.name for symbol in linkage.exports})) if linkage else ()
     if not names:
         raise BuildError("exports no symbol", where=baseline.shared_name, fix="widen [[products.library]] exports")
     return names
@@ -90,12 +101,15 @@ def dependencies(sandbox: Sandbox, site: Path) -> tuple[link.Dependency, ...]:
     return tuple(found)
 
 
-def link_anchor(task: Task, sandbox: Sandbox, libraries: tuple[LinkedLibrary, ...]) -> Path:
-    """Make the anchor of the baseline's libraries."""
+def link_anchor(task: Task, sandbox: Sandbox, libraries: tuple[LinkedLibrary, ...]) -> Path | None:
+    """Make the anchor of the baseline's libraries; None where the loader needs none."""
+    binary = BinaryFormat(task.tools.toolchain.binary)
+    if not STYLES[binary].has_anchor:
+        return None
     source = task.space.out / "anchor.c"
     source.write_text(_ANCHOR_SOURCE, "utf-8")
     name = task.recipe.recipe.import_name
-    command = link.anchor(
+    command = link_elf.anchor(
         name,
         task.epoch,
         [sandbox.path(library.path) for library in libraries],
@@ -103,4 +117,4 @@ def link_anchor(task: Task, sandbox: Sandbox, libraries: tuple[LinkedLibrary, ..
         out=sandbox.path(task.space.out),
     )
     task.runner.run(sandbox, command)
-    return task.space.out / anchor_name(name, task.epoch, "elf")
+    return task.space.out / anchor_name(name, task.epoch, binary)

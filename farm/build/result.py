@@ -16,7 +16,8 @@ class LinkedLibrary:
 
     `link_name` is ``gmp`` for -lgmp; `shared_name` its file name and soname. `path` is the stripped file that is
     shipped, `unstripped` the same link with its symbol table, for audits only. `level` is the instruction-set level
-    (``x86-64-v3``) of a variant and empty for the baseline.
+    (``x86-64-v3``) of a variant and empty for the baseline. `import_library` is what other links read instead of the
+    library: PE's ``.lib``, Mach-O's ``.tbd``; ELF has none.
     """
 
     link_name: str
@@ -24,6 +25,7 @@ class LinkedLibrary:
     path: Path
     unstripped: Path
     level: str = ""
+    import_library: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +72,14 @@ class BuiltLibrary(Built):
 
     `prefix` is the baseline's install prefix: headers in ``include/``, upstream's .pc and CMake files where it has
     any. `libraries` are in the order of the recipe's products; `variants` hold every further instruction-set level.
-    `anchor` is the stub that is opened at run time.
+    `anchor` is the stub that is opened at run time, where the format needs one.
     """
 
     import_name: str
     prefix: Path
     libraries: tuple[LinkedLibrary, ...]
     variants: tuple[LinkedLibrary, ...]
-    anchor: Path
+    anchor: Path | None
 
     @property
     def headers(self) -> Path:

@@ -60,9 +60,11 @@ def _product(product: LibraryProduct, built: BuiltLibrary) -> NativeProduct:
     def of(libraries: tuple[LinkedLibrary, ...]) -> Iterator[LinkedLibrary]:
         return (library for library in libraries if library.link_name == product.name)
 
+    library = next(of(built.libraries))
     return NativeProduct(
         link_name=product.name,
-        path=next(of(built.libraries)).path,
+        path=library.path,
+        import_library=library.import_library,
         variants={variant.level: variant.path for variant in of(built.variants)},
         pkgconfig=product.pkgconfig,
         system=product.system,

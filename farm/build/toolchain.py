@@ -3,7 +3,9 @@
 In the per-user cache, keyed by content, so every farm of the user shares it:
 `toolchains/zig-<version>-<hash>/` the compiler; `toolchains/<platform>-<digest>/` with ``bin/`` (wrappers),
 ``wrapper.conf``, ``cmake.toolchain``, ``meson.cross`` and ``zig`` (a relative link to the compiler);
-`toolchains/<platform>-<digest>.warm/` a compiler cache with the C run time built, copied into each build.
+`toolchains/<platform>-<digest>.warm/` a compiler cache with C's run time built, copied into each build, and
+`toolchains/<platform>-<digest>.warm-c++/` one with that of C++ too, made when the first build asks for it;
+`toolchains/build-<digest>/` what all platforms share: the wrapper program and a cache for programs that builds run.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,16 +24,17 @@ from farm import process
 from farm.build import crossfiles
 from farm.errors import FarmError, MissingToolError, ProcessError, SourceError, UnreachableError
 from farm.fetch import archives, download
-from farm.model.toolchain import Toolchain
+from farm.model.toolchain import LibcStub, Toolchain
 from farm.process import Cancel
 from farm.settings import Settings, build_machine
 from farm.store.files import file_lock
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the files written here change, so that old ones in caches are not taken."""
 
 NAMES = ("cc", "c++", "build-cc", "build-c++", "ar", "ranlib", "ld", "objcopy", "strip", "dlltool", "lib", "rc")
 _BUILD_FLAGS = ("-O1", "-g0", "-fno-sanitize=all")
+_WARM_SUFFIX, _WARM_CXX_SUFFIX = ".warm", ".warm-c++"
 _WARM_C = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
 _WARM_CXX = """\
 #include <stdexcept>
@@ -40,11 +44,39 @@ int main(int c, char **) { if (c > 9) throw std::runtime_error(""); return std::
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Link:
+    """A small link that makes the compiler build a part of its run time."""
+
+    driver: str
+    suffix: str
+    text: str
+    flags: tuple[str, ...] = ()
+
+
+def _links(driver: str, suffix: str, text: str, *kinds: tuple[str, ...]) -> tuple[_Link, ...]:
+    return tuple(_Link(driver=driver, suffix=suffix, text=text, flags=flags) for flags in kinds)
+
+
+# Binary format -> links whose run time differs: the compiler builds it anew for libraries, for programs and for what is
+# stripped (the farm links ELF libraries both ways; the links of the other formats are all of one kind).
+_C_LINKS = {
+    "elf": _links("cc", ".c", _WARM_C, (), ("-shared",), ("-shared", "-Wl,-s")),
+    "pe": _links("cc", ".c", _WARM_C, (), ("-shared",)),
+    "macho": _links("cc", ".c", _WARM_C, (), ("-shared",), ("-shared", "-Wl,-s")),
+}
+_CXX_LINKS = {
+    "elf": _links("c++", ".cc", _WARM_CXX, (), ("-shared",), ("-shared", "-Wl,-s")),
+    "pe": _links("c++", ".cc", _WARM_CXX, (), ("-shared",)),
+    "macho": _links("c++", ".cc", _WARM_CXX, (), ("-shared",), ("-shared", "-Wl,-s")),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """A toolchain on this disk. `digest` is the sha256 of everything that went into it.
 
     `root` is what builds see as ``/farm/toolchain``; `compiler` is the compiler's directory, which must be visible as
-    root's sibling of the same name; `warm` is a compiler cache to copy.
+    root's sibling of the same name; `warm` is a compiler cache to copy, with C++'s run time in it if it was asked for.
     """
 
     toolchain: Toolchain
@@ -60,11 +92,15 @@ class Tools:
     @property
     def is_whole(self) -> bool:
         """Whether what builds call is there: somebody may have tidied the cache."""
-        return self.warm.is_dir() and all((self.bin / name).exists() for name in NAMES)
+        return self.warm.is_dir() and _has_programs(self.root)
+
+    @property
+    def binary(self) -> str:
+        return self.toolchain.binary
 
 
-def materialise(toolchain: Toolchain, settings: Settings, *, cancel: Cancel | None = None) -> Tools:
-    """The toolchain, ready to use; quick when it is in the cache.
+def materialise(toolchain: Toolchain, settings: Settings, *, cxx: bool = False, cancel: Cancel | None = None) -> Tools:
+    """The toolchain, ready to use; quick when it is in the cache. `cxx`: C++ will be compiled.
 
     Raises UnreachableError if the compiler cannot be fetched, SourceError if it is not what the toolchain file pins,
     MissingToolError if the toolchain has no compiler for this machine.
@@ -74,15 +110,21 @@ def materialise(toolchain: Toolchain, settings: Settings, *, cancel: Cancel | No
     compiler = _compiler(toolchain, settings, place, cancel)
     digest = tools_digest(toolchain)
     root = place / f"{toolchain.platform}-{digest[:16]}"
-    warm = root.with_name(root.name + ".warm")
+    warm = root.with_name(root.name + (_WARM_CXX_SUFFIX if cxx else _WARM_SUFFIX))
     tools = Tools(toolchain=toolchain, root=root, compiler=compiler, warm=warm, digest=digest)
     if not tools.is_whole:
         with file_lock(root.with_name(root.name + ".lock")):
             if not tools.is_whole:
-                for damaged in (root, warm):  # caches get cleaned by people and by programs
-                    shutil.rmtree(damaged, ignore_errors=True)
-                _make(tools, place, cancel)
+                _make(tools, place, cxx=cxx, cancel=cancel)
     return tools
+
+
+def wants_cxx(system: Iterable[str], tools: Iterable[str]) -> bool:
+    """Whether a build compiles C++: a product's system libraries (`c++`) or the recipe's tools say so.
+
+    A build that does not say so may do it all the same; it then builds the run time for itself.
+    """
+    return bool({"c++", "stdc++"}.intersection(system)) or "c++" in tools
 
 
 def present(toolchain: Toolchain, settings: Settings) -> bool:
@@ -167,43 +209,84 @@ def _unpack_compiler(wheel: Path, target: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _make(tools: Tools, place: Path, cancel: Cancel | None) -> None:
-    """Lay the toolchain out and build the C and C++ run time into a compiler cache; both appear whole or not at all."""
-    root = Path(tempfile.mkdtemp(prefix=".toolchain-", dir=place))
-    cache = Path(tempfile.mkdtemp(prefix=".warm-", dir=place))
+def _make(tools: Tools, place: Path, *, cxx: bool, cancel: Cancel | None) -> None:
+    """Lay the toolchain out and build the run time into a compiler cache; both appear whole or not at all.
+
+    Caches get cleaned by people and by programs, so each part is looked at, and made again if it is not all there.
+    """
+    shared = _shared(tools, place, cancel)
+    plain = tools.root.with_name(tools.root.name + _WARM_SUFFIX)
+    if not _has_programs(tools.root):
+        _publish(tools.root, place, lambda root: _lay_out(root, shared, tools, cancel))
+    if not plain.is_dir():
+        _publish(plain, place, lambda cache: _warm(tools.root, shared / "cache", cache, _C_LINKS[tools.binary], cancel))
+    if cxx and not tools.warm.is_dir():
+        _publish(tools.warm, place, lambda cache: _warm(tools.root, plain, cache, _CXX_LINKS[tools.binary], cancel))
+
+
+def _publish(target: Path, place: Path, fill: Callable[[Path], None]) -> None:
+    scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=place))
     try:
-        _lay_out(root, cache, tools, cancel)
-        _warm(root, cache, cancel)
-        shutil.rmtree(tools.warm, ignore_errors=True)  # a farm was killed between the two renames
-        cache.rename(tools.warm)
-        root.rename(tools.root)
+        fill(scratch)
+        scratch.chmod(0o755)
+        shutil.rmtree(target, ignore_errors=True)
+        scratch.rename(target)
     finally:
-        shutil.rmtree(root, ignore_errors=True)
-        shutil.rmtree(cache, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _lay_out(root: Path, cache: Path, tools: Tools, cancel: Cancel | None) -> None:
+def _shared(tools: Tools, place: Path, cancel: Cancel | None) -> Path:
+    """What does not depend on the platform: the wrapper, and the cache that its compilation left."""
+    text = "\n".join((tools.compiler.name, *_build_flags(), _wrapper_source()))
+    target = place / f"build-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    def fill(folder: Path) -> None:
+        cache = folder / "cache"
+        cache.mkdir()
+        with resources.as_file(resources.files("farm.build").joinpath("wrapper.c")) as source:
+            zig = tools.compiler / "ziglang" / "zig"
+            argv: list[str | Path] = [zig, "cc", *_build_flags(), "-O2", "-o", folder / "wrapper", source]
+            process.run(argv, env=_cache_environment(cache), cancel=cancel, timeout=1800)
+
+    if not (target / "wrapper").is_file():
+        with file_lock(target.with_name(target.name + ".lock")):
+            if not (target / "wrapper").is_file():
+                _publish(target, place, fill)
+    return target
+
+
+def _lay_out(root: Path, shared: Path, tools: Tools, cancel: Cancel | None) -> None:
     toolchain = tools.toolchain
     (root / "bin").mkdir()
     (root / "zig").symlink_to(Path("..") / tools.compiler.name / "ziglang")
     (root / "wrapper.conf").write_text(crossfiles.wrapper_conf(toolchain, _build_flags()), "utf-8")
     (root / "cmake.toolchain").write_text(crossfiles.cmake_toolchain(toolchain), "utf-8")
     (root / "meson.cross").write_text(crossfiles.meson_cross(toolchain), "utf-8")
-    with resources.as_file(resources.files("farm.build").joinpath("wrapper.c")) as source:
-        argv = [
-            str(root / "zig" / "zig"),
-            "cc",
-            *_build_flags(),
-            "-O2",
-            "-s",
-            "-o",
-            str(root / "bin" / "wrapper"),
-            str(source),
-        ]
-        process.run(argv, env=_cache_environment(cache), cancel=cancel, timeout=1800)
+    shutil.copy2(shared / "wrapper", root / "bin" / "wrapper")
     for name in NAMES:
         (root / "bin" / name).symlink_to("wrapper")
-    root.chmod(0o755)
+    if toolchain.libc_stub is not None:
+        _make_libc_stub(root, toolchain.libc_stub, cancel)
+
+
+def _make_libc_stub(root: Path, stub: LibcStub, cancel: Cancel | None) -> None:
+    """A library without code that has the libc's name and symbols. `-nostdlib` keeps the wrapper from asking for it."""
+    (root / "lib").mkdir()
+    with tempfile.TemporaryDirectory(prefix=".stub-", dir=root.parent) as cache:
+        argv: list[str | Path] = [
+            root / "bin" / "cc",
+            "-shared",
+            "-nostdlib",
+            "-s",
+            f"-Wl,-soname,{stub.soname}",
+            *stub.defines,
+        ]
+        argv += ["-o", root / "lib" / stub.soname, root / "zig" / stub.source]
+        process.run(argv, env=_cache_environment(Path(cache)), cancel=cancel, timeout=600)
+
+
+def _has_programs(root: Path) -> bool:
+    return all((root / "bin" / name).exists() for name in NAMES)
 
 
 def _build_flags() -> tuple[str, ...]:
@@ -215,15 +298,15 @@ def _cache_environment(cache: Path) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)}
 
 
-def _warm(root: Path, cache: Path, cancel: Cancel | None) -> None:
-    env = _cache_environment(cache)
+def _warm(root: Path, start: Path, cache: Path, links: Iterable[_Link], cancel: Cancel | None) -> None:
+    """Fill an empty cache with what another has, and with what the links build."""
+    shutil.copytree(start, cache, copy_function=_copy, dirs_exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".warm-", dir=root.parent) as folder:
-        scratch = Path(folder)
-        for name, text, driver in (("w.c", _WARM_C, "cc"), ("w.cc", _WARM_CXX, "c++")):
-            (scratch / name).write_text(text, "utf-8")
-            for extra in ([], ["-shared"]):
-                argv = [str(root / "bin" / driver), *extra, "-o", str(scratch / "w.out"), str(scratch / name)]
-                process.run(argv, env=env, cwd=scratch, cancel=cancel, timeout=1800)
+        for link in links:
+            source = Path(folder) / f"w{link.suffix}"
+            source.write_text(link.text, "utf-8")
+            argv: list[str | Path] = [root / "bin" / link.driver, *link.flags, "-o", "w.out", source]
+            process.run(argv, env=_cache_environment(cache), cwd=Path(folder), cancel=cancel, timeout=1800)
 
 
 def copy_warm(tools: Tools, target: Path) -> None:

@@ -56,6 +56,7 @@ BASIC = {
 }
 
 EXTRA = {
+    "c++": _tool("", ""),  # the toolchain has it; to name it is to have its run time ready
     "autoconf": _tool("autoconf autoheader autom4te autoreconf autoupdate? autoscan? ifnames? perl", "autoconf"),
     "automake": _tool("automake aclocal perl", "automake"),
     "libtool": _tool("libtoolize libtool?", "libtool"),

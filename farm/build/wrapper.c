@@ -8,6 +8,7 @@
      zig PATH          relative to the toolchain directory
      cc | c++ | build  one argument put before the caller's
      link              one argument put after the caller's when linking
+     libc PATH         a library, relative too, that stands for the system's libc when linking whole files
      drop GLOB         fnmatch(3) pattern of arguments left out
      rewrite ERE TEXT  POSIX extended regular expression; \1..\9 in TEXT; applied until it no longer matches
    FARM_CFLAGS and FARM_LDFLAGS hold further arguments of one build, separated by newlines; they come last. */
@@ -115,6 +116,16 @@ static int links(int argc, char **argv)
     return 1;
 }
 
+/* Whether the result is a program or a shared library of the usual kind, so one that needs the system's libc. */
+static int needs_libc(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "-r") || !strcmp(argv[i], "-Wl,-r") || !strcmp(argv[i], "-static")
+            || !strcmp(argv[i], "-nostdlib"))
+            return 0;
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     static char self[PATH_SIZE];
@@ -131,7 +142,7 @@ int main(int argc, char **argv)
 
     FILE *conf = fopen(home_path(self, "wrapper.conf"), "r");
     if (!conf) die("wrapper.conf", strerror(errno));
-    char *line = NULL, *zig = NULL, *link_flags[MAX_RULES];
+    char *line = NULL, *zig = NULL, *libc = NULL, *link_flags[MAX_RULES];
     size_t room = 0;
     int link_count = 0;
     add(NULL);
@@ -145,6 +156,7 @@ int main(int argc, char **argv)
         if (!strcmp(key, "zig")) zig = home_path(self, value);
         else if (!compiles) continue;
         else if (!strcmp(key, section)) add(value);
+        else if (!strcmp(key, "libc") && !build) libc = home_path(self, value);
         else if (!strcmp(key, "link") && !build && link_count < MAX_RULES) link_flags[link_count++] = value;
         else if (!strcmp(key, "drop") && drop_count < MAX_RULES) drops[drop_count++] = value;
         else if (!strcmp(key, "rewrite") && rewrite_count < MAX_RULES && strchr(value, '\t')) {
@@ -163,6 +175,10 @@ int main(int argc, char **argv)
         if (linking) {
             for (int i = 0; i < link_count; i++) add(link_flags[i]);
             take_environment("FARM_LDFLAGS");
+            if (libc && needs_libc(argc, argv)) {
+                add("-Wl,--as-needed");
+                add(libc);
+            }
         }
     }
     out[0] = zig;

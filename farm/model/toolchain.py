@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from farm.model.base import Frozen
-from farm.model.recipe import Sha256
+from farm.model.recipe import RelPath, Sha256
 
 PlatformTag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
 
@@ -36,6 +36,17 @@ class Flags(Frozen):
     )
 
 
+class LibcStub(Frozen):
+    """A stand-in for the system's libc that has its real name, made from a list of symbols that the compiler brings.
+
+    Every link takes it: the compiler's own stand-in for musl is called ``libc.so``, a name that no wheel may need.
+    """
+
+    soname: str = Field(description="name of the libc on users' systems: `libc.musl-x86_64.so.1`")
+    source: RelPath = Field(description="assembly file in the compiler's directory that defines libc's symbols")
+    defines: tuple[str, ...] = Field(default=(), description="preprocessor macros that choose the architecture in it")
+
+
 class Cmake(Frozen):
     system_name: str
     system_processor: str
@@ -58,6 +69,7 @@ class Run(Frozen):
     program: str = Field(default="", description="program of the build machine that runs them: `qemu-aarch64-static`")
     cpu: str = Field(default="", description="processor model of the emulator: `neoverse-n1`")
     sysroot: str = Field(default="", description="name of a file in `toolchains/sysroots/`, without `.toml`")
+    reason: str = Field(default="", description="why the platform's binaries are only inspected")
 
 
 class Toolchain(Frozen):
@@ -73,8 +85,10 @@ class Toolchain(Frozen):
     triple: str = Field(description="GNU host triple for configure")
     compiler: Compiler
     flags: Flags = Flags()
+    libc_stub: LibcStub | None = None
     cmake: Cmake
     meson: Meson
+    symbol_prefix: str = Field(default="", description="what object files put in front of a name of C: `_` or nothing")
     isa: str = Field(description="instruction-set baseline: x86-64, sse2, armv8.0-a, power8, rv64gc, apple-m1")
     system_libraries: tuple[str, ...] = Field(description="shared libraries a wheel may take from the system")
     loader: str = Field(default="", description="ELF program interpreter, for audits and runners")

@@ -1,0 +1,59 @@
+"""The linker of ELF libraries, and the anchor that musl needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from farm.build.link_values import Dependency, Inputs, Linker, LinkJob, Prepared, check_globs, link_command
+from farm.build.systems.base import Command
+from farm.model.names import anchor_name
+
+
+def version_script(exports: Sequence[str]) -> str:
+    """A linker version script that exports the globs and hides all else.
+
+    No version name is given: the shared name carries the ABI epoch. Raises CatalogError for a glob that is none.
+    """
+    check_globs(exports)
+    hidden = "" if "*" in exports else "  local: *;\n"
+    return "{\n  global:\n" + "".join(f"    {glob};\n" for glob in exports) + hidden + "};\n"
+
+
+def run_paths(deps: Iterable[Dependency], level: str) -> list[str]:
+    """Where the loader finds the packages beside this one: relative, so it works in every site directory.
+
+    A variant lies two directories deeper, in ``lib/glibc-hwcaps/<level>/``.
+    """
+    up = "../../../.." if level else "../.."
+    return [f"$ORIGIN/{up}/{dep.manifest.import_name}/lib" for dep in deps]
+
+
+def _prepare(inputs: Inputs) -> Prepared:
+    script = inputs.folder / f"{inputs.product.name}.map"
+    script.write_text(version_script(inputs.exports), "utf-8")
+    return Prepared(archive=inputs.archive, exports=script)
+
+
+def _command(job: LinkJob, strip: bool) -> Command:
+    argv = [job.driver, "-shared", "-o", f"{job.out}/{job.shared_name}"]
+    argv += [f"-Wl,-soname,{job.shared_name}", f"-Wl,--version-script={job.exports}", "-Wl,--enable-new-dtags"]
+    # Calls inside the library go straight to their target: faster, and no other library can step between.
+    argv += ["-Wl,-Bsymbolic", "-Wl,--no-undefined", *(f"-Wl,-rpath,{path}" for path in run_paths(job.deps, job.level))]
+    argv += ["-Wl,--whole-archive", job.archive, "-Wl,--no-whole-archive", "-Wl,--as-needed", *job.needed]
+    argv += ["-Wl,-s"] if strip else []
+    # -g2, not -g: after the toolchain's -g0 the compiler takes only a level.
+    return link_command(job, argv, "-g2" if job.debug and not strip else "")
+
+
+LINKER = Linker(prepare=_prepare, command=_command, has_twin=True)
+
+
+def anchor(import_name: str, epoch: int, libraries: Sequence[str], *, source: str, out: str) -> Command:
+    """The command that makes the anchor: no code, NEEDED the libraries, found through ``$ORIGIN/lib``.
+
+    musl takes a library's name only from one that it loaded as a dependency; that is all the anchor is for.
+    """
+    name = anchor_name(import_name, epoch, "elf")
+    argv = ["cc", "-shared", "-nostdlib", "-o", f"{out}/{name}", f"-Wl,-soname,{name}", "-Wl,--enable-new-dtags"]
+    argv += ["-Wl,-rpath,$ORIGIN/lib", "-Wl,--no-as-needed", source, *libraries, "-Wl,-s"]
+    return Command(phase="link", argv=tuple(argv), cwd=out, env={"FARM_CFLAGS": ""})

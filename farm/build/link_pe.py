@@ -1,0 +1,42 @@
+"""The linker of Windows DLLs.
+
+What is public is said in a module definition file, with data marked: a DLL has no other way that holds for assembly
+too. The linker takes from the archive what the definition names. It writes the import library in the form that all
+linkers for Windows read.
+"""
+
+from __future__ import annotations
+
+from farm.build.link_values import Inputs, Linker, LinkJob, Prepared, link_command, public
+from farm.build.systems.base import Command
+from farm.errors import BuildError
+
+
+def definition(inputs: Inputs) -> str:
+    """The text of the module definition file. Raises BuildError for a thread-local export: DLLs cannot have one."""
+    lines = []
+    for export in public(inputs):
+        if export.is_thread_local:
+            raise BuildError(
+                f"{export.name} is thread-local, which no DLL can export",
+                where=inputs.shared_name,
+                fix="leave it out of [[products.library]] exports",
+            )
+        lines.append(f"  {export.name} DATA" if export.is_data else f"  {export.name}")
+    return "\n".join([f'LIBRARY "{inputs.shared_name}"', "EXPORTS", *lines, ""])
+
+
+def _prepare(inputs: Inputs) -> Prepared:
+    file = inputs.folder / f"{inputs.product.name}.def"
+    file.write_text(definition(inputs), "utf-8")
+    return Prepared(archive=inputs.archive, exports=file)
+
+
+def _command(job: LinkJob, strip: bool) -> Command:  # noqa: ARG001 - the toolchain's links are all stripped
+    argv = [job.driver, "-shared", "-o", f"{job.out}/{job.shared_name}"]
+    argv += [job.archive, job.exports, *job.needed]
+    argv += [f"-Wl,--out-implib,{job.out}/{LINKER.import_library.format(name=job.product.name)}"]
+    return link_command(job, argv)
+
+
+LINKER = Linker(prepare=_prepare, command=_command, import_library="{name}.lib")
