@@ -16,7 +16,7 @@ from farm.model.recipe import Release
 from farm.model.toolchain import Toolchain
 from farm.plan.effective import merged
 from farm.process import Cancel
-from farm.runners import Install, ProgramTest, PythonTest, SmokeResult, SuiteTest, mapped
+from farm.runners import Install, ProgramTest, PythonTest, Runner, SmokeResult, SuiteTest, mapped
 from farm.runners.counts import difference
 from farm.settings import Settings
 from farm.store.home import work_dir
@@ -49,7 +49,20 @@ class Trial:
 
     @property
     def interpreter(self) -> Path:
+        """The Python of this machine that runs the tests, where the platform is the machine's own."""
+        if not runners.takes_own_python(self.toolchain):
+            return Path()
         return pysdk.interpreter(self.step.python or "", self.catalog, self.settings)
+
+    @property
+    def python_version(self) -> str:
+        """``3.13`` of the step's ``cp313``."""
+        tag = self.step.python or ""
+        return f"{tag[2:3]}.{tag[3:]}" if tag else ""
+
+    @property
+    def runner(self) -> Runner:
+        return runners.get(self.toolchain, sysroots=self.catalog.sysroots, settings=self.settings)
 
     def install(self, requires: Sequence[str] = ()) -> Install:
         return Install(wheels=(self.wheel,), index_url=self.index_url, requires=tuple(requires))
@@ -83,7 +96,7 @@ def _smoke_library(trial: Trial, work: Path, cancel: Cancel | None) -> SmokeResu
         compiler=(str(tools.bin / "cc"),),
         environment={"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)},
     )
-    return runners.get(trial.toolchain).run_program(test, work, cancel=cancel)
+    return trial.runner.run_program(test, work, cancel=cancel)
 
 
 def _smoke_dependent(trial: Trial, work: Path, cancel: Cancel | None) -> SmokeResult:
@@ -94,10 +107,11 @@ def _smoke_dependent(trial: Trial, work: Path, cancel: Cancel | None) -> SmokeRe
     test = PythonTest(
         install=trial.install(),
         python=trial.interpreter,
+        version=trial.python_version,
         imports=recipe.products.imports,
         script=trial.loaded.directory / recipe.tests.smoke if recipe.tests.smoke else None,
     )
-    result = runners.get(trial.toolchain).run_python(test, work, cancel=cancel)
+    result = trial.runner.run_python(test, work, cancel=cancel)
     twice = mapped.duplicates(result.mapped, _link_names(trial))
     if result.passed and twice:
         listed = "; ".join(f"{name}: {', '.join(paths)}" for name, paths in twice.items())
@@ -114,7 +128,7 @@ def _upstream(trial: Trial, work: Path, compare: bool, cancel: Cancel | None) ->
     suite = trial.loaded.recipe.tests.upstream
     if suite is None:
         return _none("upstream suite")
-    runner = runners.get(trial.toolchain)
+    runner = trial.runner
     patches = merged(trial.loaded.recipe, trial.release, trial.step.platform).patches
     prepared = sources.prepare(
         trial.release, patches, trial.loaded.directory, trial.settings.downloads, work / "source"
@@ -122,6 +136,7 @@ def _upstream(trial: Trial, work: Path, compare: bool, cancel: Cancel | None) ->
     test = SuiteTest(
         install=trial.install(suite.requires),
         python=trial.interpreter,
+        version=trial.python_version,
         source=prepared.tree,
         command=suite.command,
         copy_paths=suite.copy_paths,

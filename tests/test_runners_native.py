@@ -11,19 +11,20 @@ from pathlib import Path
 import native_factory as factory
 import pytest
 from native_factory import Tiny
+from platform_files import toolchain
 
 from farm import runners
 from farm.errors import ProcessError
 from farm.index.contents import IndexFile
 from farm.index.generations import Index
-from farm.model.toolchain import Toolchain
+from farm.model.outcome import Outcome
 from farm.process import Cancel
-from farm.runners import Install, NoRunner, Outcome, ProgramTest, PythonTest, SuiteTest, mapped
-from farm.runners.native import NativeRunner
+from farm.runners import Install, ProgramTest, PythonTest, SuiteTest, mapped
 from farm.settings import build_machine
 
 PYTHON = Path(sys.executable)
-RUNNER = NativeRunner()
+PLATFORM = "manylinux_2_17_x86_64"
+RUNNER = runners.get(toolchain(PLATFORM, arch=build_machine()))
 PROGRAM = """
 #include <mpfr.h>
 #include <stdio.h>
@@ -189,21 +190,24 @@ def test_suite_whose_files_are_gone_is_no_verdict(tmp_path: Path, natives: tuple
     assert "copy_paths" in result.reason
 
 
-def _toolchain(**changes: object) -> Toolchain:
-    import tomllib
-
-    file = Path(__file__).parents[1] / "toolchains" / "manylinux_2_17_x86_64.toml"
-    return Toolchain.model_validate({**tomllib.loads(file.read_text()), "arch": build_machine(), **changes})
-
-
-def test_platforms_get_their_runner_or_a_reason(tmp_path: Path) -> None:
-    assert isinstance(runners.get(_toolchain()), NativeRunner)
-    foreign = runners.get(_toolchain(arch="s390x"))
-    assert isinstance(foreign, NoRunner)
+def test_platforms_that_do_not_run_here_say_why(tmp_path: Path) -> None:
     test = PythonTest(install=Install(), python=PYTHON)
-    assert "do not run on this" in foreign.run_python(test, tmp_path).reason
-    assert "inspected only" in runners.get(_toolchain(run={"kind": "inspect"})).run_python(test, tmp_path).reason
-    assert "'wine'" in runners.get(_toolchain(run={"kind": "wine"})).run_python(test, tmp_path).reason
+    foreign = runners.get(toolchain(PLATFORM, arch="s390x")).run_python(test, tmp_path)
+    assert foreign.outcome is Outcome.NOT_RUN
+    assert "do not run on this" in foreign.reason
+    inspected = runners.get(toolchain("macosx_11_0_arm64"))
+    for result in (inspected.run_python(test, tmp_path), inspected.run_program(_any_program(tmp_path), tmp_path)):
+        assert result.outcome is Outcome.NOT_RUN
+        assert "inspected only" in result.reason
+    emulated = runners.get(toolchain("manylinux_2_17_aarch64")).run_program(_any_program(tmp_path), tmp_path)
+    assert emulated.outcome is Outcome.NOT_RUN
+    assert emulated.reason == (
+        "there is no sysroot debian-arm64 for manylinux_2_17_aarch64 (write toolchains/sysroots/debian-arm64.toml)"
+    )
+
+
+def _any_program(folder: Path) -> ProgramTest:
+    return ProgramTest(source=folder / "x.c", natives=(), compiler=("gcc",))
 
 
 def test_copies_under_any_name_are_found(tmp_path: Path) -> None:

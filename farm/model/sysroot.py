@@ -35,5 +35,8 @@ class Sysroot(Frozen):
     programs: dict[str, RelPath] = Field(
         default_factory=dict, description="programs that a runner may ask for by name, and where they lie: `python`"
     )
+    links: dict[RelPath, RelPath] = Field(
+        default_factory=dict, description="links that the packages' installation would make, and what they lead to"
+    )
     drop: tuple[str, ...] = Field(default=(), description="globs of paths that are not unpacked: documentation")
     package: tuple[Package, ...] = Field(min_length=1)

@@ -1,4 +1,9 @@
-"""A fresh virtual environment for one test, filled by pip."""
+"""A fresh virtual environment for one test, filled by pip: this machine's Python, or one of another platform.
+
+In the environment of another platform's Python, `bin/python` is a script that starts it. So it is what `sys.executable`
+says, and a test that starts its interpreter again gets the same one. Nothing is installed by it: pip under emulation
+takes minutes, and this machine's pip can do it for others.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from pathlib import Path
 from farm import process
 from farm.errors import ProcessError
 from farm.process import Cancel
+from farm.runners.launcher import Interpreter
 from farm.runners.values import Install
 from farm.wheel import names
 
@@ -33,9 +39,14 @@ class InstallError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """A virtual environment without pip in it: the farm's own pip installs from outside."""
+    """A virtual environment without pip in it: the farm's own pip installs from outside.
+
+    `pip` and `install` are what pip needs to be told for it: before and after the word `install`.
+    """
 
     root: Path
+    pip: tuple[str, ...]
+    install: tuple[str, ...] = ()
 
     @property
     def python(self) -> Path:
@@ -57,7 +68,23 @@ class Environment:
 def create(python: Path, root: Path, *, cancel: Cancel | None = None) -> Environment:
     """An empty environment of the given interpreter. Raises ProcessError, MissingToolError."""
     process.run([python, "-I", "-m", "venv", "--without-pip", "--symlinks", root], cancel=cancel, timeout=120)
-    return Environment(root=root)
+    return Environment(root=root, pip=("--python", str(root / "bin" / "python")))
+
+
+def create_foreign(interpreter: Interpreter, root: Path, work: Path) -> Environment:
+    """An empty environment of another platform's interpreter; `work` is the test's scratch directory."""
+    site = root / "lib" / f"python{interpreter.version}" / "site-packages"
+    site.mkdir(parents=True)
+    (root / "bin").mkdir()
+    python = root / "bin" / "python"
+    python.write_text(interpreter.script(work, python), "utf-8")
+    python.chmod(0o755)
+    text = f"home = {interpreter.executable.parent}\ninclude-system-site-packages = false\n"
+    (root / "pyvenv.cfg").write_text(text, "utf-8")
+    interpreter.launcher.prepare(work)
+    platforms = [word for tag in interpreter.platforms for word in ("--platform", tag)]
+    version = ("--implementation", "cp", "--python-version", interpreter.version)
+    return Environment(root=root, pip=(), install=("--target", str(site), *platforms, *version))
 
 
 def fill(environment: Environment, install: Install, work: Path, *, cancel: Cancel | None = None) -> None:
@@ -91,7 +118,7 @@ def _pip(
     environment: Environment, arguments: tuple[str, ...], what: str, env: dict[str, str] | None, cancel: Cancel | None
 ) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    command += ["--python", str(environment.python), "install", "--quiet"]
+    command += [*environment.pip, "install", "--quiet", *environment.install]
     command += ["--no-compile", "--only-binary", ":all:", *arguments]
     done = process.run(command, env=env, check=False, cancel=cancel, timeout=1800)
     if done.returncode != 0:

@@ -61,10 +61,15 @@ class Install:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonTest:
-    """A script (`smoke.py`), after the import of `imports`, run by `python` (the host platform's interpreter)."""
+    """A script (`smoke.py`), after the import of `imports`.
+
+    It runs by `python`, an interpreter of this machine, where the platform is its own; elsewhere by the platform's own
+    Python of `version` (``3.13``).
+    """
 
     install: Install
-    python: Path
+    python: Path = Path()
+    version: str = ""
     imports: tuple[str, ...] = ()
     script: Path | None = None
     timeout: float = 600.0
@@ -86,12 +91,13 @@ class ProgramTest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteTest:
     """Upstream's own tests: `copy_paths` of the unpacked source are copied into an empty directory, where `command`
-    runs with ``{python}`` and ``{source}`` replaced."""
+    runs with ``{python}`` and ``{source}`` replaced. `python` and `version` are as in `PythonTest`."""
 
     install: Install
-    python: Path
     source: Path
     command: tuple[str, ...]
+    python: Path = Path()
+    version: str = ""
     copy_paths: tuple[str, ...] = ()
     timeout: float = 3600.0
 

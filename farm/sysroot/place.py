@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -61,6 +61,7 @@ def digest(sysroot: Sysroot) -> str:
     made_from = {
         "layout": LAYOUT,
         "drop": sysroot.drop,
+        "links": sysroot.links,
         "packages": [[package.name, [at.sha256 for at in package.location]] for package in sysroot.package],
     }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
@@ -92,6 +93,7 @@ def _make(sysroot: Sysroot, root: Path, settings: Settings, cancel: Cancel | Non
         for file in files:
             deb.unpack(file, tree, rename=_place_of(sysroot.drop))
         _merge_usr(tree)
+        _link(tree, sysroot.links)
         archives.check_links(tree, f"sysroot {sysroot.name}")
         inside = {file.name: file.parent.name for file in files}
         text = json.dumps({"name": sysroot.name, "packages": inside}, indent=1) + "\n"
@@ -130,3 +132,10 @@ def _merge_usr(tree: Path) -> None:
     for name in _MERGED:
         if (tree / "usr" / name).is_dir():
             (tree / name).symlink_to(f"usr/{name}")
+
+
+def _link(tree: Path, links: Mapping[str, str]) -> None:
+    for name, target in links.items():
+        place = tree / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(os.path.relpath(tree / target, place.parent))

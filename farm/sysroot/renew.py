@@ -69,11 +69,17 @@ def _ask(
         env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "APT_CONFIG": str(configuration), "LC_ALL": "C.UTF-8"}
         validity = ["-o", "Acquire::Check-Valid-Until=false"] if accept_expired else []
         done = process.run(
-            ["apt-get", "update", "-q", "--error-on=any", *validity], env=env, timeout=_TIMEOUT, check=False, cancel=cancel
+            ["apt-get", "update", "-q", "--error-on=any", *validity],
+            env=env,
+            timeout=_TIMEOUT,
+            check=False,
+            cancel=cancel,
         )
         if done.returncode:
             last = "\n".join(done.output.strip().splitlines()[-5:])
-            raise UnreachableError(f"apt cannot read the index of {suite}:\n{last}", fix="check the network, or --expired")
+            raise UnreachableError(
+                f"apt cannot read the index of {suite}:\n{last}", fix="check the network, or --expired"
+            )
         names = [f"{name}:{architecture}" for name, architecture in wanted]
         shown = process.run(
             ["apt-cache", "show", "--no-all-versions", *names], env=env, timeout=_TIMEOUT, check=False, cancel=cancel

@@ -1,0 +1,24 @@
+"""Programs for musl on a machine of their own architecture: started by musl's loader from the sysroot."""
+
+from __future__ import annotations
+
+from farm.errors import MissingToolError
+from farm.process import Cancel
+from farm.runners import native_ld
+from farm.runners.host import Host
+from farm.runners.launcher import Interpreter, Launcher
+
+
+def program(host: Host, cancel: Cancel | None = None) -> Launcher:
+    """For C programs. Raises MissingToolError."""
+    if not host.is_own:
+        raise MissingToolError(
+            f"a {host.machine} machine does not run {host.toolchain.arch} programs", fix="use an emulator"
+        )
+    place = host.place(host.toolchain.run.sysroot, cancel)
+    return Launcher(prefix=(str(place.loader),), renames="--argv0")
+
+
+def python(host: Host, version: str, cancel: Cancel | None = None) -> Interpreter:
+    """For Pythons. Raises MissingToolError."""
+    return native_ld.python(host, version, cancel)

@@ -1,0 +1,32 @@
+"""Programs of other processors, emulated: system calls go to this machine's kernel, files come from the sysroot first.
+
+The processor model is pinned: the emulator's newest one is several times slower and computes differently in places.
+"""
+
+from __future__ import annotations
+
+from farm.process import Cancel
+from farm.runners.host import Host, Place, wheel_platforms
+from farm.runners.launcher import Interpreter, Launcher
+
+
+def program(host: Host, cancel: Cancel | None = None) -> Launcher:
+    """For C programs. Raises MissingToolError."""
+    return _launcher(host, host.place(host.toolchain.run.sysroot, cancel), cancel)
+
+
+def python(host: Host, version: str, cancel: Cancel | None = None) -> Interpreter:
+    """For Pythons. Raises MissingToolError."""
+    place = host.place(host.python_sysroot(version), cancel)
+    return Interpreter(
+        launcher=_launcher(host, place, cancel),
+        executable=place.program("python"),
+        version=version,
+        platforms=wheel_platforms(host.toolchain),
+    )
+
+
+def _launcher(host: Host, place: Place, cancel: Cancel | None) -> Launcher:
+    run = host.toolchain.run
+    cpu = ("-cpu", run.cpu) if run.cpu else ()
+    return Launcher(prefix=(str(host.tool(run.program, cancel)), *cpu, "-L", str(place.root)), renames="-0")

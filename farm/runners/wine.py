@@ -1,0 +1,102 @@
+"""Windows programs under Wine, which comes from a sysroot and sees nothing of this machine but the test's directory.
+
+Wine's C: drive is made once per sysroot (half a minute) and linked into each test. A namespace of process numbers
+holds all that Wine starts: when the program ends or runs out of time, its server goes with it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from farm import process
+from farm.errors import MissingToolError, ProcessError
+from farm.process import Cancel
+from farm.runners.host import Host, Place, installed
+from farm.runners.launcher import Interpreter, Launcher
+from farm.settings import Settings
+from farm.store.files import file_lock
+
+_DRIVES = "wine-prefix"
+_ARCHITECTURE = {"x86_64": "win64", "i686": "win32"}
+_RUNS = {"x86_64": ("x86_64", "i686")}
+"""Architecture of a build machine -> those of the Wines that run on it."""
+
+_ENVIRONMENT = {
+    "PATH": "/usr/bin",
+    "HOME": "/tmp",  # noqa: S108 - the sandbox's own
+    "LC_ALL": "C.UTF-8",
+    "WINEDEBUG": "-all",
+    "WINEDLLOVERRIDES": "mscoree,mshtml,winemenubuilder.exe=",  # installers and menus that nobody sees
+}
+_FIRST_START = 600
+
+
+def program(host: Host, cancel: Cancel | None = None) -> Launcher:
+    """For C programs. Raises MissingToolError."""
+    place = host.place(host.toolchain.run.sysroot, cancel)
+    if place.pinned.machine not in _RUNS.get(host.machine, ()):
+        raise MissingToolError(f"a {host.machine} machine does not run {place.pinned.name}")
+    assert host.settings is not None  # or there were no place
+    return Launcher(prefix=_prefix(place), seeds={_DRIVES: _drives(place, host.settings, cancel)})
+
+
+def python(host: Host, version: str, _cancel: Cancel | None = None) -> Interpreter:
+    """There is none yet. Raises MissingToolError."""
+    raise MissingToolError(
+        f"no CPython {version} for {host.toolchain.platform} is pinned", fix="test it on Windows: farm test there"
+    )
+
+
+def _prefix(place: Place) -> tuple[str, ...]:
+    """The words before a program: a sandbox whose /usr is the sysroot's, and Wine."""
+    bwrap = installed("bwrap")
+    if bwrap is None:
+        raise MissingToolError("bubblewrap is not on this machine", fix="apt-get install bubblewrap")
+    root = place.root
+    words = [str(bwrap), "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
+    words += ["--ro-bind", str(root / "usr"), "/usr", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
+    for link in sorted(p for p in root.iterdir() if p.is_symlink()):
+        words += ["--symlink", str(link.readlink()), f"/{link.name}"]
+    words += ["--bind", "{work}", "{work}", "--chdir", "{work}"]
+    wine, server = (f"/{place.pinned.programs[name]}" for name in ("wine", "wineserver"))
+    environment = {
+        **_ENVIRONMENT,
+        "WINEARCH": _ARCHITECTURE[place.pinned.machine],
+        "WINELOADER": wine,
+        "WINESERVER": server,
+        "WINEPREFIX": f"{{work}}/{_DRIVES}",
+    }
+    for key, value in environment.items():
+        words += ["--setenv", key, value]
+    return (*words, wine)
+
+
+def _drives(place: Place, settings: Settings, cancel: Cancel | None) -> Path:
+    """Wine's drives and registry, made by its own first start; whole or not at all."""
+    target = settings.cache / "wine" / place.root.name
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(target.with_name(target.name + ".lock")):
+            if not target.is_dir():
+                _make_drives(place, target, cancel)
+    return target
+
+
+def _make_drives(place: Place, target: Path, cancel: Cancel | None) -> None:
+    scratch = Path(tempfile.mkdtemp(prefix=".wine-", dir=target.parent))
+    try:
+        (scratch / _DRIVES).mkdir()
+        words = Launcher(prefix=_prefix(place)).argv(scratch, Path("wineboot"), "--init")
+        done = process.run(words, timeout=_FIRST_START, cancel=cancel, check=False)
+        if not (scratch / _DRIVES / "system.reg").is_file():
+            raise ProcessError(
+                "Wine's first start made no registry",
+                where=place.pinned.name,
+                returncode=done.returncode,
+                output=done.output,
+            )
+        (scratch / _DRIVES).rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
