@@ -15,7 +15,9 @@ from farm.model.python import Headers, Python
 from farm.model.recipe import Location
 from farm.settings import Settings
 
-_FEATURE = re.compile(r"^[ \t]*(?:/\*[ \t]*)?#[ \t]*(?:undef|define)[ \t]+(?P<name>\w+)(?P<rest>[^\n]*)$", re.MULTILINE)
+_FEATURE = re.compile(
+    r"^[ \t]*(?:/\*[ \t]*)?#[ \t]*(?P<verb>undef|define)[ \t]+(?P<name>\w+)(?P<rest>[^\n]*)$", re.MULTILINE
+)
 _TEMPLATE = ".in"
 
 
@@ -113,7 +115,7 @@ def pyconfig(content: str, entry: Headers) -> str:
         name = match["name"]
         if name in wanted:
             return f"#define {name} {wanted[name]}"
-        if name in entry.undefined or (template and match["rest"].strip() in ("", "*/")):
+        if name in entry.undefined or (template and match["verb"] == "undef"):
             return f"/* #undef {name} */"
         return match[0]
 
