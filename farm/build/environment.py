@@ -30,7 +30,7 @@ def make_sandbox(
 
     Raises MissingToolError for programs that this machine lacks.
     """
-    machine_tools.link(machine_tools.programs(programs), _fresh(space.tools))
+    machine_tools.link(machine_tools.programs((*programs, tools.toolchain.nm)), _fresh(space.tools))
     if not space.compiler_cache.is_dir():
         toolchains.copy_warm(tools, space.compiler_cache)
     mounts = (
@@ -68,7 +68,7 @@ def _base(walls: Sandbox, tools: Tools, epoch_seconds: int) -> dict[str, str]:
         "CXX": "c++",
         "AR": "ar",
         "RANLIB": "ranlib",
-        "NM": "nm",
+        "NM": tools.toolchain.nm,
         "STRIP": "strip",
         "CC_FOR_BUILD": "build-cc",
         "BUILD_CC": "build-cc",

@@ -135,7 +135,7 @@ def present(toolchain: Toolchain, settings: Settings) -> bool:
 
 def tools_digest(toolchain: Toolchain) -> str:
     """The sha256 of what a toolchain directory is made from: not of how its binaries are run or audited."""
-    made_from = toolchain.model_dump_json(exclude={"run", "system_libraries", "python_platform"})
+    made_from = toolchain.model_dump_json(exclude={"run", "system_libraries", "python_platform", "nm"})
     text = f"{LAYOUT}\n{build_machine()}\n{made_from}\n{_wrapper_source()}"
     return hashlib.sha256(text.encode()).hexdigest()
 

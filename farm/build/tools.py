@@ -65,6 +65,7 @@ EXTRA = {
     "cmake": _tool("cmake ctest? cpack?", "cmake"),
     "ninja": _tool("ninja", "ninja-build"),
     "meson": _tool("meson ninja python3", "meson"),
+    "llvm-nm": _tool("llvm-nm", "llvm"),  # reads what binutils were not made for: Mach-O, Windows on ARM
     "nasm": _tool("nasm", "nasm"),
     "yasm": _tool("yasm", "yasm"),
     "bison": _tool("bison yacc?", "bison"),

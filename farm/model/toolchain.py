@@ -89,6 +89,7 @@ class Toolchain(Frozen):
     cmake: Cmake
     meson: Meson
     symbol_prefix: str = Field(default="", description="what object files put in front of a name of C: `_` or nothing")
+    nm: str = Field(default="nm", description="the build machine's program that reads the platform's object files")
     isa: str = Field(description="instruction-set baseline: x86-64, sse2, armv8.0-a, power8, rv64gc, apple-m1")
     system_libraries: tuple[str, ...] = Field(description="shared libraries a wheel may take from the system")
     loader: str = Field(default="", description="ELF program interpreter, for audits and runners")
