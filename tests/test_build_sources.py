@@ -324,3 +324,15 @@ def test_a_patch_that_leaves_the_tree_is_refused(tmp_path: Path) -> None:
 def test_a_patch_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="does not exist"):
         apply_patch(tmp_path, tmp_path / "none.patch")
+
+
+def test_a_file_beside_the_recipe_is_a_source_that_is_not_unpacked(tmp_path: Path) -> None:
+    """Its name is the location's, and when it was copied does not become the time of the release."""
+    text = b"echo configured\n"
+    (tmp_path / "recipe/tools").mkdir(parents=True)
+    (tmp_path / "recipe/tools/prepare.sh").write_bytes(text)
+    location = Location(url="file:tools/prepare.sh", sha256=hashlib.sha256(text).hexdigest())
+    release = Release(version="1", source=(Source(location=(location,), into="extra", unpack=False),))
+    done = prepare(release, (), tmp_path / "recipe", tmp_path / "downloads", tmp_path / "tree")
+    assert (tmp_path / "tree/extra/prepare.sh").read_bytes() == text
+    assert done.epoch_seconds == 315_532_800

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +51,23 @@ def prepare(
     tree.mkdir(parents=True, exist_ok=True)
     for source in release.source:
         archive = fetch(source, recipe_dir, downloads, progress=progress)
-        archives.unpack(archive, tree / source.into if source.into != "." else tree)
+        _put(archive, tree / source.into, source)
     newest = archives.newest_time(tree)
     for name in patches:
         apply_patch(tree, recipe_dir / "patches" / name)
     epoch = max(newest, _PROGRAM_START)
     level_times(tree, epoch)
     return Prepared(tree=tree, epoch_seconds=epoch)
+
+
+def _put(file: Path, folder: Path, source: Source) -> None:
+    if source.unpack:
+        archives.unpack(file, folder)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / source.file_name
+    shutil.copyfile(file, copy)
+    os.utime(copy, (_PROGRAM_START, _PROGRAM_START))  # when it was fetched says nothing about the release
 
 
 def apply_patch(tree: Path, patch: Path) -> None:

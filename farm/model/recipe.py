@@ -40,10 +40,18 @@ class Location(Frozen):
 
 
 class Source(Frozen):
-    """One archive of a release."""
+    """One archive or file of a release."""
 
     location: tuple[Location, ...] = Field(min_length=1)
     into: RelPath = Field(default=".", description="directory, relative to the source tree, it is unpacked into")
+    unpack: bool = Field(
+        default=True, description="false: no archive; the file is copied under its name, as for a `file:` of the recipe"
+    )
+
+    @property
+    def file_name(self) -> str:
+        """What a file that is not unpacked is called in the source tree: as at its first location."""
+        return self.location[0].url.replace(":", "/").rpartition("/")[2]
 
 
 class Release(Frozen):

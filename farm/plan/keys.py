@@ -140,7 +140,10 @@ def _release_inputs(release: Release) -> list[KeyInput]:
     for number, source in enumerate(release.source, 1):
         # The hashes say what the content is; where it comes from does not matter.
         hashes = sorted({location.sha256 for location in source.location})
-        inputs.append(_value(f"source {number}", hashes if source.into == "." else [source.into, *hashes], shown=""))
+        # What it is called in the tree matters only for a plain file.
+        name = [] if source.unpack else [source.file_name]
+        place = [source.into, *name] if name or source.into != "." else []
+        inputs.append(_value(f"source {number}", [*place, *hashes], shown=""))
     return inputs
 
 
