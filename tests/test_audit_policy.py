@@ -70,7 +70,7 @@ def test_a_rebuilt_native_wheel_is_read_again(tmp_path: Path) -> None:
         ("musllinux_1_2_x86_64", "musl", (1, 2), "x86_64", "x86-64"),
         ("manylinux_2_31_riscv64", "glibc", (2, 31), "riscv64", "rv64gc"),
         ("win_amd64", "ucrt", (10, 0), "x86_64", "x86-64"),
-        ("win32", "ucrt", (10, 0), "i686", "i686"),
+        ("win32", "ucrt", (10, 0), "i686", "sse2"),
         ("win_arm64", "ucrt", (10, 0), "aarch64", "armv8.0-a"),
         ("macosx_11_0_arm64", "libsystem", (11, 0), "aarch64", "armv8.0-a"),
         ("macosx_10_13_x86_64", "libsystem", (10, 13), "x86_64", "x86-64"),

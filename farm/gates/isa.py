@@ -1,8 +1,9 @@
-"""Which instructions a file holds that its instruction-set level does not promise (x86 only).
+"""Which instructions a program holds that its instruction-set level does not promise.
 
-All executable code is disassembled with iced-x86. The disassembler's iterator, `attrgetter` and `set` do the work per
-instruction without a line of Python, which makes it about 5 million instructions per second; only a function that
-holds something above the level is looked at more closely.
+x86: all executable code is disassembled with iced-x86. The disassembler's iterator, `attrgetter` and `set` do the work
+per instruction without a line of Python, which makes it about 5 million instructions per second; only a function that
+holds something above the level is looked at more closely. AArch64 and POWER: every instruction is a word, and the
+tables of `isa_words` know the words of later extensions.
 """
 
 from __future__ import annotations
@@ -10,31 +11,36 @@ from __future__ import annotations
 import fnmatch
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import pairwise
 from operator import attrgetter
 
 from iced_x86 import Code, CpuidFeature, Decoder, Formatter, FormatterSyntax, Instruction
 
 from farm.binary.elf_file import Code as CodeRange
-from farm.binary.elf_file import ElfFile
-from farm.binary.elf_symbols import Function, functions_of
+from farm.binary.elf_symbols import Function
+from farm.binary.functions import Program
 from farm.errors import BinaryFormatError
+from farm.gates import isa_arm64, isa_power
 from farm.gates.isa_levels import HARMLESS, HINTS, LEVELS, NEEDS_CPUID
+from farm.gates.isa_words import Hit, WordTable, words_of
+from farm.wheel.platforms import machine
 
 _code_of = attrgetter("code")
 # Disassembled data gives many invalid instructions (about 1 in 10) for each that looks like AVX; code gives none.
 _DATA_LIKE = 4
+_DOUBT = "perhaps data, or guarded by its caller"
+_NAMELESS = "perhaps one of audit.dispatched: such files do not tell the names of hidden functions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excess:
     """Instructions of one function that exceed the level.
 
-    `instruction` is the first of `count`, at `address`; `features` the CPU features that the level lacks. `doubtful`:
-    it may be no such instruction at all (some bytes nearby are no code), or it is guarded elsewhere.
+    `instruction` is the first of `count`, at `address`; `features` the CPU features that the level lacks. `doubt`
+    says why it may be none, or allowed; empty if it is certain.
     """
 
     function: str
@@ -42,7 +48,7 @@ class Excess:
     instruction: str
     features: tuple[str, ...]
     count: int
-    doubtful: bool = False
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,39 +97,44 @@ def allowed_codes(level: str) -> frozenset[int]:
     return frozenset(code for code, needs in _features_by_code().items() if needs <= promised or code in harmless)
 
 
+def judges(arch: str, level: str) -> bool:
+    """True if code of an architecture can be held to a level."""
+    return machine(arch) in _EXAMINERS and level in _EXAMINERS[machine(arch)].levels
+
+
 def excess_of(
-    file: ElfFile, *, level: str, dispatched: Iterable[str] = (), twin: ElfFile | None = None
+    program: Program, *, level: str, dispatched: Iterable[str] = (), twin: Program | None = None
 ) -> tuple[Excess, ...]:
-    """Functions of a file with instructions above `level`, except those whose name matches a `dispatched` glob.
+    """Functions of a program with instructions above `level`, except those whose name matches a `dispatched` glob.
 
     A glob is matched against every name of a function, and against it without a compiler's suffix
-    (``f.cold``, ``f.part.0``). `twin` is the same file before it was stripped. Raises BinaryFormatError if it is not.
+    (``f.cold``, ``f.part.0``). `twin` is the same file before it was stripped; without one, and where the file does not
+    tell the names of hidden functions, unnamed code is doubtful if there are globs. Raises BinaryFormatError if the
+    twin is another file's, KeyError unless `judges` says yes.
     """
     if twin is not None:
-        _check_twin(file, twin)
-    functions = functions_of(twin or file)
-    exempt = _matcher(tuple(dispatched))
-    allowed = allowed_codes(level)
+        _check_twin(program, twin)
+    examiner = _EXAMINERS[machine(program.arch)]
+    examine = examiner.examiner(program, level)
+    globs = tuple(dispatched)
+    exempt = _matcher((*globs, *examiner.guarded))
     found: list[Excess] = []
-    for code in file.code():
-        for piece in _pieces(code, functions):
+    for code in program.code:
+        for piece in _pieces(code, (twin or program).functions):
             if piece.gap or not any(exempt(name) for name in piece.names):
-                found.extend(_examine(piece, code, file.bits, allowed, level))
+                data = code.data[piece.start - code.address : piece.stop - code.address]
+                nameless = globs and not program.names_hidden and (piece.gap or not piece.names)
+                found.extend(replace(e, doubt=_NAMELESS) if nameless else e for e in examine(piece, data))
     return tuple(found)
 
 
-def _check_twin(file: ElfFile, twin: ElfFile) -> None:
-    theirs = {section.name: section for section in twin.sections}
-    for section in file.sections:
-        if not section.flags & 4 or not section.name:
-            continue
-        other = theirs.get(section.name)
-        same = other is not None and (other.address, other.size) == (section.address, section.size)
-        if same and other is not None and twin.content(other):  # a file with only debug information has no content
-            same = twin.content(other) == file.content(section)
-        if not same:
+def _check_twin(program: Program, twin: Program) -> None:
+    theirs = {(section.name, section.address, section.size): section.data for section in twin.sections}
+    for section in program.sections:
+        key = section.name, section.address, section.size
+        if key not in theirs or theirs[key] not in (None, section.data):
             raise BinaryFormatError(
-                f"is not {file.name} before it was stripped: {section.name} differs",
+                f"is not {program.name} before it was stripped: {section.name} differs",
                 where=twin.name,
                 fix="give the file that this very build left before stripping",
             )
@@ -162,8 +173,7 @@ def _pieces(code: CodeRange, functions: tuple[Function, ...]) -> Iterator[_Piece
             yield _Piece(names=tuple(names[at]), start=end, stop=following, gap=True)
 
 
-def _examine(piece: _Piece, code: CodeRange, bits: int, allowed: frozenset[int], level: str) -> Iterator[Excess]:
-    data = code.data[piece.start - code.address : piece.stop - code.address]
+def _examine(bits: int, allowed: frozenset[int], level: str, piece: _Piece, data: bytes) -> Iterator[Excess]:
     codes = set(map(_code_of, Decoder(bits, data)))
     bad = codes - allowed
     if not bad:
@@ -189,5 +199,72 @@ def _describe(piece: _Piece, data: bytes, bits: int, bad: set[int], level: str, 
         instruction=Formatter(FormatterSyntax.INTEL).format(found[0]),
         features=tuple(sorted(missing)),
         count=len(found),
-        doubtful=doubtful or len(found) <= _DATA_LIKE * invalid,
+        doubt=_DOUBT if doubtful or len(found) <= _DATA_LIKE * invalid else "",
     )
+
+
+def _examine_words(
+    table: WordTable, promised: frozenset[str], is_guarded: Callable[[Hit, bytes], bool], piece: _Piece, data: bytes
+) -> Iterator[Excess]:
+    """The same for processors whose instructions are words."""
+    hits = [hit for hit in table.hits(data, promised) if not is_guarded(hit, data)]
+    if not hits:
+        return
+    nothing = sum(1 for word in words_of(data) if not word >> 16)  # no instruction on either processor
+    yield Excess(
+        function=piece.title,
+        address=piece.start + hits[0].offset,
+        instruction=f".inst {hits[0].word:#010x}",
+        features=tuple(sorted({hit.feature for hit in hits})),
+        count=len(hits),
+        doubt=_DOUBT if _DATA_LIKE * len(hits) <= nothing else "",
+    )
+
+
+def _after_a_question(hit: Hit, data: bytes) -> bool:
+    """True for an atomic instruction right behind ``cbz w16``: the helpers of GCC and LLVM ask the system first."""
+    return hit.feature == "LSE" and bool({w & 0xFF00001F for w in _before(hit, data, 1)} & {0x34000010})
+
+
+def _in_traceback(hit: Hit, data: bytes) -> bool:
+    """True in the table that GCC puts behind functions on POWER, which begins with a zero."""
+    return 0 in _before(hit, data, 2)
+
+
+def _before(hit: Hit, data: bytes, count: int) -> tuple[int, ...]:
+    """The words in front of an instruction."""
+    return tuple(words_of(data[max(0, hit.offset - 4 * count) : hit.offset]))
+
+
+_Examine = Callable[[_Piece, bytes], Iterable[Excess]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Examiner:
+    """How code of one processor is judged: the `levels` it can be held to, and the functions that ask by themselves."""
+
+    levels: frozenset[str]
+    examiner: Callable[[Program, str], _Examine]
+    guarded: tuple[str, ...] = ()
+
+
+def _x86(program: Program, level: str) -> _Examine:
+    return partial(_examine, program.bits, allowed_codes(level), level)
+
+
+def _arm64(_program: Program, level: str) -> _Examine:
+    return partial(_examine_words, isa_arm64.TABLE, isa_arm64.LEVELS[level], _after_a_question)
+
+
+def _power(_program: Program, level: str) -> _Examine:
+    return partial(_examine_words, isa_power.TABLE, isa_power.LEVELS[level], _in_traceback)
+
+
+_X86 = _Examiner(levels=frozenset(LEVELS), examiner=_x86)
+_EXAMINERS: Mapping[str, _Examiner] = {
+    "x86_64": _X86,
+    "i686": _X86,
+    "i386": _X86,
+    "aarch64": _Examiner(levels=frozenset(isa_arm64.LEVELS), examiner=_arm64, guarded=("__aarch64_*",)),
+    "ppc64le": _Examiner(levels=frozenset(isa_power.LEVELS), examiner=_power),
+}

@@ -14,7 +14,7 @@ from farm.model.finding import Severity
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
 from farm.wheel.names import musl_libc
-from farm.wheel.platforms import platform_tag
+from farm.wheel.platforms import machine, platform_tag
 
 # Absolute paths that exist only where something was built. Matched at path starts, with something behind them.
 BUILD_PATHS = (
@@ -109,6 +109,10 @@ class AuditPolicy:
             needed, allowed = needed.lower(), tuple(name.lower() for name in allowed)
         return needed in allowed or any(fnmatchcase(needed, glob) for glob in allowed if "*" in glob)
 
+    def isa_of(self, arch: str) -> str:
+        """The baseline of one architecture; a tag for several (``universal2``) promises the lowest of each."""
+        return self.isa if machine(arch) == machine(self.arch) else _ISA.get(machine(arch), arch)
+
     @property
     def shared_names(self) -> dict[str, str]:
         """{soname: distribution} of the farm's libraries."""
@@ -171,6 +175,7 @@ class _Family:
     libc: str
     system: Callable[[str], frozenset[str]]
     floor: tuple[int, int] = (0, 0)
+    isa: Mapping[str, str] = field(default_factory=dict)
 
 
 def policy_for_tag(platform: str) -> AuditPolicy:
@@ -192,7 +197,7 @@ def policy_for_tag(platform: str) -> AuditPolicy:
         arch=tag.machine,
         libc=family.libc,
         floor=tag.floor or family.floor,
-        isa=_ISA.get(tag.machine, tag.machine),
+        isa={**_ISA, **family.isa}.get(tag.machine, tag.machine),
         system_libraries=family.system(tag.machine),
         strict=False,
     )
@@ -217,6 +222,6 @@ def _musl_libraries(arch: str) -> frozenset[str]:
 _TAG_FAMILIES: Mapping[str, _Family] = {
     "glibc": _Family(libc="glibc", system=_glibc_libraries),
     "musl": _Family(libc="musl", system=_musl_libraries),
-    "windows": _Family(libc="ucrt", system=lambda _: data.windows("system"), floor=_WINDOWS_10),
+    "windows": _Family(libc="ucrt", system=lambda _: data.windows("system"), floor=_WINDOWS_10, isa={"i686": "sse2"}),
     "macos": _Family(libc="libsystem", system=lambda _: frozenset({"/usr/lib/*", "/System/Library/*"})),
 }

@@ -29,3 +29,8 @@ def musl_symbols(arch: str) -> frozenset[str]:
     """What that musl exports on an architecture of wheel tags; on one that is not listed, what all have in common."""
     table = _table("musl")
     return frozenset(table["common"].split()) | frozenset(table["only"].get(arch, "").split())
+
+
+def power_patterns() -> dict[str, str]:
+    """Instructions after POWER8: the processor that brought them -> ``mask/value`` patterns."""
+    return {name: str(patterns) for name, patterns in _table("power").items()}
