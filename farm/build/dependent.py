@@ -164,15 +164,20 @@ def _sandbox(
 
 def _lay_out(packages: Path, wheels: tuple[Path, ...], sdk: PythonSdk, walls: Sandbox) -> None:
     """The build's virtual environment. A pinned interpreter is copied into it and told where its sysroot is."""
+    lay_out = partial(
+        pyenv.lay_out,
+        packages,
+        wheels,
+        seen_as=walls.place(PYENV),
+        short=sdk.short,
+        paths=(walls.place(f"{pysdk.INSIDE}/sysconfig"),),
+    )
     if sdk.pinned is None:
-        python = walls.path(sdk.interpreter) if _python_mount(sdk) else str(sdk.interpreter)
-        pyenv.lay_out(packages, wheels, seen_as=walls.place(PYENV), python=python, short=sdk.short)
+        lay_out(python=walls.path(sdk.interpreter) if _python_mount(sdk) else str(sdk.interpreter))
         return
     seen_as = walls.place(PYTHON)
-    pinned = sdk.pinned
-    python = f"{seen_as}/{pysdk_interpreter.program(pinned)}"
-    put = partial(pysdk_interpreter.adapt, pinned, sdk.base, seen_as=seen_as)
-    pyenv.lay_out(packages, wheels, seen_as=walls.place(PYENV), python=python, short=sdk.short, put=put)
+    put = partial(pysdk_interpreter.adapt, sdk.pinned, sdk.base, seen_as=seen_as)
+    lay_out(python=f"{seen_as}/{pysdk_interpreter.program(sdk.pinned)}", put=put)
 
 
 def _python_mount(sdk: PythonSdk) -> tuple[Mount, ...]:
@@ -188,6 +193,7 @@ def _python_job(job: Job, space: Workspace, walls: Sandbox, sdk: PythonSdk) -> P
         backend=_backend(space.baseline.source / job.build.directory),
         include=walls.path(sdk.include),
         out=walls.place(env.OUT),
+        soabi=sdk.soabi,
         library=sdk.library,
     )
 
@@ -210,3 +216,5 @@ def _write_helpers(space: Workspace, job: PythonJob, sandbox: Sandbox) -> None:
     (work / _HOOK).write_text(hook, "utf-8")
     programs = f"{sandbox.place(PYENV)}/bin"
     (work / pep517.MESON_CROSS).write_text(pep517.meson_cross(job.python, programs), "utf-8")
+    cmake = pep517.cmake_toolchain(job, sdk=sandbox.place(pysdk.INSIDE))
+    (work / pep517.CMAKE_TOOLCHAIN).write_text(cmake, "utf-8")

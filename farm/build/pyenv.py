@@ -82,11 +82,13 @@ def lay_out(
     python: str,
     short: str,
     put: Callable[[Path], None] | None = None,
+    paths: tuple[str, ...] = (),
 ) -> None:
     """Make the virtual environment of a build in the empty directory `target`.
 
     `seen_as` is its path as the build sees it, `python` the interpreter as the build sees it, `short` its version
-    (``3.11``); `put` writes the environment's own copy of the interpreter where a link to it would not run. Raises
+    (``3.11``); `put` writes the environment's own copy of the interpreter where a link to it would not run. `paths`
+    are further directories of modules, also for programs that start Python without its environment variables. Raises
     BinaryFormatError for a wheel that is damaged.
     """
     site = target / "lib" / f"python{short}" / "site-packages"
@@ -102,6 +104,8 @@ def lay_out(
         (programs / name).symlink_to(first)
     home = os.path.dirname(python)  # noqa: PTH120 - a path of the sandbox, not of this machine
     (target / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\n", "utf-8")
+    if paths:
+        (site / "farm.pth").write_text("".join(f"{path}\n" for path in paths), "utf-8")
     for wheel in wheels:
         _install(wheel, target, site, f"{seen_as}/bin/python")
 

@@ -40,7 +40,8 @@ class PythonSdk:
 
     `tag` is ``cp311``, `version` the full version of the headers; `include` holds Python.h; `root`, which builds see
     as ``/farm/sdk``, has the host platform's sysconfig data in ``sysconfig/`` and import libraries in ``lib/``.
-    `interpreter` runs on this machine as it is; `base` is what it needs beside it, which builds see as
+    `soabi` is in the names of its extension modules: ``cpython-311-x86_64-linux-gnu``. `interpreter` runs on this
+    machine as it is; `base` is what it needs beside it, which builds see as
     ``/farm/python``; `pinned` is the sysroot that `base` is made from, None for a Python of this machine. `digest` is
     the sha256 of everything a result can depend on, for the build key.
     """
@@ -49,6 +50,7 @@ class PythonSdk:
     version: str
     root: Path
     include: Path
+    soabi: str
     interpreter: Path
     base: Path
     digest: str
@@ -99,12 +101,13 @@ def sdk(
         return _of_machine(python_tag, platform, settings)
     entry = _entry(python, platform)
     flavour = Flavour(version=python.version)
+    data = sysconfig_data(flavour, platform)
     whole = digest(python_tag, platform, catalog)
     root = settings.cache / "sdk" / f"{python_tag}-{platform.platform}-{whole[:16]}"
     if not root.is_dir():
         headers, naming = pysdk_headers.read(python, entry, catalog, settings)
         with _Layout(root) as layout:
-            layout.write(flavour, headers, sysconfig_data(flavour, platform))
+            layout.write(flavour, headers, data)
             if naming:
                 layout.describe(flavour)
                 tools = toolchain.materialise(platform, settings, cancel=cancel)
@@ -116,6 +119,7 @@ def sdk(
         version=python.version,
         root=root,
         include=root / "include" / flavour.include_name,
+        soabi=str(data["SOABI"]),
         interpreter=pysdk_interpreter.runnable(pinned, settings, cancel=cancel),
         base=sysroot.materialise(pinned, settings, cancel=cancel),
         digest=whole,
@@ -188,6 +192,7 @@ def _of_machine(python_tag: str, platform: Toolchain, settings: Settings) -> Pyt
         version=python.version,
         root=root,
         include=root / "include" / python.flavour.include_name,
+        soabi=str(data["SOABI"]),
         interpreter=python.executable,
         base=python.base,
         digest=whole,

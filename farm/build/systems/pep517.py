@@ -14,13 +14,15 @@ from farm.model.toolchain import Toolchain
 
 MESON_BACKENDS = ("mesonpy",)
 MESON_CROSS = "python.cross"
+CMAKE_TOOLCHAIN = "python.cmake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonJob:
     """A build of one project. Paths are as the commands see them: `python` the build's interpreter, `hook` the script
     that calls the backend, `include` the SDK's headers, `out` where the wheel goes. `backend` is the module that
-    pyproject.toml names, `library` the link name of Python's import library where a platform has one."""
+    pyproject.toml names, `soabi` what is in extension modules' names, `library` the link name of Python's import
+    library where a platform has one."""
 
     job: Job
     python: str
@@ -28,6 +30,7 @@ class PythonJob:
     backend: str
     include: str
     out: str
+    soabi: str = ""
     library: str = ""
 
 
@@ -72,6 +75,22 @@ def meson_cross(python: str, bin_dir: str) -> str:
     return f"[binaries]\n{lines}"
 
 
+def cmake_toolchain(python_job: PythonJob, *, sdk: str) -> str:
+    """The toolchain's CMake file and what FindPython would have to ask the host platform's Python.
+
+    In the cache: FindPython forgets variables of its own names before it looks, and believes what is cached.
+    """
+    found = {"SOABI": python_job.soabi, "INCLUDE_DIR": python_job.include}
+    if python_job.job.toolchain.os == "windows":
+        found["LIBRARY"] = f"{sdk}/lib/{python_job.library}.lib"
+    lines = [
+        f'set({prefix}_{name} "{value}" CACHE STRING "")\n'
+        for prefix in ("Python", "Python3")
+        for name, value in found.items()
+    ]
+    return f"include({python_job.job.toolchain_dir}/cmake.toolchain)\n{''.join(lines)}"
+
+
 def environment(python_job: PythonJob, *, sdk: str, sysconfig_name: str) -> dict[str, str]:
     """What setuptools, meson-python, scikit-build-core and others look at when they build for another platform.
 
@@ -99,7 +118,7 @@ def environment(python_job: PythonJob, *, sdk: str, sysconfig_name: str) -> dict
         "PYTHONNOUSERSITE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
-        "CMAKE_TOOLCHAIN_FILE": f"{job.toolchain_dir}/cmake.toolchain",
+        "CMAKE_TOOLCHAIN_FILE": f"{job.work}/{CMAKE_TOOLCHAIN}",
         "CMAKE_GENERATOR": "Ninja",
         "CMAKE_BUILD_PARALLEL_LEVEL": str(job.jobs),
         "FARM_PYTHON_HOST": toolchain.binary,
