@@ -140,7 +140,11 @@ def _end_of_head(lines: list[bytes], where: str) -> _Place:
             else:
                 place = _Place(row=end.end[0] if end.end[1] == 0 and end.end[0] > end.start[0] else end.start[0])
     except (tokenize.TokenError, SyntaxError, UnicodeDecodeError, LookupError) as error:
-        raise BinaryFormatError(f"is not Python source: {error}", where=where) from error
+        raise BinaryFormatError(
+            f"is not Python source: {error}",
+            where=where,
+            fix="mend the package's __init__.py: the farm adds one line to it",
+        ) from error
     return place or _Place(row=len(lines))
 
 

@@ -15,7 +15,7 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from farm.errors import BinaryFormatError
-from farm.wheel import names
+from farm.wheel import advice, names
 from farm.wheel.directory import STORED, Limits, Member, fault, read_directory
 from farm.wheel.names import WheelName
 
@@ -116,7 +116,11 @@ class WheelArchive:
         try:
             return self.members[name]
         except KeyError:
-            raise BinaryFormatError(f"has no member {name!r}", where=str(self.path)) from None
+            raise BinaryFormatError(
+                f"has no member {name!r}",
+                where=str(self.path),
+                fix=advice.AGAIN,
+            ) from None
 
     def _unpack(self, member: Member) -> Iterator[bytes]:
         if member.method == STORED:
@@ -142,10 +146,18 @@ class WheelArchive:
         folders = {name.partition("/")[0] for name in self.members if name.partition("/")[0].endswith(".dist-info")}
         if len(folders) != 1:
             found = ", ".join(sorted(folders)) or "none"
-            raise BinaryFormatError(f"needs exactly one .dist-info directory, has {found}", where=str(self.path))
+            raise BinaryFormatError(
+                f"needs exactly one .dist-info directory, has {found}",
+                where=str(self.path),
+                fix=advice.REPACK,
+            )
         (folder,) = folders
         if not self.name.is_dist_info(folder):
-            raise BinaryFormatError(f"its directory {folder} belongs to another wheel", where=str(self.path))
+            raise BinaryFormatError(
+                f"its directory {folder} belongs to another wheel",
+                where=str(self.path),
+                fix=advice.RENAMED,
+            )
         return folder
 
     def _fault(self, member: str, what: str) -> BinaryFormatError:

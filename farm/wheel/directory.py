@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.errors import BinaryFormatError
+from farm.wheel import advice
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -68,7 +69,11 @@ def read_directory(path: Path, handle: int, limits: Limits) -> dict[str, Member]
         with os.fdopen(os.dup(handle), "rb") as stream, zipfile.ZipFile(stream) as archive:
             entries, start = archive.infolist(), archive.start_dir
     except _BAD_ZIP as error:
-        raise BinaryFormatError(f"is not a zip archive, or damaged: {error}", where=str(path)) from error
+        raise BinaryFormatError(
+            f"is not a zip archive, or damaged: {error}",
+            where=str(path),
+            fix=advice.AGAIN,
+        ) from error
     _check_limits(path, entries, size, limits)
     members: dict[str, Member] = {}
     end, previous = 0, None
@@ -91,15 +96,27 @@ def _check_end(path: Path, handle: int, size: int) -> None:
         )
     _, _, _, _, count, length, offset, _ = _END.unpack(tail)
     if 0xFFFFFFFF not in (length, offset) and count != 0xFFFF and offset + length + _END.size != size:
-        raise BinaryFormatError("bytes before or in its directory belong to no member", where=str(path))
+        raise BinaryFormatError(
+            "bytes before or in its directory belong to no member",
+            where=str(path),
+            fix=advice.AGAIN,
+        )
 
 
 def _check_limits(path: Path, entries: list[zipfile.ZipInfo], size: int, limits: Limits) -> None:
     total = sum(entry.file_size for entry in entries)
     if len(entries) > limits.members:
-        raise BinaryFormatError(f"has {len(entries)} members, more than {limits.members}", where=str(path))
+        raise BinaryFormatError(
+            f"has {len(entries)} members, more than {limits.members}",
+            where=str(path),
+            fix="if it is to be trusted, split it: no installer expects so many files",
+        )
     if total > limits.size or (total > limits.ratio_from and total > size * limits.ratio):
-        raise BinaryFormatError(f"{size} bytes unpack to {total}: looks like a zip bomb", where=str(path))
+        raise BinaryFormatError(
+            f"{size} bytes unpack to {total}: looks like a zip bomb",
+            where=str(path),
+            fix="do not unpack it; get the wheel from a place that you trust",
+        )
 
 
 def check_name(name: str, where: str) -> None:
@@ -148,7 +165,11 @@ def _check_gap(path: Path, gap: int, previous: zipfile.ZipInfo | None, where: st
         raise BinaryFormatError(f"members overlap {where}", where=str(path), fix="do not use this wheel")
     described = previous is not None and previous.flag_bits & _HAS_DESCRIPTOR
     if gap and not (described and gap in _DESCRIPTORS):
-        raise BinaryFormatError(f"{gap} bytes {where} belong to no member", where=str(path))
+        raise BinaryFormatError(
+            f"{gap} bytes {where} belong to no member",
+            where=str(path),
+            fix=advice.AGAIN,
+        )
 
 
 def _locate(path: Path, handle: int, entry: zipfile.ZipInfo, *, stop: int) -> tuple[Member, int]:

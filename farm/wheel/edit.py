@@ -92,7 +92,11 @@ def edit_requirements(headers: Headers, changes: WheelEdits, where: str) -> Head
         if project not in removing and not (project in replacing and new in lines):
             lines.append(new)
     if missing := (replacing.keys() | removing) - {metadata.project_of(v) for v in headers.all("Requires-Dist")}:
-        raise BinaryFormatError(f"does not require {', '.join(sorted(missing))}", where=where)
+        raise BinaryFormatError(
+            f"does not require {', '.join(sorted(missing))}",
+            where=where,
+            fix="name requirements as the wheel's METADATA lists them",
+        )
     for line in changes.requires_add:
         if metadata.check_requirement(line, where) not in lines:
             lines.append(line)

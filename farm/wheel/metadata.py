@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from farm.errors import BinaryFormatError
+from farm.wheel import advice
 from farm.wheel.names import WheelName
 
 METADATA_VERSION = "2.4"  # PEP 639: License-Expression, License-File
@@ -72,7 +73,11 @@ def parse_headers(content: bytes, where: str) -> Headers:
         elif found := _HEADER.fullmatch(line):
             fields.append((found[1], found[2]))
         elif line:
-            raise BinaryFormatError(f"has the line {line[:80]!r}, which is not a header", where=where)
+            raise BinaryFormatError(
+                f"has the line {line[:80]!r}, which is not a header",
+                where=where,
+                fix=advice.BACKEND,
+            )
     return Headers(fields=tuple(fields), body=body if blank else None)
 
 
@@ -81,18 +86,30 @@ def parse_metadata(content: bytes, name: WheelName, where: str) -> Headers:
     headers = parse_headers(content, where)
     for field in ("Metadata-Version", "Name", "Version"):
         if len(headers.all(field)) != 1:
-            raise BinaryFormatError(f"METADATA needs exactly one {field}", where=where)
+            raise BinaryFormatError(
+                f"METADATA needs exactly one {field}",
+                where=where,
+                fix=advice.BACKEND,
+            )
     if canonicalize_name(headers.get("Name")) != name.project:
         raise BinaryFormatError(
-            f"METADATA is of {headers.get('Name')!r}, the file name says {name.project!r}", where=where
+            f"METADATA is of {headers.get('Name')!r}, the file name says {name.project!r}",
+            where=where,
+            fix=advice.RENAMED,
         )
     try:
         version = Version(headers.get("Version"))
         SpecifierSet(headers.get("Requires-Python"))
     except (InvalidVersion, InvalidSpecifier) as error:
-        raise BinaryFormatError(f"METADATA: {error}", where=where) from error
+        raise BinaryFormatError(
+            f"METADATA: {error}", where=where, fix="write the version as PEP 440 has it (1.2.3, 1.2.3rc1, 1.2.3.post1)"
+        ) from error
     if version != name.parsed_version:
-        raise BinaryFormatError(f"METADATA is of version {version}, the file name says {name.version}", where=where)
+        raise BinaryFormatError(
+            f"METADATA is of version {version}, the file name says {name.version}",
+            where=where,
+            fix=advice.RENAMED,
+        )
     return headers
 
 
@@ -121,14 +138,23 @@ def retagged(wheel_file: Headers, name: WheelName) -> Headers:
 def check_wheel_file(headers: Headers, name: WheelName, where: str) -> None:
     """Raises BinaryFormatError if a WHEEL file disagrees with the file name or is of a format not known here."""
     if headers.get("Wheel-Version").partition(".")[0] != "1":
-        raise BinaryFormatError(f"has Wheel-Version {headers.get('Wheel-Version')!r}, not 1.x", where=where)
+        raise BinaryFormatError(
+            f"has Wheel-Version {headers.get('Wheel-Version')!r}, not 1.x",
+            where=where,
+            fix="use a newer release of the farm, or build the wheel with a backend that writes version 1",
+        )
     if set(headers.all("Tag")) != set(name.tags):
         raise BinaryFormatError(
             f"WHEEL has the tags {', '.join(headers.all('Tag')) or 'none'}; the file name says {', '.join(name.tags)}",
             where=where,
+            fix=advice.RETAG,
         )
     if headers.get("Build") != name.build:
-        raise BinaryFormatError(f"WHEEL has build {headers.get('Build')!r}, the file name {name.build!r}", where=where)
+        raise BinaryFormatError(
+            f"WHEEL has build {headers.get('Build')!r}, the file name {name.build!r}",
+            where=where,
+            fix=advice.RETAG,
+        )
 
 
 def project_of(requirement: str) -> str:
@@ -142,7 +168,11 @@ def check_requirement(requirement: str, where: str) -> str:
     try:
         Requirement(requirement)
     except InvalidRequirement as error:
-        raise BinaryFormatError(f"{requirement!r} is not a requirement: {error}", where=where) from error
+        raise BinaryFormatError(
+            f"{requirement!r} is not a requirement: {error}",
+            where=where,
+            fix="write it as PEP 508 has it: name>=1.0; marker",
+        ) from error
     return requirement
 
 
@@ -150,5 +180,9 @@ def _one_field(name: str, value: str) -> str:
     """A value must not start a header of its own."""
     lines = value.split("\n")
     if "\r" in value or "\0" in value or any(line[:1] not in (" ", "\t") or not line.strip() for line in lines[1:]):
-        raise BinaryFormatError(f"the value of {name} has a line break that would start another header", where=name)
+        raise BinaryFormatError(
+            f"the value of {name} has a line break that would start another header",
+            where=name,
+            fix="write it on one line in pyproject.toml or the recipe",
+        )
     return value

@@ -68,7 +68,11 @@ class WheelName:
         """The same wheel under another compressed tag. Raises BinaryFormatError if it has not three parts."""
         parts = tag.split("-")
         if len(parts) != 3:
-            raise BinaryFormatError(f"{tag!r} is not a tag of the form python-abi-platform", where=self.filename)
+            raise BinaryFormatError(
+                f"{tag!r} is not a tag of the form python-abi-platform",
+                where=self.filename,
+                fix="write it like cp311-cp311-manylinux_2_17_x86_64",
+            )
         changed = replace(self, python=parts[0], abi=parts[1], platform=parts[2])
         return parse(changed.filename)
 
@@ -90,7 +94,11 @@ class WheelName:
 def parse(filename: str) -> WheelName:
     """Split a wheel's file name. Raises BinaryFormatError if it is not one."""
     if "/" in filename or "\\" in filename or not filename.isprintable():
-        raise BinaryFormatError("is not a plain file name", where=repr(filename))
+        raise BinaryFormatError(
+            "is not a plain file name",
+            where=repr(filename),
+            fix="give the wheel's own file name, without directories or control characters",
+        )
     try:
         parse_wheel_filename(filename)
     except InvalidWheelFilename as error:

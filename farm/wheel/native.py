@@ -52,7 +52,11 @@ def _checked(product: NativeProduct, path: Path) -> Linkage:
     """The linkage of a library file, after checking that it is the library its file name says."""
     linkage = formats.read_file(path)
     if linkage is None:
-        raise BinaryFormatError("is not a shared library", where=str(path))
+        raise BinaryFormatError(
+            "is not a shared library",
+            where=str(path),
+            fix="stage the finished library (ELF, PE or Mach-O), not an archive or a link name",
+        )
     if _file_name(linkage.soname) != product.shared_name:
         raise BinaryFormatError(
             f"calls itself {linkage.soname or 'nothing'!r}, so dependents would not find it as {product.shared_name!r}",

@@ -74,12 +74,21 @@ def _check(files: dict[str, Path], name: WheelName) -> None:
         raise BinaryFormatError(
             f"the tree has {', '.join(infos) or 'no .dist-info'}; the wheel needs {name.dist_info} and no other",
             where=name.filename,
+            fix="name the directory as the wheel's file name begins, and leave no other",
         )
     if stray := [folder for folder in folders if folder.endswith(".data") and folder != name.data]:
-        raise BinaryFormatError(f"the tree has {stray[0]}; installers look for {name.data}", where=name.filename)
+        raise BinaryFormatError(
+            f"the tree has {stray[0]}; installers look for {name.data}",
+            where=name.filename,
+            fix="rename the .data directory as the wheel's file name begins",
+        )
     for file in ("METADATA", "WHEEL"):
         if f"{name.dist_info}/{file}" not in files:
-            raise BinaryFormatError(f"the tree has no {name.dist_info}/{file}", where=name.filename)
+            raise BinaryFormatError(
+                f"the tree has no {name.dist_info}/{file}",
+                where=name.filename,
+                fix="write the file before packing: every wheel needs METADATA and WHEEL",
+            )
     metadata.parse_metadata(files[f"{name.dist_info}/METADATA"].read_bytes(), name, name.filename)
     wheel_file = metadata.parse_headers(files[f"{name.dist_info}/WHEEL"].read_bytes(), name.filename)
     metadata.check_wheel_file(wheel_file, name, name.filename)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.errors import BinaryFormatError
+from farm.wheel import advice
 from farm.wheel.archive import WheelArchive
 
 _STRONG = ("sha256", "sha384", "sha512")  # PEP 427: sha256 or better
@@ -41,12 +42,24 @@ def parse(text: bytes, where: str) -> dict[str, RecordEntry]:
     try:
         rows = list(csv.reader(io.StringIO(text.decode("utf-8"), newline=""), strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise BinaryFormatError(f"RECORD cannot be read: {error}", where=where) from error
+        raise BinaryFormatError(
+            f"RECORD cannot be read: {error}",
+            where=where,
+            fix=advice.REPACK,
+        ) from error
     for row in filter(None, rows):
         if len(row) != 3 or not (row[2] == "" or row[2].isdecimal()):
-            raise BinaryFormatError(f"RECORD has the malformed line {','.join(row)!r}", where=where)
+            raise BinaryFormatError(
+                f"RECORD has the malformed line {','.join(row)!r}",
+                where=where,
+                fix=advice.REPACK,
+            )
         if row[0] in entries:
-            raise BinaryFormatError(f"RECORD lists {row[0]!r} twice", where=where)
+            raise BinaryFormatError(
+                f"RECORD lists {row[0]!r} twice",
+                where=where,
+                fix=advice.REPACK,
+            )
         entries[row[0]] = RecordEntry(path=row[0], digest=row[1], size=int(row[2]) if row[2] else None)
     return entries
 

@@ -9,6 +9,7 @@ from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
 from farm.gates.policy import FORMATS, AuditPolicy
 from farm.model.finding import Finding, Severity
+from farm.wheel import advice
 from farm.wheel.metadata import check_wheel_file, parse_headers
 from farm.wheel.platforms import machines
 
@@ -17,7 +18,7 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
     member = f"{wheel.dist_info}/WHEEL"
     try:
         if member not in wheel.files:
-            raise BinaryFormatError("is missing", where=member)
+            raise BinaryFormatError("is missing", where=member, fix=advice.BACKEND)
         headers = parse_headers(wheel.files[member], member)
         check_wheel_file(headers, wheel.name, member)
         if wheel.binaries and headers.get("Root-Is-Purelib").lower() == "true":

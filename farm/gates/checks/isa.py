@@ -76,7 +76,11 @@ def _twins(policy: AuditPolicy, file: str, linkage: Linkage) -> dict[str, Progra
             try:
                 found = programs(place.read_bytes(), str(place), linkage.format)
             except OSError as error:
-                raise BinaryFormatError(f"cannot be read: {error.strerror}", where=str(place)) from error
+                raise BinaryFormatError(
+                    f"cannot be read: {error.strerror}",
+                    where=str(place),
+                    fix="give the path of the file that was kept before stripping",
+                ) from error
             return {program.arch: program for program in found}
     return {}
 
