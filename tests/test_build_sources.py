@@ -150,6 +150,16 @@ def test_an_sdist_comes_from_pips_own_index(tmp_path: Path, own_index: Path) -> 
     assert path == tmp_path / "c" / SHA / "demo-1.0.tar.gz"
 
 
+def test_an_sdist_is_found_on_a_page_that_is_longer_than_the_output_that_is_kept(
+    tmp_path: Path, own_index: Path
+) -> None:
+    page = own_index / "demo" / "index.html"
+    later = "".join(f'<a href="demo-2.0.{n}.tar.gz">demo-2.0.{n}.tar.gz</a>\n' for n in range(4000))
+    page.write_text(page.read_text() + later)
+    locations._pypi.cache_clear()
+    assert fetch(source(("pypi:demo-1.0.tar.gz", SHA)), tmp_path, tmp_path / "c").name == "demo-1.0.tar.gz"
+
+
 class PrivateIndex(BaseHTTPRequestHandler):
     """One project page, for who knows the password."""
 

@@ -141,10 +141,14 @@ def _pypi(file: str) -> str:
     except InvalidSdistFilename as error:
         raise SourceError(f"pypi:{file} is no sdist file name", fix="write pypi:<name>-<version>.tar.gz") from error
     argv = [sys.executable, "-m", "pip", "--no-color", "--disable-pip-version-check", "index", "versions", name]
+    listed: list[str] = []  # as it comes: a large project's page is longer than what is kept of an output
     done = process.run(
-        [*argv, "-vv", "--pre", "--ignore-requires-python", "--no-binary", ":all:"], check=False, timeout=120
+        [*argv, "-vv", "--pre", "--ignore-requires-python", "--no-binary", ":all:"],
+        on_line=lambda line: listed.extend(links(line)),
+        check=False,
+        timeout=120,
     )
-    for address in links(done.output):
+    for address in listed:
         if unquote(urlsplit(address).path).rpartition("/")[2] == file:
             _refuse_masked(address, file)
             return address
