@@ -194,7 +194,7 @@ def _python_job(job: Job, space: Workspace, walls: Sandbox, sdk: PythonSdk) -> P
         include=walls.path(sdk.include),
         out=walls.place(env.OUT),
         soabi=sdk.soabi,
-        library=sdk.library,
+        library="python3" if job.build.abi3 else sdk.library,
     )
 
 
@@ -218,3 +218,4 @@ def _write_helpers(space: Workspace, job: PythonJob, sandbox: Sandbox) -> None:
     (work / pep517.MESON_CROSS).write_text(pep517.meson_cross(job.python, programs), "utf-8")
     cmake = pep517.cmake_toolchain(job, sdk=sandbox.place(pysdk.INSIDE))
     (work / pep517.CMAKE_TOOLCHAIN).write_text(cmake, "utf-8")
+    (work / pep517.CMAKE_PROVIDER).write_text(pep517.cmake_provider(job), "utf-8")

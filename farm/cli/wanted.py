@@ -82,13 +82,16 @@ def _sdk_digests(catalog: Catalog, recipes: Sequence[str], tags: Sequence[str]) 
     It is computed from what the catalog pins: nothing is fetched for a plan.
     """
     names = {catalog.providers.get(text.partition("@")[0], "") for text in recipes} or set(catalog.recipes)
-    if not any(catalog.recipes[name].recipe.kind == "dependent" for name in names if name):
+    dependents = [catalog.recipes[name].recipe for name in names if name]
+    dependents = [recipe for recipe in dependents if recipe.kind == "dependent"]
+    if not dependents:
         return {}
+    stable = (recipe.build.abi3 for recipe in dependents if recipe.build.abi3)
     from farm.build import pysdk
     from farm.errors import MissingToolError, SourceError
 
     digests = {}
-    for tag in tags:
+    for tag in dict.fromkeys((*tags, *stable)):
         for platform, toolchain in catalog.toolchains.items():
             with contextlib.suppress(MissingToolError, SourceError):  # said by the build, if it comes to that
                 digests[f"{tag}/{platform}"] = pysdk.digest(tag, toolchain, catalog)

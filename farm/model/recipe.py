@@ -87,6 +87,11 @@ class Build(Frozen):
     env: dict[str, str] = Field(default_factory=dict)
     cflags: tuple[str, ...] = Field(default=(), description="added to the toolchain's C and C++ flags")
     ldflags: tuple[str, ...] = ()
+    abi3: str = Field(
+        default="",
+        pattern=r"^(cp3\d+)?$",
+        description="oldest Python of a dependent that uses the stable ABI: `cp311`; it is built once, with that one",
+    )
     script: str = Field(default="", description='shell script for `system = "script"`; sees $SOURCE $PREFIX $DEPS')
 
 

@@ -220,7 +220,7 @@ class _Steps:
         steps: list[Step] = []
         cannot: list[Impossible] = []
         for name, node in nodes.items():
-            if node.recipe.kind == "dependent" and not self._pythons:
+            if node.recipe.kind == "dependent" and not (self._pythons or node.recipe.build.abi3):
                 raise PlanError(f"{name} is built per Python, and none is given", fix="add `--python 3.11`")
             self._shared.clear()  # what it holds is one recipe's
             ordered = sorted(releases[name].values(), key=lambda release: parse_version(release.version))
@@ -260,7 +260,8 @@ class _Steps:
                     linked[place] = keys.requires_input(node.name, release.version, step.key)
                     steps.append(step)
                 else:
-                    steps += [self._step(node, release, platform, py, requires, against) for py in self._pythons]
+                    pythons = [node.recipe.build.abi3] if node.recipe.build.abi3 else self._pythons
+                    steps += [self._step(node, release, platform, py, requires, against) for py in pythons]
 
     def _reserve(self, name: str, release: Release) -> None:
         """A place for a library's step on every platform; it stays empty where the library is impossible."""

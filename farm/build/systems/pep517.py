@@ -14,7 +14,7 @@ from farm.model.toolchain import Toolchain
 
 MESON_BACKENDS = ("mesonpy",)
 MESON_CROSS = "python.cross"
-CMAKE_TOOLCHAIN = "python.cmake"
+CMAKE_TOOLCHAIN, CMAKE_PROVIDER = "python.cmake", "python-provider.cmake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,19 +76,39 @@ def meson_cross(python: str, bin_dir: str) -> str:
 
 
 def cmake_toolchain(python_job: PythonJob, *, sdk: str) -> str:
-    """The toolchain's CMake file and what FindPython would have to ask the host platform's Python.
+    """The toolchain's CMake file and what FindPython would have to ask the host platform's Python for.
 
     In the cache: FindPython forgets variables of its own names before it looks, and believes what is cached.
     """
-    found = {"SOABI": python_job.soabi, "INCLUDE_DIR": python_job.include}
+    found = {"INCLUDE_DIR": python_job.include}
     if python_job.job.toolchain.os == "windows":
         found["LIBRARY"] = f"{sdk}/lib/{python_job.library}.lib"
     lines = [
-        f'set({prefix}_{name} "{value}" CACHE STRING "")\n'
+        f'set({prefix}_{name} "{value}" CACHE FILEPATH "")\n'
         for prefix in ("Python", "Python3")
         for name, value in found.items()
     ]
+    lines.append(f'set(CMAKE_PROJECT_TOP_LEVEL_INCLUDES "{python_job.job.work}/{CMAKE_PROVIDER}")\n')
     return f"include({python_job.job.toolchain_dir}/cmake.toolchain)\n{''.join(lines)}"
+
+
+def cmake_provider(python_job: PythonJob) -> str:
+    """What CMake includes after the first `project`.
+
+    In a cross build FindPython leaves out the names of extension modules (`WITH_SOABI`), and it sets that variable
+    itself, so this sets it afterwards (dependency providers, CMake 3.24).
+    """
+    return f"""\
+macro(farm_find_package method name)
+  find_package(${{name}} ${{ARGN}} BYPASS_PROVIDER)
+  if("${{name}}" MATCHES "^Python3?$")
+    set(${{name}}_SOABI "{python_job.soabi}")
+  endif()
+endmacro()
+if(CMAKE_VERSION VERSION_GREATER_EQUAL 3.24)
+  cmake_language(SET_DEPENDENCY_PROVIDER farm_find_package SUPPORTED_METHODS FIND_PACKAGE)
+endif()
+"""
 
 
 def environment(python_job: PythonJob, *, sdk: str, sysconfig_name: str) -> dict[str, str]:
