@@ -40,7 +40,9 @@ class Hosts:
         return self._dead.get(urlsplit(url).netloc, "")
 
     def bury(self, url: str, why: str) -> None:
-        self._dead[urlsplit(url).netloc] = why
+        host = urlsplit(url).netloc
+        if host:  # a file: address has none, and another file may well be there
+            self._dead[host] = why
 
 
 HOSTS = Hosts()

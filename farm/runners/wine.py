@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from farm import process
-from farm.errors import MissingToolError, ProcessError
+from farm.errors import MissingToolError
 from farm.process import Cancel
 from farm.runners.host import Host, Place, installed
 from farm.runners.launcher import Interpreter, Launcher
@@ -50,13 +50,20 @@ def python(host: Host, version: str, _cancel: Cancel | None = None) -> Interpret
 
 
 def _prefix(place: Place) -> tuple[str, ...]:
-    """The words before a program: a sandbox whose /usr is the sysroot's, and Wine."""
+    """The words before a program."""
+    return (*_sandbox(place), f"/{place.pinned.programs['wine']}")
+
+
+def _sandbox(place: Place) -> tuple[str, ...]:
+    """A sandbox whose root is the sysroot's, with what Wine wants to find in its environment."""
     bwrap = installed("bwrap")
     if bwrap is None:
         raise MissingToolError("bubblewrap is not on this machine", fix="apt-get install bubblewrap")
     root = place.root
     words = [str(bwrap), "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
-    words += ["--ro-bind", str(root / "usr"), "/usr", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
+    for folder in sorted(p.name for p in root.iterdir() if p.is_dir() and not p.is_symlink()):
+        words += ["--ro-bind", str(root / folder), f"/{folder}"]
+    words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
     for link in sorted(p for p in root.iterdir() if p.is_symlink()):
         words += ["--symlink", str(link.readlink()), f"/{link.name}"]
     words += ["--bind", "{work}", "{work}", "--chdir", "{work}"]
@@ -70,7 +77,7 @@ def _prefix(place: Place) -> tuple[str, ...]:
     }
     for key, value in environment.items():
         words += ["--setenv", key, value]
-    return (*words, wine)
+    return tuple(words)
 
 
 def _drives(place: Place, settings: Settings, cancel: Cancel | None) -> Path:
@@ -88,15 +95,13 @@ def _make_drives(place: Place, target: Path, cancel: Cancel | None) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=".wine-", dir=target.parent))
     try:
         (scratch / _DRIVES).mkdir()
-        words = Launcher(prefix=_prefix(place)).argv(scratch, Path("wineboot"), "--init")
+        # The server writes the registry when it ends, which the sandbox's end would not wait for.
+        commands = '"$WINELOADER" wineboot --init; "$WINESERVER" -w'
+        words = Launcher(prefix=_sandbox(place)).argv(scratch, Path("/usr/bin/dash"), "-c", commands)
         done = process.run(words, timeout=_FIRST_START, cancel=cancel, check=False)
         if not (scratch / _DRIVES / "system.reg").is_file():
-            raise ProcessError(
-                "Wine's first start made no registry",
-                where=place.pinned.name,
-                returncode=done.returncode,
-                output=done.output,
-            )
+            last = "".join(done.output.strip().splitlines()[-1:])
+            raise MissingToolError(f"the first start of {place.pinned.name} made no registry: {last}")
         (scratch / _DRIVES).rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
