@@ -72,8 +72,8 @@ def test_a_rebuilt_native_wheel_is_read_again(tmp_path: Path) -> None:
         ("win_amd64", "ucrt", (10, 0), "x86_64", "x86-64"),
         ("win32", "ucrt", (10, 0), "i686", "sse2"),
         ("win_arm64", "ucrt", (10, 0), "aarch64", "armv8.0-a"),
-        ("macosx_11_0_arm64", "libsystem", (11, 0), "aarch64", "armv8.0-a"),
-        ("macosx_10_13_x86_64", "libsystem", (10, 13), "x86_64", "x86-64"),
+        ("macosx_11_0_arm64", "libsystem", (11, 0), "aarch64", "apple-m1"),
+        ("macosx_10_13_x86_64", "libsystem", (10, 13), "x86_64", "penryn"),
         ("macosx_11_0_universal2", "libsystem", (11, 0), "universal2", "universal2"),
     ],
 )
@@ -85,9 +85,9 @@ def test_rules_from_a_tag_alone(tag: str, libc: str, floor: tuple[int, int], arc
 def test_musl_libc_has_the_name_that_users_have() -> None:
     names = {arch: policy_for_tag(f"musllinux_1_2_{arch}").system_libraries for arch in ("x86_64", "i686", "armv7l")}
     assert names == {
-        "x86_64": {"libc.musl-x86_64.so.1"},
-        "i686": {"libc.musl-x86.so.1"},
-        "armv7l": {"libc.musl-armv7.so.1"},
+        "x86_64": {"libc.musl-x86_64.so.1", "libz.so.1"},
+        "i686": {"libc.musl-x86.so.1", "libz.so.1"},
+        "armv7l": {"libc.musl-armv7.so.1", "libz.so.1"},
     }
 
 

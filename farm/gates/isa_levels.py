@@ -11,6 +11,7 @@ def _names(text: str) -> frozenset[str]:
 _I686 = _names("INTEL8086 INTEL186 INTEL286 INTEL386 INTEL486 CPUID FPU FPU287 FPU387 TSC MSR CX8 CMOV SEP SMM RDPMC")
 _SSE2 = _I686 | _names("MMX SSE SSE2 FXSR CLFSH")
 _X86_64 = _SSE2 | _names("X64 SYSCALL")
+_PENRYN = _X86_64 | _names("CMPXCHG16B SSE3 SSSE3 SSE4_1")  # every Mac that runs 10.12 or newer
 _V2 = _X86_64 | _names("CMPXCHG16B POPCNT SSE3 SSE4_1 SSE4_2 SSSE3")
 _V3 = _V2 | _names("AVX AVX2 BMI1 BMI2 F16C FMA LZCNT MOVBE XSAVE")
 _V4 = _V3 | _names("AVX512F AVX512BW AVX512CD AVX512DQ AVX512VL")
@@ -19,6 +20,7 @@ LEVELS: dict[str, frozenset[str]] = {
     "i686": _I686,
     "sse2": _SSE2,
     "x86-64": _X86_64,
+    "penryn": _PENRYN,
     "x86-64-v2": _V2,
     "x86-64-v3": _V3,
     "x86-64-v4": _V4,

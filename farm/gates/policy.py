@@ -138,8 +138,8 @@ def policy_for(
         arch=toolchain.arch,
         libc=toolchain.libc,
         floor=toolchain.floor,
-        isa=toolchain.isa,
-        system_libraries=frozenset(toolchain.system_libraries) | _loader_of(toolchain),
+        isa=toolchain.isa if recipe else _isa_of_others(toolchain),
+        system_libraries=frozenset(toolchain.system_libraries) | _loader_of(toolchain) | _beyond(toolchain, recipe),
         allow_libraries=recipe.audit.allow_libraries if recipe else (),
         dispatched=recipe.audit.dispatched if recipe else (),
         variants=tuple(variant.level for variant in recipe.variant) if recipe else (),
@@ -162,6 +162,18 @@ def with_libraries(
     for wheel in natives:
         known.update({library.soname: library for library in libraries_of(wheel)})
     return replace(policy, libraries=known)
+
+
+def _beyond(toolchain: Toolchain, recipe: Recipe | None) -> frozenset[str]:
+    """What the platform's tag promises beyond the toolchain's list: that list is for what the farm itself builds."""
+    family = _TAG_FAMILIES.get(platform_tag(toolchain.platform).family)
+    return family.system(machine(toolchain.arch)) if family and recipe is None else frozenset()
+
+
+def _isa_of_others(toolchain: Toolchain) -> str:
+    """What every machine behind the tag can, which may be more than the farm uses itself."""
+    family = _TAG_FAMILIES.get(platform_tag(toolchain.platform).family)
+    return family.isa.get(machine(toolchain.arch), toolchain.isa) if family else toolchain.isa
 
 
 def _loader_of(toolchain: Toolchain) -> frozenset[str]:
@@ -216,12 +228,16 @@ def _glibc_libraries(arch: str) -> frozenset[str]:
 
 
 def _musl_libraries(arch: str) -> frozenset[str]:
-    return frozenset({musl_libc(arch)})
+    return frozenset({musl_libc(arch), "libz.so.1"})  # auditwheel's policies for musllinux promise zlib too
 
 
 _TAG_FAMILIES: Mapping[str, _Family] = {
     "glibc": _Family(libc="glibc", system=_glibc_libraries),
     "musl": _Family(libc="musl", system=_musl_libraries),
     "windows": _Family(libc="ucrt", system=lambda _: data.windows("system"), floor=_WINDOWS_10, isa={"i686": "sse2"}),
-    "macos": _Family(libc="libsystem", system=lambda _: frozenset({"/usr/lib/*", "/System/Library/*"})),
+    "macos": _Family(
+        libc="libsystem",
+        system=lambda _: frozenset({"/usr/lib/*", "/System/Library/*"}),
+        isa={"x86_64": "penryn", "aarch64": "apple-m1"},
+    ),
 }
