@@ -49,7 +49,7 @@ def test_errors_give_the_gates_exit_code_and_json_tells_all(
     }
     assert farm(empty_catalog, "audit", dependent, "--native", native) == GateError.exit_code
     text = capsys.readouterr().out
-    assert "1 errors, 1 warnings" in text
+    assert "1 error, 1 warning" in text
     assert "fix: let `farm repair` compute Requires-Dist" in text
 
 

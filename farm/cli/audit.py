@@ -1,7 +1,8 @@
 """Check wheels against the farm's rules and their platform tag's promises.
 
-Works for any Linux wheel. Without a recipe, house rules (licenses, leftovers, build paths, instruction sets without a
-dispatch list) are warnings; with one they are errors. Exit code 7 if there is an error. docs/audit.md has all checks.
+Works for any wheel with binaries: Linux, Windows, macOS. Without a recipe, house rules (licenses, leftovers, build
+paths, instruction sets without a dispatch list) are warnings; with one they are errors. Exit code 7 if there is an
+error. docs/audit.md has all checks.
 """
 
 from __future__ import annotations
@@ -112,9 +113,9 @@ def _as_json(wheel: Path, policy: AuditPolicy, findings: tuple[Finding, ...]) ->
 def _print(wheel: Path, policy: AuditPolicy, findings: tuple[Finding, ...]) -> None:
     from farm.model.finding import Severity
 
-    errors = sum(finding.severity is Severity.ERROR for finding in findings)
+    counts = [(sum(f.severity is kind for f in findings), kind) for kind in Severity]
     rules = "its recipe and " if policy.strict else ""
-    verdict = "ok" if not findings else f"{errors} errors, {len(findings) - errors} warnings"
+    verdict = ", ".join(f"{n} {kind}{'s' * (n != 1)}" for n, kind in counts if n) or "ok"
     print(f"{wheel.name}: {verdict} (held to {rules}{policy.platform})")
     previous = ""
     for finding in findings:
