@@ -15,6 +15,8 @@ from farm.build import sandbox, toolchain, tools
 from farm.catalog import Catalog, load
 from farm.errors import CatalogError, MissingToolError
 from farm.fetch import locations
+from farm.runners.host import Host
+from farm.runners.readiness import readiness
 from farm.settings import Settings, build_machine
 
 _ROOM = 5_000_000_000
@@ -51,6 +53,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         *_programs(catalog),
         *_python(),
         *_compilers(catalog, settings),
+        *_runners(catalog, settings),
         *_mirrors(catalog),
         *_disks(settings),
     )
@@ -126,6 +129,16 @@ def _compilers(catalog: Catalog | None, settings: Settings) -> Iterator[Check]:
             yield Check(name=name, state=State.OK, detail=f"{chain.compiler.kind} {chain.compiler.version}, cached")
         else:
             yield Check(name=name, state=State.OK, detail="is fetched by the first build (about 100 MB)")
+
+
+def _runners(catalog: Catalog | None, settings: Settings) -> Iterator[Check]:
+    if catalog is None:
+        return
+    for platform, chain in sorted(catalog.toolchains.items()):
+        host = Host(toolchain=chain, machine=build_machine(), sysroots=catalog.sysroots, settings=settings)
+        found = readiness(host)
+        state = State.OK if found.works else State.OPTIONAL
+        yield Check(name=f"runner {platform}", state=state, detail=found.detail, fix=found.fix)
 
 
 def _mirrors(catalog: Catalog | None) -> Iterator[Check]:

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from farm import sysroot
@@ -16,6 +17,9 @@ from farm.process import Cancel
 from farm.settings import Settings, on_linux
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+_PACKAGES = {"qemu-*-static": "qemu-user-static", "bwrap": "bubblewrap", "linux32": "util-linux"}
+"""Globs of programs -> the package that has them, where it is called otherwise."""
+
 _NEWEST_GLIBC = 2, 41
 _NEWEST_MUSL = 1, 2
 _OLD_NAMES = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
@@ -93,8 +97,14 @@ class Host:
             return self.place(provider.name, cancel).program(program)
         found = installed(program)
         if found is None:
-            raise MissingToolError(f"the program {program} is not on this machine", fix=f"apt-get install {program}")
+            raise MissingToolError(f"the program {program} is not on this machine", fix=install_command(program))
         return found
+
+
+def install_command(program: str) -> str:
+    """The command that installs a program of this machine."""
+    package = next((package for glob, package in _PACKAGES.items() if fnmatchcase(program, glob)), program)
+    return f"apt-get install {package}"
 
 
 def installed(program: str) -> Path | None:

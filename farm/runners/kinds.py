@@ -15,33 +15,38 @@ from farm.runners.launcher import Interpreter, Launcher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """Both raise MissingToolError, UnreachableError or SourceError if this machine cannot run such programs; the
-    error says why. `python` is None where the Python under test is a program of this machine."""
+    """`check` raises MissingToolError if such programs never run on this machine; `programs` of it are needed.
 
+    `program` and `python` also raise UnreachableError and SourceError; the error says why. `python` is None where the
+    Python under test is a program of this machine.
+    """
+
+    check: Callable[[Host], None]
     program: Callable[[Host, Cancel | None], Launcher]
     python: Callable[[Host, str, Cancel | None], Interpreter] | None
+    programs: tuple[str, ...] = ()
+
+
+def _native_check(host: Host) -> None:
+    if host.toolchain.os != "linux" or not host.is_own:
+        raise MissingToolError(f"{host.toolchain.platform} binaries do not run on this {host.machine} machine")
 
 
 def _native(host: Host, _cancel: Cancel | None = None) -> Launcher:
-    if host.toolchain.os == "linux" and host.is_own:
-        return Launcher()
-    raise MissingToolError(f"{host.toolchain.platform} binaries do not run on this {host.machine} machine")
+    _native_check(host)
+    return Launcher()
 
 
-def _inspect(host: Host, _cancel: Cancel | None = None) -> NoReturn:
+def _inspect(host: Host, *_: object) -> NoReturn:
     raise MissingToolError(f"{host.toolchain.platform} binaries are inspected only: nothing on this machine runs them")
 
 
-def _no_python(host: Host, _version: str, _cancel: Cancel | None = None) -> NoReturn:
-    _inspect(host)
-
-
 KINDS: Mapping[str, Kind] = {
-    "native": Kind(program=_native, python=None),
-    "native-ld": Kind(program=native_ld.program, python=native_ld.python),
-    "qemu": Kind(program=qemu.program, python=qemu.python),
-    "musl": Kind(program=musl.program, python=musl.python),
-    "wine": Kind(program=wine.program, python=wine.python),
-    "inspect": Kind(program=_inspect, python=_no_python),
+    "native": Kind(check=_native_check, program=_native, python=None),
+    "native-ld": Kind(check=native_ld.check, program=native_ld.program, python=native_ld.python),
+    "qemu": Kind(check=qemu.check, program=qemu.program, python=qemu.python),
+    "musl": Kind(check=musl.check, program=musl.program, python=musl.python),
+    "wine": Kind(check=wine.check, program=wine.program, python=wine.python, programs=("bwrap",)),
+    "inspect": Kind(check=_inspect, program=_inspect, python=_inspect),
 }
 """The kind of a toolchain's `[run]` table -> how it starts programs."""

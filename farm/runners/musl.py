@@ -9,12 +9,17 @@ from farm.runners.host import Host
 from farm.runners.launcher import Interpreter, Launcher
 
 
-def program(host: Host, cancel: Cancel | None = None) -> Launcher:
-    """For C programs. Raises MissingToolError."""
+def check(host: Host) -> None:
+    """Raises MissingToolError if this machine's processor does not run such programs."""
     if not host.is_own:
         raise MissingToolError(
             f"a {host.machine} machine does not run {host.toolchain.arch} programs", fix="use an emulator"
         )
+
+
+def program(host: Host, cancel: Cancel | None = None) -> Launcher:
+    """For C programs. Raises MissingToolError."""
+    check(host)
     place = host.place(host.toolchain.run.sysroot, cancel)
     return Launcher(prefix=(str(place.loader),), renames="--argv0")
 

@@ -14,13 +14,24 @@ _PERSONALITY = {"i686": ("/usr/bin/linux32",)}
 """What must tell the kernel, so that `uname` says what the program is."""
 
 
+def check(host: Host) -> None:
+    """Raises MissingToolError if this machine's processor does not run such programs."""
+    arch = host.toolchain.arch
+    if not host.is_own and arch not in _RUNS_TOO.get(host.machine, ()):
+        raise MissingToolError(
+            f"a {host.machine} machine does not run {arch} programs", fix="use a machine that does, or an emulator"
+        )
+
+
 def program(host: Host, cancel: Cancel | None = None) -> Launcher:
     """For C programs. Raises MissingToolError."""
+    check(host)
     return _launcher(host, host.place(host.toolchain.run.sysroot, cancel))
 
 
 def python(host: Host, version: str, cancel: Cancel | None = None) -> Interpreter:
     """For Pythons. Raises MissingToolError."""
+    check(host)
     place = host.place(host.python_sysroot(version), cancel)
     return Interpreter(
         launcher=_launcher(host, place),
@@ -31,10 +42,5 @@ def python(host: Host, version: str, cancel: Cancel | None = None) -> Interprete
 
 
 def _launcher(host: Host, place: Place) -> Launcher:
-    arch = host.toolchain.arch
-    if not host.is_own and arch not in _RUNS_TOO.get(host.machine, ()):
-        raise MissingToolError(
-            f"a {host.machine} machine does not run {arch} programs", fix="use a machine that does, or an emulator"
-        )
     loader = (str(place.loader), "--library-path", place.library_path)
-    return Launcher(prefix=(*_PERSONALITY.get(arch, ()), *loader), renames="--argv0")
+    return Launcher(prefix=(*_PERSONALITY.get(host.toolchain.arch, ()), *loader), renames="--argv0")

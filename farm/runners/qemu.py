@@ -5,9 +5,17 @@ The processor model is pinned: the emulator's newest one is several times slower
 
 from __future__ import annotations
 
+from farm.errors import MissingToolError
 from farm.process import Cancel
 from farm.runners.host import Host, Place, wheel_platforms
 from farm.runners.launcher import Interpreter, Launcher
+from farm.settings import on_linux
+
+
+def check(host: Host) -> None:
+    """Raises MissingToolError if no emulator of this machine could do it."""
+    if not on_linux():
+        raise MissingToolError(f"{host.toolchain.platform} programs are emulated on Linux only")
 
 
 def program(host: Host, cancel: Cancel | None = None) -> Launcher:

@@ -13,7 +13,7 @@ from pathlib import Path
 from farm import process
 from farm.errors import MissingToolError
 from farm.process import Cancel
-from farm.runners.host import Host, Place, installed
+from farm.runners.host import Host, Place, install_command, installed
 from farm.runners.launcher import Interpreter, Launcher
 from farm.settings import Settings
 from farm.store.files import file_lock
@@ -21,7 +21,7 @@ from farm.store.files import file_lock
 _DRIVES = "wine-prefix"
 _ARCHITECTURE = {"x86_64": "win64", "i686": "win32"}
 _RUNS = {"x86_64": ("x86_64", "i686")}
-"""Architecture of a build machine -> those of the Wines that run on it."""
+"""Architecture of a build machine -> those of the Windows programs that it runs."""
 
 _ENVIRONMENT = {
     "PATH": "/usr/bin",
@@ -33,11 +33,16 @@ _ENVIRONMENT = {
 _FIRST_START = 600
 
 
+def check(host: Host) -> None:
+    """Raises MissingToolError if this machine's processor does not run such programs."""
+    if host.toolchain.arch not in _RUNS.get(host.machine, ()):
+        raise MissingToolError(f"a {host.machine} machine does not run {host.toolchain.arch} programs")
+
+
 def program(host: Host, cancel: Cancel | None = None) -> Launcher:
     """For C programs. Raises MissingToolError."""
+    check(host)
     place = host.place(host.toolchain.run.sysroot, cancel)
-    if place.pinned.machine not in _RUNS.get(host.machine, ()):
-        raise MissingToolError(f"a {host.machine} machine does not run {place.pinned.name}")
     assert host.settings is not None  # or there were no place
     return Launcher(prefix=_prefix(place), seeds={_DRIVES: _drives(place, host.settings, cancel)})
 
@@ -58,7 +63,7 @@ def _sandbox(place: Place) -> tuple[str, ...]:
     """A sandbox whose root is the sysroot's, with what Wine wants to find in its environment."""
     bwrap = installed("bwrap")
     if bwrap is None:
-        raise MissingToolError("bubblewrap is not on this machine", fix="apt-get install bubblewrap")
+        raise MissingToolError("bubblewrap is not on this machine", fix=install_command("bwrap"))
     root = place.root
     words = [str(bwrap), "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
     for folder in sorted(p.name for p in root.iterdir() if p.is_dir() and not p.is_symlink()):

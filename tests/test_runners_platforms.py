@@ -1,0 +1,166 @@
+"""Programs of other platforms, compiled by the farm's own compilers and run here: emulated, by their loader, by Wine.
+
+What these tests need comes through apt's and pip's configuration and stays in the user's cache.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from platform_files import sysroots, toolchain
+
+from farm import runners
+from farm import settings as farm_settings
+from farm.build import toolchain as toolchains
+from farm.errors import UnreachableError
+from farm.model.outcome import Outcome
+from farm.runners import Install, ProgramTest, PythonTest, SmokeResult, SuiteTest
+from farm.settings import Settings, build_machine
+
+if build_machine() != "x86_64":
+    pytest.skip("the toolchains pin compilers for x86-64 build machines", allow_module_level=True)
+
+WORD_SIZES = {
+    "manylinux_2_17_i686": 4,
+    "manylinux_2_17_aarch64": 8,
+    "manylinux_2_17_ppc64le": 8,
+    "manylinux_2_31_riscv64": 8,
+    "musllinux_1_2_x86_64": 8,
+    "musllinux_1_2_aarch64": 8,
+    "win_amd64": 8,
+    "win32": 4,
+}
+PROGRAM = """
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv) {
+  FILE *f = fopen("left.txt", "w"); /* the scratch directory can be written to */
+  if (!f || fclose(f)) return 9;
+  printf("%d %.6f\\n", (int) sizeof(void *), sqrt(argc + 1.0));
+  fflush(stdout);
+  STATEMENT
+  return 0;
+}
+"""
+
+
+def _settings(folder: Path) -> Settings:
+    return farm_settings.load(catalog=folder, home=folder / "home")
+
+
+def _run(platform: str, folder: Path, statement: str = "", timeout: float = 300) -> SmokeResult:
+    """Compile and run the program on its runner."""
+    settings, chain = _settings(folder), toolchain(platform)
+    try:
+        tools = toolchains.materialise(chain, settings)
+    except UnreachableError as error:
+        pytest.skip(f"the compiler cannot be fetched here: {error.what}")
+    cache = folder / "zig"
+    toolchains.copy_warm(tools, cache)
+    source = folder / "program.c"
+    source.write_text(PROGRAM.replace("STATEMENT", statement))
+    test = ProgramTest(
+        source=source,
+        natives=(),
+        compiler=(str(tools.bin / "cc"),),
+        environment={"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)},
+        timeout=timeout,
+    )
+    result = runners.get(chain, sysroots=sysroots(), settings=settings).run_program(test, folder / "work")
+    _skip_without_network(result)
+    return result
+
+
+def _skip_without_network(result: SmokeResult) -> None:
+    if result.outcome is Outcome.NOT_RUN and "can be reached" in result.reason:
+        pytest.skip(result.reason)
+
+
+@pytest.mark.parametrize("platform", WORD_SIZES)
+def test_program_runs_on_its_platform(platform: str, tmp_path: Path) -> None:
+    result = _run(platform, tmp_path)
+    assert result.outcome is Outcome.PASSED, result
+    assert result.output.splitlines()[-1].strip() == f"{WORD_SIZES[platform]} 1.414214"
+
+
+@pytest.mark.parametrize("platform", ["manylinux_2_17_aarch64", "musllinux_1_2_x86_64", "win_amd64"])
+def test_failure_is_a_failure(platform: str, tmp_path: Path) -> None:
+    result = _run(platform, tmp_path, "exit(7);")
+    assert result.outcome is Outcome.FAILED
+    assert result.reason.startswith("exit code 7"), result
+
+
+@pytest.mark.parametrize("platform", ["manylinux_2_17_aarch64", "win_amd64"])
+def test_endless_program_is_killed_with_all_that_it_started(platform: str, tmp_path: Path) -> None:
+    result = _run(platform, tmp_path, "for (;;) ;", timeout=15)
+    assert result.outcome is Outcome.FAILED
+    assert "ran longer than its limit" in result.reason
+    assert not [line for line in _command_lines() if str(tmp_path) in line]
+
+
+def _command_lines() -> list[str]:
+    lines = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                lines.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+            except OSError:
+                continue  # it ended meanwhile
+    return lines
+
+
+SCRIPT = """
+import platform, subprocess, sys
+import iniconfig
+again = [sys.executable, "-c", "import iniconfig, platform; print(platform.machine())"]
+print(platform.machine(), subprocess.run(again, capture_output=True, text=True, check=True).stdout.strip())
+assert sys.prefix != sys.base_prefix
+"""
+
+
+@pytest.mark.parametrize(
+    ("platform", "machine"), [("manylinux_2_17_i686", "i686"), ("manylinux_2_17_aarch64", "aarch64")]
+)
+def test_python_of_the_platform_imports_and_starts_itself_again(platform: str, machine: str, tmp_path: Path) -> None:
+    script = tmp_path / "smoke.py"
+    script.write_text(SCRIPT)
+    test = PythonTest(
+        install=Install(requires=("iniconfig",)), version="3.13", imports=("iniconfig", "ssl", "ctypes"), script=script
+    )
+    runner = runners.get(toolchain(platform), sysroots=sysroots(), settings=_settings(tmp_path))
+    result = runner.run_python(test, tmp_path / "work")
+    _skip_without_network(result)
+    assert result.outcome is Outcome.PASSED, result
+    assert result.output.split() == [machine, machine]
+    assert any(name.startswith("libssl.so") for name in result.mapped)
+
+
+def test_suite_of_the_platform_is_counted(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "tests").mkdir(parents=True)
+    text = "import platform\ndef test_machine(): assert platform.machine() == 'i686'\ndef test_no(): assert False\n"
+    (source / "tests" / "test_it.py").write_text(text)
+    test = SuiteTest(
+        install=Install(requires=("pytest",)),
+        source=source,
+        command=("{python}", "-m", "pytest", "-q", "tests"),
+        copy_paths=("tests",),
+        version="3.13",
+    )
+    runner = runners.get(toolchain("manylinux_2_17_i686"), sysroots=sysroots(), settings=_settings(tmp_path))
+    result = runner.run_suite(test, tmp_path / "work")
+    _skip_without_network(result)
+    assert result.counts is not None, result
+    assert (result.counts.passed, result.counts.failed) == (1, 1)
+    assert result.counts.bad == ("tests/test_it.py::test_no",)
+
+
+def test_python_that_nobody_has_is_not_run(tmp_path: Path) -> None:
+    test = PythonTest(install=Install(), version="3.2")
+    runner = runners.get(toolchain("manylinux_2_17_aarch64"), sysroots=sysroots(), settings=_settings(tmp_path))
+    result = runner.run_python(test, tmp_path / "work")
+    assert result.outcome is Outcome.NOT_RUN
+    assert "debian-arm64-python3.2" in result.reason
