@@ -95,7 +95,7 @@ def test_failure_is_a_failure(platform: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("platform", ["manylinux_2_17_aarch64", "win_amd64"])
 def test_endless_program_is_killed_with_all_that_it_started(platform: str, tmp_path: Path) -> None:
-    result = _run(platform, tmp_path, "for (;;) ;", timeout=15)
+    result = _run(platform, tmp_path, "for (;;) ;", timeout=8)
     assert result.outcome is Outcome.FAILED
     assert "ran longer than its limit" in result.reason
     assert not [line for line in _command_lines() if str(tmp_path) in line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from farm.errors import MissingToolError
 from farm.process import Cancel
+from farm.runners import bytecode
 from farm.runners.host import Host, Place, wheel_platforms
 from farm.runners.launcher import Interpreter, Launcher
 
@@ -33,6 +34,7 @@ def python(host: Host, version: str, cancel: Cancel | None = None) -> Interprete
     """For Pythons. Raises MissingToolError."""
     check(host)
     place = host.place(host.python_sysroot(version), cancel)
+    bytecode.ensure(host, place, cancel)
     return Interpreter(
         launcher=_launcher(host, place),
         executable=place.program("python"),

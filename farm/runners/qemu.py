@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from farm.errors import MissingToolError
 from farm.process import Cancel
+from farm.runners import bytecode
 from farm.runners.host import Host, Place, wheel_platforms
 from farm.runners.launcher import Interpreter, Launcher
 from farm.settings import on_linux
@@ -26,6 +27,7 @@ def program(host: Host, cancel: Cancel | None = None) -> Launcher:
 def python(host: Host, version: str, cancel: Cancel | None = None) -> Interpreter:
     """For Pythons. Raises MissingToolError."""
     place = host.place(host.python_sysroot(version), cancel)
+    bytecode.ensure(host, place, cancel)
     return Interpreter(
         launcher=_launcher(host, place, cancel),
         executable=place.program("python"),
