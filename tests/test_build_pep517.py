@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,20 @@ def test_environment_points_to_natives_and_host_platform(toolchain: Toolchain) -
     assert found["LDFLAGS"] == "-L/farm/deps/native_gmp/lib"
     assert found["_PYTHON_HOST_PLATFORM"] == "linux-x86_64"
     assert found["X"] == "/farm/deps/x"
+
+
+def test_what_extension_modules_need_of_the_linker_is_a_table_of_systems(toolchain: Toolchain) -> None:
+    macos = toolchain.model_copy(update={"os": "macos", "floor": (11, 0)})
+    found = pep517.environment(job(macos), sdk="/farm/sdk", sysconfig_name="_s")
+    paths = found["FARM_LDFLAGS"].splitlines()
+    assert "-Wl,-rpath,@loader_path/../native_gmp/lib" in paths  # a module in a package
+    assert "-Wl,-rpath,@loader_path/native_gmp/lib" in paths  # one beside the packages
+    assert found["LDSHARED"] == "cc -dynamiclib -undefined dynamic_lookup"
+    assert found["MACOSX_DEPLOYMENT_TARGET"] == "11.0"
+    windows = replace(job(toolchain.model_copy(update={"os": "windows"})), library="python313")
+    found = pep517.environment(windows, sdk="/farm/sdk", sysconfig_name="_s")
+    assert found["FARM_LDFLAGS"] == "-L/farm/sdk/lib\n-lpython313"
+    assert 'set(Python_LIBRARY "/farm/sdk/lib/python313.lib"' in pep517.cmake_toolchain(windows, sdk="/farm/sdk")
 
 
 @pytest.mark.skipif(build_machine() != "x86_64", reason="the toolchain file of the test is x86-64's")

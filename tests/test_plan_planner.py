@@ -103,6 +103,16 @@ def test_bounds_that_no_release_meets_together(tmp_path: Path) -> None:
     assert caught.value.where == "c"
 
 
+def test_a_dependent_of_the_stable_abi_is_built_once_with_the_oldest_python(tmp_path: Path) -> None:
+    stable = dependent("d", host=["gmp"], build={"system": "pep517", "abi3": "cp311"})
+    root = catalog(tmp_path, library("gmp", "6.2"), stable)
+    sdk = {f"cp311/{PLATFORM}": "a" * 64, f"cp313/{PLATFORM}": "b" * 64}
+    made = plan(load_from(root), Wanted(recipes=("d",), pythons=("3.13", "3.14"), sdk=sdk))
+    (step,) = [step for step in made.steps if step.kind == "dependent"]
+    assert (step.id, step.python) == (f"d@1.0/{PLATFORM}/cp311", "cp311")
+    assert ("python sdk", "a" * 64) in {(i.label, i.digest) for i in step.inputs}
+
+
 def test_a_new_compatible_release_changes_no_dependents_key(tmp_path: Path) -> None:
     root = catalog(tmp_path, library("gmp", "6.2"), dependent("gmpy2", host=["gmp"]))
     want = Wanted(recipes=("gmpy2",), pythons=("3.11",))
