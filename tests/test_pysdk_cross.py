@@ -1,0 +1,53 @@
+"""Each build backend builds an extension module for systems that this machine is not, with a pinned Python."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import cross_project
+import pytest
+from build_factory import ROOT, settings
+
+from farm.binary import formats
+from farm.catalog import loader
+from farm.catalog.values import Catalog
+
+TAG = "cp313"
+# What the module's file is called after its name, and the library that it takes Python from.
+EXPECTED = {
+    "manylinux_2_17_aarch64": (".cpython-313-aarch64-linux-gnu.so", "linux_aarch64"),
+    "win_amd64": (".cp313-win_amd64.pyd", "win_amd64"),
+    "macosx_11_0_arm64": (".cpython-313-darwin.so", "macosx_11_0_arm64"),
+}
+# Each backend and each system once in every run; all of them in the slow one.
+QUICK = {
+    ("setuptools", "manylinux_2_17_aarch64"),
+    ("meson-python", "win_amd64"),
+    ("scikit-build-core", "macosx_11_0_arm64"),
+}
+CASES = [
+    pytest.param(backend, platform, marks=() if (backend, platform) in QUICK else pytest.mark.slow)
+    for backend in cross_project.FILES
+    for platform in EXPECTED
+]
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return loader.examine(ROOT)[0]
+
+
+@pytest.mark.parametrize(("backend", "platform"), CASES)
+def test_a_backend_builds_for_another_system(tmp_path: Path, catalog: Catalog, backend: str, platform: str) -> None:
+    suffix, tag = EXPECTED[platform]
+    loaded = cross_project.recipe(tmp_path / "recipe", backend)
+    log = tmp_path / "log"
+    with cross_project.build(loaded, platform, TAG, catalog, settings(tmp_path / "home"), log) as built:
+        assert built.wheel.name == f"crossed-1.0-{TAG}-{TAG}-{tag}.whl"
+        with zipfile.ZipFile(built.wheel) as wheel:
+            module = wheel.read(f"crossed/_core{suffix}")
+    linkage = formats.read_bytes(module, f"crossed/_core{suffix}")
+    assert linkage is not None
+    assert not any("/farm/" in path for path in (linkage.runpath or ())), linkage
+    assert ("python313.dll" in {name.lower() for name in linkage.needed}) == (platform == "win_amd64")
