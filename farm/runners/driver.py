@@ -3,13 +3,23 @@
 ``python -I driver.py <maps file> <script or empty> [module...]``. Only the standard library, Python 3.9 or newer.
 """
 
+import contextlib
 import runpy
 import sys
 from importlib import import_module
 
+# Modules of the interpreter that bring system libraries along: its zlib is no second copy of a wheel's.
+INTERPRETERS = ("zlib", "bz2", "lzma", "ssl", "sqlite3")
+
 
 def main(maps_file: str, script: str, modules: "list[str]") -> None:
-    """Leave the process's memory map in `maps_file` also if the script fails."""
+    """Leave the process's memory map in `maps_file` also if the script fails, less what the interpreter's own modules
+    brought along."""
+    before = paths()
+    for module in INTERPRETERS:
+        with contextlib.suppress(ImportError):
+            import_module(module)
+    own = paths() - before
     try:
         for module in modules:
             import_module(module)
@@ -17,11 +27,26 @@ def main(maps_file: str, script: str, modules: "list[str]") -> None:
             sys.argv = [script]
             runpy.run_path(script, run_name="__main__")
     finally:
-        try:
-            with open("/proc/self/maps", "rb") as maps, open(maps_file, "wb") as out:  # noqa: PTH123
-                out.write(maps.read())
-        except OSError:
-            pass  # no /proc on this platform
+        with contextlib.suppress(OSError), open(maps_file, "wb") as out:  # noqa: PTH123
+            out.writelines(line for line in lines() if path(line) not in own)
+
+
+def lines() -> "list[bytes]":
+    """The process's memory map; empty where there is no /proc."""
+    try:
+        with open("/proc/self/maps", "rb") as maps:  # noqa: PTH123
+            return maps.readlines()
+    except OSError:
+        return []
+
+
+def path(line: bytes) -> bytes:
+    """The file of a line of the map; empty for memory without a file."""
+    return b"".join(line.split(maxsplit=5)[5:]).strip()
+
+
+def paths() -> "set[bytes]":
+    return {path(line) for line in lines()} - {b""}
 
 
 if __name__ == "__main__":
