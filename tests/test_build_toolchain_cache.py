@@ -21,9 +21,13 @@ def test_a_damaged_toolchain_is_made_again(tmp_path: Path, gone: str) -> None:
     description = catalog.load(places).toolchains[PLATFORM]
     real = toolchain.materialise(description, places)
     mine = replace(places, cache=tmp_path / "cache")
-    mine.cache.mkdir()
-    for part in ("toolchains", "downloads"):
-        subprocess.run(["cp", "-a", places.cache / part, mine.cache], check=True)
+    # Only what belongs to this platform: other platforms may be made in the user's cache at this moment.
+    there = places.cache / "toolchains"
+    parts = [real.root, real.warm, real.compiler, *(p for p in there.glob("build-*") if p.is_dir())]
+    for folder, copied in (("toolchains", parts), ("downloads", (places.cache / "downloads").glob("*"))):
+        (mine.cache / folder).mkdir(parents=True)
+        for part in copied:
+            subprocess.run(["cp", "-a", part, mine.cache / folder], check=True)
     names = {"root": real.root.name, "compiler": real.compiler.name}
     path = mine.cache / "toolchains" / gone.format(**names)
     path.rename(path.with_name("moved-away"))
