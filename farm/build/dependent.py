@@ -64,7 +64,8 @@ def build_dependent(
     effective = merged(recipe.recipe, release_of(recipe, step), step.platform)
     check_machine(effective, settings)
     report_phase("toolchain")
-    tools = toolchain.materialise(toolchain_, settings, cancel=cancel)
+    cxx = toolchain.wants_cxx((), effective.tools)
+    tools = toolchain.materialise(toolchain_, settings, cxx=cxx, cancel=cancel)
     wheels = _python_packages(recipe, sdk, settings, report_phase, cancel)
     with at_work(step, settings, log, report_phase, cancel) as (space, runner):
         return _build(step, recipe, tools, deps, settings, sdk, wheels, space, runner)
