@@ -107,7 +107,8 @@ def repair(wheel: Path, out_dir: Path, natives: Natives, options: RepairOptions 
 def _decide(archive: WheelArchive, natives: Natives, options: RepairOptions) -> _Job:
     look = contents.look(archive)
     family, arch = platforms.family_of(look.binaries, archive.name.platform.partition(".")[0])
-    wanted = platform_tag(options.platform or "any").arch
+    asked = platform_tag(options.platform or "any")
+    wanted, family = asked.arch, asked.family or family  # a module that needs no libc tells nothing of its own
     if options.platform and archive.name.platform != "any" and not machines(wanted) <= machines(arch):
         raise UsageError(
             f"is a wheel for {archive.name.platform}, it cannot be tagged {options.platform}",

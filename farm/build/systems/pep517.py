@@ -163,11 +163,10 @@ def _no_link_words(_job: PythonJob, _sdk: str) -> tuple[str, ...]:
 
 
 def _run_paths(python_job: PythonJob, _sdk: str) -> tuple[str, ...]:
-    """Where a module finds the native wheels' libraries. A finished Mach-O file has no room for that, so it is said
-    before anybody knows how deep in its package the module will lie."""
+    """Where a module finds the native wheels' libraries: nothing rewrites a finished Mach-O file. It is said before
+    anybody knows where the module will lie: in a package. For one that lies elsewhere the recipe adds to `ldflags`."""
     names = [package.rpartition("/")[2] for package in python_job.job.packages]
-    up = ["/".join(("@loader_path", *[".."] * depth)) for depth in range(_DEPTHS)]
-    return tuple(f"-Wl,-rpath,{place}/{name}/lib" for place in up for name in names)
+    return tuple(f"-Wl,-rpath,@loader_path/../{name}/lib" for name in names)
 
 
 def _import_library(python_job: PythonJob, sdk: str) -> tuple[str, ...]:
@@ -175,7 +174,6 @@ def _import_library(python_job: PythonJob, sdk: str) -> tuple[str, ...]:
     return (f"-L{sdk}/lib", f"-l{python_job.library}")
 
 
-_DEPTHS = 4
 _LINK_LAST: Mapping[str, Callable[[PythonJob, str], tuple[str, ...]]] = {
     "linux": _no_link_words,
     "macos": _run_paths,
