@@ -16,12 +16,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
 from farm import process
-from farm.build import crossfiles
+from farm.build import crossfiles, sandbox
+from farm.build.sandbox import Mount, Sandbox
 from farm.errors import FarmError, MissingToolError, ProcessError, SourceError, UnreachableError
 from farm.fetch import archives, download
 from farm.model.toolchain import LibcStub, Toolchain
@@ -31,6 +32,11 @@ from farm.store.files import file_lock
 
 LAYOUT = 2
 """Raised when the files written here change, so that old ones in caches are not taken."""
+
+_RENEWED = {"pe": ".1"}
+"""The same for one binary format: raised when only what is made for it changes."""
+
+_TOOLCHAIN, _CACHE, _WORK = "/farm/toolchain", "/farm/cache", "/farm/work"
 
 NAMES = ("cc", "c++", "build-cc", "build-c++", "ar", "ranlib", "ld", "objcopy", "strip", "dlltool", "lib", "rc")
 _BUILD_FLAGS = ("-O1", "-g0", "-fno-sanitize=all")
@@ -136,7 +142,7 @@ def present(toolchain: Toolchain, settings: Settings) -> bool:
 def tools_digest(toolchain: Toolchain) -> str:
     """The sha256 of what a toolchain directory is made from: not of how its binaries are run or audited."""
     made_from = toolchain.model_dump_json(exclude={"run", "system_libraries", "python_platform", "nm"})
-    text = f"{LAYOUT}\n{build_machine()}\n{made_from}\n{_wrapper_source()}"
+    text = f"{LAYOUT}{_RENEWED.get(toolchain.binary, '')}\n{build_machine()}\n{made_from}\n{_wrapper_source()}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -302,11 +308,27 @@ def _warm(root: Path, start: Path, cache: Path, links: Iterable[_Link], cancel: 
     """Fill an empty cache with what another has, and with what the links build."""
     shutil.copytree(start, cache, copy_function=_copy, dirs_exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".warm-", dir=root.parent) as folder:
+        walls = _as_builds_see(root, cache, Path(folder))
+        work = walls.place(_WORK)
         for link in links:
-            source = Path(folder) / f"w{link.suffix}"
-            source.write_text(link.text, "utf-8")
-            argv: list[str | Path] = [root / "bin" / link.driver, *link.flags, "-o", "w.out", source]
-            process.run(argv, env=_cache_environment(cache), cwd=Path(folder), cancel=cancel, timeout=1800)
+            source = f"w{link.suffix}"
+            (Path(folder) / source).write_text(link.text, "utf-8")
+            argv = [f"{walls.place(_TOOLCHAIN)}/bin/{link.driver}", *link.flags, "-o", "w.out", source]
+            walls.run(argv, cwd=work, cancel=cancel, timeout=1800)
+
+
+def _as_builds_see(root: Path, cache: Path, folder: Path) -> Sandbox:
+    """A view of the toolchain with the paths of builds: the compiler finds Windows' run time in its cache again only
+    if it lies at the same place itself."""
+    compiler = (root / "zig").resolve().parent
+    mounts = (
+        Mount(source=root, inside=_TOOLCHAIN),
+        Mount(source=compiler, inside=f"/farm/{compiler.name}"),
+        Mount(source=cache, inside=_CACHE, writable=True),
+        Mount(source=folder, inside=_WORK, writable=True),
+    )
+    walls = Sandbox(mounts=mounts, enabled=not sandbox.works())
+    return replace(walls, environment=_cache_environment(Path(walls.place(_CACHE))))
 
 
 def copy_warm(tools: Tools, target: Path) -> None:
