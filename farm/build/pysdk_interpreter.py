@@ -54,7 +54,7 @@ def runnable(pinned: Sysroot, settings: Settings, *, cancel: Cancel | None = Non
     """
     root = sysroot.materialise(pinned, settings, cancel=cancel)
     short = pinned.python
-    place = settings.cache / "sdk" / f"run-{root.name}"
+    place = settings.cache / "sdk" / f"python-{root.name}"
     file = place / "bin" / f"python{short}"
     if not file.is_file():
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def runnable(pinned: Sysroot, settings: Settings, *, cancel: Cancel | None = Non
         try:
             (scratch / "bin").mkdir()
             adapt(pinned, root, scratch / "bin" / f"python{short}", seen_as=str(root))
-            (scratch / "pyvenv.cfg").write_text(f"home = {(root / program(pinned)).parent}\n", "utf-8")
+            (scratch / "lib").symlink_to((root / program(pinned)).parents[1] / "lib")  # makes it a prefix of its own
             scratch.chmod(0o755)
             _settle(scratch, place)
         finally:
