@@ -17,18 +17,22 @@ from build_factory import ROOT, tarball
 from platform_files import toolchain
 
 from farm import catalog as catalogs
+from farm import runners
 from farm import settings as places
 from farm.binary import formats
+from farm.build import toolchain as toolchains
 from farm.catalog import Catalog
 from farm.catalog.values import LoadedRecipe
 from farm.model.binary import Linkage
 from farm.model.names import install_name, shared_name
+from farm.model.outcome import Outcome
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
 from farm.pipeline import Pipeline
 from farm.plan import planner
 from farm.plan.values import Wanted
 from farm.process import Cancel
+from farm.runners import ProgramTest
 from farm.settings import Settings
 from farm.store.artifacts import Store
 
@@ -205,6 +209,41 @@ def test_other_programs_link_to_it_by_its_plain_name(made: Made, tmp_path: Path)
         there = {member.removeprefix("native_top/lib/") for member in archive.namelist()}
     assert names <= there
     assert ("libnative_top-nf07.anchor.so" in {n.rpartition("/")[2] for n in there}) == (made.toolchain.binary == "elf")
+
+
+PROGRAM = """\
+#include <base.h>
+#include <stdio.h>
+#include <top.h>
+int main(void)
+{
+    char *text = top_copy("from top");
+    printf("%s %d %.3f\\n", text, top_sum(), base_root(4.0));
+    return base_table[2] == 3 ? 0 : 1;
+}
+"""
+
+
+def test_programs_that_use_both_run_on_the_platforms_runner(made: Made, tmp_path: Path) -> None:
+    """Compiled as a user would, and run wherever something here runs such programs; else it is said why not."""
+    settings = places.load(catalog=ROOT, home=tmp_path / "home")
+    tools = toolchains.materialise(made.toolchain, settings)
+    toolchains.copy_warm(tools, tmp_path / "zig")
+    source = tmp_path / "program.c"
+    source.write_text(PROGRAM)
+    test = ProgramTest(
+        source=source,
+        natives=(made.wheels["top"], made.wheels["base"]),
+        compiler=(str(tools.bin / "cc"),),
+        environment=dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(tmp_path / "zig")),
+    )
+    runner = runners.get(made.toolchain, sysroots=real().sysroots, settings=settings)
+    result = runner.run_program(test, tmp_path / "work")
+    if made.toolchain.run.kind == "inspect":
+        assert "inspected only" in result.reason
+        return
+    assert result.outcome is Outcome.PASSED, result
+    assert result.output.splitlines()[-1].split() == ["from", "top", "7", "6.516"]
 
 
 def test_all_recipes_can_be_planned_for_all_platforms() -> None:
