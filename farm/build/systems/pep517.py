@@ -122,7 +122,10 @@ def environment(python_job: PythonJob, *, sdk: str, sysconfig_name: str) -> dict
     flags = shell_words(
         (f"-I{python_job.include}", *(f"-I{p}/include" for p in job.packages), *job.expand(job.build.cflags))
     )
-    libraries = shell_words((*(f"-L{p}/lib" for p in job.packages), *job.expand(job.build.ldflags)))
+    last = _LINK_LAST[toolchain.os](python_job, sdk)
+    # Meson asks the compiler for its version, which then must not be told to link anything.
+    early, late = (last, ()) if python_job.backend in MESON_BACKENDS else ((), last)
+    libraries = shell_words((*(f"-L{p}/lib" for p in job.packages), *job.expand(job.build.ldflags), *early))
     share = SHARE[toolchain.os]
     own = {
         "CFLAGS": flags,
@@ -131,7 +134,7 @@ def environment(python_job: PythonJob, *, sdk: str, sysconfig_name: str) -> dict
         "LDSHARED": f"cc {share}",
         "LDCXXSHARED": f"c++ {share}",
         "ARCHFLAGS": "",
-        "FARM_LDFLAGS": "\n".join(_LINK_LAST[toolchain.os](python_job, sdk)),
+        "FARM_LDFLAGS": "\n".join(late),
         "_PYTHON_HOST_PLATFORM": toolchain.python_platform,
         "_PYTHON_SYSCONFIGDATA_NAME": sysconfig_name,
         "PYTHONPATH": f"{sdk}/sysconfig",
