@@ -9,6 +9,7 @@ from pathlib import Path
 from farm import runners
 from farm.build import pysdk, sources, toolchain
 from farm.build.frame import release_of
+from farm.build.sandbox import Mount
 from farm.catalog.values import Catalog, LoadedRecipe
 from farm.model.outcome import Outcome
 from farm.model.plan import Step
@@ -90,11 +91,15 @@ def _smoke_library(trial: Trial, work: Path, cancel: Cancel | None) -> SmokeResu
     tools = toolchain.materialise(trial.toolchain, trial.settings, cancel=cancel)
     cache = work / "zig-cache"
     toolchain.copy_warm(tools, cache)
+    recipe, place = trial.loaded.directory.resolve(), work.resolve()
+    seen = (Mount(source=recipe, inside=str(recipe)), Mount(source=place, inside=str(place), writable=True))
+    walls = toolchain.as_builds_see(tools.root, cache, *seen)
+    compiler, environment = walls.argv([walls.path(tools.bin / "cc")], cwd=str(place))
     test = ProgramTest(
-        source=trial.loaded.directory / smoke,
+        source=recipe / smoke,
         natives=(trial.wheel, *trial.deps.values()),
-        compiler=(str(tools.bin / "cc"),),
-        environment={"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)},
+        compiler=tuple(compiler),
+        environment=environment,
     )
     return trial.runner.run_program(test, work, cancel=cancel)
 

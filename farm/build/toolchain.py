@@ -308,7 +308,7 @@ def _warm(root: Path, start: Path, cache: Path, links: Iterable[_Link], cancel: 
     """Fill an empty cache with what another has, and with what the links build."""
     shutil.copytree(start, cache, copy_function=_copy, dirs_exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".warm-", dir=root.parent) as folder:
-        walls = _as_builds_see(root, cache, Path(folder))
+        walls = as_builds_see(root, cache, Mount(source=Path(folder), inside=_WORK, writable=True))
         work = walls.place(_WORK)
         for link in links:
             source = f"w{link.suffix}"
@@ -317,15 +317,16 @@ def _warm(root: Path, start: Path, cache: Path, links: Iterable[_Link], cancel: 
             walls.run(argv, cwd=work, cancel=cancel, timeout=1800)
 
 
-def _as_builds_see(root: Path, cache: Path, folder: Path) -> Sandbox:
-    """A view of the toolchain with the paths of builds: the compiler finds Windows' run time in its cache again only
-    if it lies at the same place itself."""
+def as_builds_see(root: Path, cache: Path, *more: Mount) -> Sandbox:
+    """Where the toolchain in `root`, with a compiler cache of its own, has the paths of builds: the compiler finds
+    Windows' run time in its cache again only if it lies at the same place itself. The real paths where this machine
+    has no sandbox."""
     compiler = (root / "zig").resolve().parent
     mounts = (
         Mount(source=root, inside=_TOOLCHAIN),
         Mount(source=compiler, inside=f"/farm/{compiler.name}"),
         Mount(source=cache, inside=_CACHE, writable=True),
-        Mount(source=folder, inside=_WORK, writable=True),
+        *more,
     )
     walls = Sandbox(mounts=mounts, enabled=not sandbox.works())
     return replace(walls, environment=_cache_environment(Path(walls.place(_CACHE))))
