@@ -19,6 +19,7 @@ from small_farm import ROOT, farm, install
 pytestmark = pytest.mark.slow
 HOME = Path(os.environ["FARM_TEST_HOME"]).resolve()
 SIMPLE = HOME / "index/staging/simple"
+RECIPES = ("gmp", "mpfr", "mpc", "flint", "gmpy2", "python-flint")
 
 
 def real(*args: str) -> subprocess.CompletedProcess[str]:
@@ -39,10 +40,8 @@ def wheels() -> dict[str, Path]:
 
 
 def test_every_smoke_test_passes(wheels: dict[str, Path]) -> None:
-    results = json.loads(real("test", "--json").stdout)["results"]
-    assert {row["step"].partition("@")[0]: row["outcome"] for row in results} == dict.fromkeys(
-        ("gmp", "mpfr", "mpc", "flint", "gmpy2", "python-flint"), "passed"
-    )
+    results = json.loads(real("test", *RECIPES, "--json").stdout)["results"]
+    assert {row["step"].partition("@")[0]: row["outcome"] for row in results} == dict.fromkeys(RECIPES, "passed")
 
 
 @pytest.mark.parametrize("recipe", ["gmpy2", "python-flint"])
