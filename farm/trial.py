@@ -94,7 +94,7 @@ def _smoke_library(trial: Trial, work: Path, cancel: Cancel | None) -> SmokeResu
     recipe, place = trial.loaded.directory.resolve(), work.resolve()
     seen = (Mount(source=recipe, inside=str(recipe)), Mount(source=place, inside=str(place), writable=True))
     walls = toolchain.as_builds_see(tools.root, cache, *seen)
-    compiler, environment = walls.argv([walls.path(tools.bin / "cc")], cwd=str(place))
+    compiler, environment = walls.argv([walls.path(tools.bin / "cc")], cwd="")
     test = ProgramTest(
         source=recipe / smoke,
         natives=(trial.wheel, *trial.deps.values()),

@@ -84,8 +84,9 @@ class Sandbox:
         env: Mapping[str, str] | None = None,
         interactive: bool = False,
     ) -> tuple[list[str], dict[str, str]]:
-        """What really runs for a command, and its environment. `cwd` as commands see it; `interactive` keeps the
-        terminal (a build must not reach it: it could type into it).
+        """What really runs for a command, and its environment. `cwd` as commands see it, empty for
+        the caller's own directory, which a mount must show under its own name; `interactive` keeps the terminal (a
+        build must not reach it: it could type into it).
 
         Raises MissingToolError if this machine has no bubblewrap.
         """
@@ -94,9 +95,8 @@ class Sandbox:
         if not self.enabled:
             return words, environment
         settings = [word for name, value in sorted(environment.items()) for word in ("--setenv", name, value)]
-        return [*self._walls(interactive=interactive), *settings, "--chdir", cwd, "--", *words], {
-            "PATH": "/usr/bin:/bin"
-        }
+        place = ("--chdir", cwd) if cwd else ()
+        return [*self._walls(interactive=interactive), *settings, *place, "--", *words], {"PATH": "/usr/bin:/bin"}
 
     def run(
         self,

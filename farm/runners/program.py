@@ -50,7 +50,7 @@ def run(
     manifests = [_unpack(wheel, site) for wheel in test.natives]
     binary = scratch / shape.name
     found = flags(site, manifests, has_run_path=shape.has_run_path)
-    argv = [*test.compiler, "-o", str(binary), str(test.source.resolve()), *found, *test.flags]
+    argv = [*test.compiler, "-o", binary.name, str(test.source.resolve()), *found, *test.flags]
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(scratch), "TMPDIR": str(scratch), "LC_ALL": "C.UTF-8"}
     compiled = process.run(
         argv, env={**variables, **test.environment}, cwd=scratch, check=False, timeout=test.timeout, cancel=cancel
