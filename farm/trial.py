@@ -9,7 +9,6 @@ from pathlib import Path
 from farm import runners
 from farm.build import pysdk, sources, toolchain
 from farm.build.frame import release_of
-from farm.build.sandbox import Mount
 from farm.catalog.values import Catalog, LoadedRecipe
 from farm.model.outcome import Outcome
 from farm.model.plan import Step
@@ -89,16 +88,11 @@ def _smoke_library(trial: Trial, work: Path, cancel: Cancel | None) -> SmokeResu
     if smoke is None:
         return _none("smoke program")
     tools = toolchain.materialise(trial.toolchain, trial.settings, cancel=cancel)
-    cache = work / "zig-cache"
-    toolchain.copy_warm(tools, cache)
-    recipe, place = trial.loaded.directory.resolve(), work.resolve()
-    seen = (Mount(source=recipe, inside=str(recipe)), Mount(source=place, inside=str(place), writable=True))
-    walls = toolchain.as_builds_see(tools.root, cache, *seen)
-    compiler, environment = walls.argv([walls.path(tools.bin / "cc")], cwd="")
+    compiler, environment = toolchain.user_compiler(tools, work, trial.loaded.directory)
     test = ProgramTest(
-        source=recipe / smoke,
+        source=trial.loaded.directory.resolve() / smoke,
         natives=(trial.wheel, *trial.deps.values()),
-        compiler=tuple(compiler),
+        compiler=compiler,
         environment=environment,
     )
     return trial.runner.run_program(test, work, cancel=cancel)

@@ -228,17 +228,19 @@ def test_programs_that_use_both_run_on_the_platforms_runner(made: Made, tmp_path
     """Compiled as a user would, and run wherever something here runs such programs; else it is said why not."""
     settings = places.load(catalog=ROOT, home=tmp_path / "home")
     tools = toolchains.materialise(made.toolchain, settings)
-    toolchains.copy_warm(tools, tmp_path / "zig")
+    work = tmp_path / "work"
+    work.mkdir()
     source = tmp_path / "program.c"
     source.write_text(PROGRAM)
+    compiler, environment = toolchains.user_compiler(tools, work, source.parent)
     test = ProgramTest(
         source=source,
         natives=(made.wheels["top"], made.wheels["base"]),
-        compiler=(str(tools.bin / "cc"),),
-        environment=dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(tmp_path / "zig")),
+        compiler=compiler,
+        environment=environment,
     )
     runner = runners.get(made.toolchain, sysroots=real().sysroots, settings=settings)
-    result = runner.run_program(test, tmp_path / "work")
+    result = runner.run_program(test, work)
     if made.toolchain.run.kind == "inspect":
         assert "inspected only" in result.reason
         return

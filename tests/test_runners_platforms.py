@@ -58,18 +58,19 @@ def _run(platform: str, folder: Path, statement: str = "", timeout: float = 300)
         tools = toolchains.materialise(chain, settings)
     except UnreachableError as error:
         pytest.skip(f"the compiler cannot be fetched here: {error.what}")
-    cache = folder / "zig"
-    toolchains.copy_warm(tools, cache)
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    compiler, environment = toolchains.user_compiler(tools, work, folder)
     source = folder / "program.c"
     source.write_text(PROGRAM.replace("STATEMENT", statement))
     test = ProgramTest(
         source=source,
         natives=(),
-        compiler=(str(tools.bin / "cc"),),
-        environment={"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)},
+        compiler=compiler,
+        environment=environment,
         timeout=timeout,
     )
-    result = runners.get(chain, sysroots=sysroots(), settings=settings).run_program(test, folder / "work")
+    result = runners.get(chain, sysroots=sysroots(), settings=settings).run_program(test, work)
     _skip_without_network(result)
     return result
 

@@ -332,6 +332,19 @@ def as_builds_see(root: Path, cache: Path, *more: Mount) -> Sandbox:
     return replace(walls, environment=_cache_environment(Path(walls.place(_CACHE))))
 
 
+def user_compiler(tools: Tools, work: Path, *sources: Path) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The compiler as somebody uses it who writes programs: the beginning of a command line, and its environment.
+
+    It compiles in directories below `work`, where it keeps its cache, and sees `sources`.
+    """
+    cache, place = work / "zig-cache", work.resolve()
+    copy_warm(tools, cache)
+    seen = [Mount(source=folder.resolve(), inside=str(folder.resolve())) for folder in sources]
+    walls = as_builds_see(tools.root, cache, *seen, Mount(source=place, inside=str(place), writable=True))
+    argv, environment = walls.argv([walls.path(tools.bin / "cc")], cwd="")
+    return tuple(argv), environment
+
+
 def copy_warm(tools: Tools, target: Path) -> None:
     """Give a build its own compiler cache: what one build writes no other build reads.
 
