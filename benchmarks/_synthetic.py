@@ -23,7 +23,6 @@ triple = "x86_64-linux-gnu"
 isa = "x86-64"
 system_libraries = ["libc.so.6", "libm.so.6"]
 loader = "/lib64/ld-linux-x86-64.so.2"
-runner = "native"
 python_platform = "linux-x86_64"
 [compiler]
 kind = "zig"
@@ -38,6 +37,8 @@ system_processor = "x86_64"
 system = "linux"
 cpu_family = "x86_64"
 cpu = "x86_64"
+[run]
+kind = "native"
 """
 
 _RECIPE = """format = 1
