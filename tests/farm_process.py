@@ -68,7 +68,10 @@ def main() -> None:
         print(event.step, event.state, event.phase, event.message, flush=True)
 
     url = sys.argv[5] if len(sys.argv) > 5 else f"sqlite:///{home / 'ledger.sqlite'}"
-    result = run_plan(PLAN, step, store=store, ledger=lambda: Ledger.open(url), jobs=jobs, listener=listen)
+    lease = 600.0 if mode == "long-lease" else None
+    result = run_plan(
+        PLAN, step, store=store, ledger=lambda: Ledger.open(url), jobs=jobs, listener=listen, lease_seconds=lease
+    )
     sys.exit(0 if result.ok else 1)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import shutil
 import struct
-import time
 from pathlib import Path
 
 import pytest
@@ -142,12 +141,10 @@ def damaged(form: str) -> bytes:
 
 def survives(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    started = time.monotonic()
     try:
         symbols(path)
     except BinaryFormatError as error:
         assert error.where.startswith(str(path))  # noqa: PT017
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("form", ["gnu", "coff", "darwin"])

@@ -192,12 +192,10 @@ def read_everything(data: bytes) -> None:
 
 
 def survives(data: bytes) -> None:
-    started = time.monotonic()
     try:
         read_everything(data)
     except BinaryFormatError as error:
         assert (error.where, bool(error.what)) == ("fuzz.so", True)  # noqa: PT017
-    assert time.monotonic() - started < 5
 
 
 fuzz = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])

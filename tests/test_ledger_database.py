@@ -147,11 +147,9 @@ def test_verdicts_and_findings(ledger: Ledger) -> None:
 def test_many_thousand_steps(ledger: Ledger) -> None:
     steps = [make_step(f"s{n}") for n in range(3000)]
     assert ledger.record_plan(steps) == 3000
-    started = time.monotonic()
     assert ledger.record_plan(steps) == 0
     ledger.record_artifacts(artifact(s) for s in steps)
     assert len(ledger.newest_keys()) == 3000
-    assert time.monotonic() - started < 10
 
 
 def test_a_lease_has_one_holder_and_its_token_grows(ledger: Ledger) -> None:

@@ -162,14 +162,12 @@ def test_cancel_kills_programs_closes_attempts_and_frees_leases(store: Store, le
 
     def hook(step: Step, cancel: Cancel) -> None:
         running.set()
-        run(["sleep", "60"], cancel=cancel)
+        run(["sleep", "infinity"], cancel=cancel)  # ends by the cancel or never
 
     cancel = Cancel()
     threading.Thread(target=lambda: (running.wait(10), cancel.set()), daemon=True).start()
     plan = make_plan({"gmp": (), "mpfr": ("gmp",)})
-    started = time.monotonic()
     result = run_plan(plan, Builder(store, tmp_path, hook), store=store, ledger=ledger, jobs=1, cancel=cancel)
-    assert time.monotonic() - started < 10
     assert set(states(result).values()) == {"cancelled"}
     attempt = ledger.last_attempt(plan.steps[0].key)
     assert attempt is not None
@@ -192,7 +190,7 @@ def test_a_lost_lease_stops_the_build_and_the_other_result_is_taken(
         taken = {"token": leases.c.token + 1, "expires": leases.c.expires + 60_000}
         with ledger.writing() as connection:
             connection.execute(update(leases).where(leases.c.key == key).values(taken))
-        run(["sleep", "60"], cancel=cancel)
+        run(["sleep", "infinity"], cancel=cancel)  # ends by the cancel or never
 
     def other() -> None:
         time.sleep(2)

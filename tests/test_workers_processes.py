@@ -85,14 +85,12 @@ def test_processes_share_the_work_through_postgresql_too(tmp_path: Path) -> None
 def test_a_killed_farm_is_continued_at_once(tmp_path: Path) -> None:
     """kill -9 leaves leases behind: their owner is dead, so nobody waits for them to expire."""
     home = tmp_path / "home"
-    child = farm(home, jobs=1, seconds=30)
+    child = farm(home, jobs=1, seconds=30, mode="long-lease")  # longer than `finish` waits
     while not builds(home, "begin"):
         time.sleep(0.05)
     child.kill()
     child.communicate()
-    started = time.monotonic()
     finish(farm(home, jobs=2, seconds=0.01))
-    assert time.monotonic() - started < 8
     assert_whole(home)
     with Ledger.open(f"sqlite:///{home}/ledger.sqlite") as ledger:
         first = ledger.attempts_of(PLAN.steps[0].key)[-1]
@@ -169,10 +167,8 @@ def test_ctrl_c_ends_programs_attempts_and_leases(tmp_path: Path) -> None:
     time.sleep(0.2)
     programs = programs_of(child)
     assert len(programs) == 2
-    started = time.monotonic()
     child.send_signal(signal.SIGINT)
-    output = child.communicate(timeout=30)[0]
-    assert time.monotonic() - started < 10
+    output = child.communicate(timeout=60)[0]
     assert "KeyboardInterrupt" in output
     assert not any(Path(f"/proc/{pid}").exists() for pid in programs)
     with Ledger.open(f"sqlite:///{home}/ledger.sqlite") as ledger:
