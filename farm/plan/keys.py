@@ -23,7 +23,7 @@ from farm.model.toolchain import Toolchain
 from farm.plan.effective import Effective
 from farm.plan.requirements import parse_host
 
-BUILD_RULES = 1
+BUILD_RULES = 2
 """Raised when the farm itself starts to make other bytes out of the same inputs: then everything is built again."""
 
 # Recipe tables that are not flattened field by field: handled below, or no part of the bytes (tests, watch, audit).
