@@ -43,8 +43,8 @@ def examine(root: Path) -> tuple[Catalog, list[Fault]]:
     if not (root / "recipes").is_dir():
         faults.append(Fault(file="recipes", why=f"{root} holds no such directory (set --catalog or FARM_CATALOG)"))
     toolchains = _toolchains(root, faults)
-    sysroots = _sysroots(root, faults)
-    pythons = _pythons(root, faults)
+    sysroots = _beside_toolchains(root, "sysroots", Sysroot, "name", faults)
+    pythons = _beside_toolchains(root, "pythons", Python, "tag", faults)
     faults += pythoncheck.check(pythons, sysroots)
     recipes = _recipes(root, faults)
     for loaded in recipes.values():
@@ -98,31 +98,20 @@ def _toolchains(root: Path, faults: list[Fault]) -> dict[str, Toolchain]:
     return found
 
 
-def _sysroots(root: Path, faults: list[Fault]) -> dict[str, Sysroot]:
+def _beside_toolchains(
+    root: Path, folder: str, model: type[_Model], field: str, faults: list[Fault]
+) -> dict[str, _Model]:
+    """The files of a directory below `toolchains/` by name; `field` holds the name in the file."""
     found = {}
-    for path in sorted((root / "toolchains" / "sysroots").glob("*.toml")):
-        file = f"toolchains/sysroots/{path.name}"
-        sysroot = _read(path, file, Sysroot, faults)
-        if sysroot is None:
+    for path in sorted((root / "toolchains" / folder).glob("*.toml")):
+        file = f"toolchains/{folder}/{path.name}"
+        value = _read(path, file, model, faults)
+        if value is None:
             continue
-        if sysroot.name != path.stem:
-            why = f"is {sysroot.name!r}, but the file is {path.name}: they must be equal"
-            faults.append(Fault(file=file, at=("name",), why=why))
-        found[path.stem] = sysroot
-    return found
-
-
-def _pythons(root: Path, faults: list[Fault]) -> dict[str, Python]:
-    found = {}
-    for path in sorted((root / "toolchains" / "pythons").glob("*.toml")):
-        file = f"toolchains/pythons/{path.name}"
-        python = _read(path, file, Python, faults)
-        if python is None:
-            continue
-        if python.tag != path.stem:
-            why = f"is {python.tag!r}, but the file is {path.name}: they must be equal"
-            faults.append(Fault(file=file, at=("tag",), why=why))
-        found[path.stem] = python
+        if (name := getattr(value, field)) != path.stem:
+            why = f"is {name!r}, but the file is {path.name}: they must be equal"
+            faults.append(Fault(file=file, at=(field,), why=why))
+        found[path.stem] = value
     return found
 
 
