@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from struct import Struct
 
+from farm.binary import elf_file, macho_file, pe_file
 from farm.binary import elf_format as elf
 from farm.binary import macho_format as macho
 from farm.binary import pe_format as pe
@@ -16,6 +17,8 @@ from farm.binary.macho_fat import slices
 from farm.binary.macho_file import MachoFile
 from farm.binary.pe_file import PeFile
 from farm.model.binary import BinaryFormat
+
+_Section = elf_file.Section | pe_file.Section | macho_file.Section
 
 _LC_FUNCTION_STARTS = 0x26
 _EXCEPTION_TABLE = 3
@@ -61,7 +64,7 @@ def programs(data: bytes, name: str, binary_format: BinaryFormat) -> tuple[Progr
 def _elf(data: bytes, name: str) -> tuple[Program, ...]:
     file = ElfFile(data, name)
     executable = [s for s in file.sections if s.flags & elf.SHF_EXECINSTR and s.size]
-    found = [CodeSection(name=s.name, address=s.address, size=s.size, data=file.content(s) or None) for s in executable]
+    found = [_section(s, file.content(s)) for s in executable]
     if not any(section.data for section in found):
         found += [CodeSection(name="", address=c.address, size=len(c.data), data=c.data) for c in file.code()]
     return (
@@ -75,6 +78,11 @@ def _elf(data: bytes, name: str) -> tuple[Program, ...]:
     )
 
 
+def _section(section: _Section, content: bytes | memoryview) -> CodeSection:
+    """A section of any format with its content, which may be empty."""
+    return CodeSection(name=section.name, address=section.address, size=section.size, data=bytes(content) or None)
+
+
 def _pe(data: bytes, name: str) -> tuple[Program, ...]:
     file = PeFile(data, name)
     code = [section for section in file.sections if section.is_code]
@@ -83,15 +91,7 @@ def _pe(data: bytes, name: str) -> tuple[Program, ...]:
             name=name,
             arch=file.arch,
             bits=file.bits,
-            sections=tuple(
-                CodeSection(
-                    name=s.name,
-                    address=s.address,
-                    size=s.size,
-                    data=bytes(file.mapped(s.address, s.size, "a code section")),
-                )
-                for s in code
-            ),
+            sections=tuple(_section(s, file.mapped(s.address, s.size, "a code section")) for s in code),
             functions=_bounded(_pe_names(file), _pe_starts(file)),
             names_hidden=False,
         ),
@@ -140,15 +140,7 @@ def _macho_slice(file: MachoFile) -> Program:
         name=file.name,
         arch=file.arch,
         bits=file.bits,
-        sections=tuple(
-            CodeSection(
-                name=s.name,
-                address=s.address,
-                size=s.size,
-                data=bytes(file.span(s.offset, s.size, "a code section")),
-            )
-            for _, s in code
-        ),
+        sections=tuple(_section(s, file.span(s.offset, s.size, "a code section")) for _, s in code),
         functions=_bounded(named, _macho_starts(file)),
     )
 

@@ -11,9 +11,9 @@ from farm.cli import history, output
 
 if TYPE_CHECKING:
     from farm.model.plan import Plan, Step
+    from farm.plan.because import Because
     from farm.settings import Settings
     from farm.store.artifacts import Store
-    from farm.store.because import Because
     from farm.store.ledger import Ledger
     from farm.store.records import Attempt, BuiltStep
 
@@ -78,7 +78,7 @@ def _before(step: Step, ledger: Ledger) -> BuiltStep | None:
 
 
 def _because(step: Step, before: BuiltStep, plan: Plan, ledger: Ledger) -> Because:
-    from farm.store.because import because
+    from farm.plan.because import because
 
     planned = {other.key: other.inputs for other in plan.steps}
     return because(
@@ -133,11 +133,13 @@ def _headline(answer: dict[str, Any]) -> str:
 
 def _reasons(because: dict[str, Any], indent: str) -> list[str]:
     """The changes of a step, each requirement's own changes below it."""
+    from farm.plan.explain import requirement_in
+
     below = {requirement["name"]: requirement for requirement in because["requirements"]}
     lines = []
     for change in because["changes"] or ("nothing that is recorded changed",):
         lines.append(f"{indent}- {change}")
-        name = change.removeprefix("requires ").partition(":")[0] if change.startswith("requires ") else ""
+        name = requirement_in(change)
         if name in below:
             lines[-1] += ", because"
             lines += _reasons(below[name], indent + "    ")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.binary import formats
+from farm.binary.lookup import LOOKUPS, below
 from farm.errors import BinaryFormatError
 from farm.gates.judge import Verdict
-from farm.gates.lookup import LOOKUPS, below
 from farm.model.binary import Linkage
 from farm.model.finding import Finding, Severity
 from farm.model.native import NativeManifest

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from farm.model.plan import KeyInput
+from farm.plan.keys import REQUIRES
 
 _WORDS = 6  # a sentence shows at most so many added or removed words
 
@@ -23,7 +24,12 @@ def explain(old: Sequence[KeyInput], new: Sequence[KeyInput]) -> list[str]:
     ]
     if not changes and [i.label for i in old] != [i.label for i in new]:
         changes = [_order([i.label for i in old], [i.label for i in new])]
-    return sorted(changes, key=lambda text: text.startswith("requires "))
+    return sorted(changes, key=lambda text: text.startswith(REQUIRES))
+
+
+def requirement_in(change: str) -> str:
+    """The recipe of which a line of `explain` says that it was built anew or replaced; empty if it is about none."""
+    return change.removeprefix(REQUIRES).partition(":")[0] if change.startswith(REQUIRES) else ""
 
 
 def _digest(item: KeyInput | None) -> str:
@@ -31,7 +37,7 @@ def _digest(item: KeyInput | None) -> str:
 
 
 def _change(label: str, old: KeyInput | None, new: KeyInput | None) -> str:
-    if label.startswith("requires ") and old and new:
+    if label.startswith(REQUIRES) and old and new:
         return _requirement(label, old, new)
     if old is None and new is not None:
         return f"{label} was added{_value(new)}"
@@ -49,10 +55,10 @@ def _value(item: KeyInput) -> str:
 
 
 def _requirement(label: str, old: KeyInput, new: KeyInput) -> str:
-    name = label.removeprefix("requires ")
+    name = label.removeprefix(REQUIRES)
     if old.shown != new.shown:
-        return f"requires {name}: built against {new.shown}, was {old.shown}"
-    return f"requires {name}: {name} {new.shown} itself is built anew"
+        return f"{label}: built against {new.shown}, was {old.shown}"
+    return f"{label}: {name} {new.shown} itself is built anew"
 
 
 def _words(label: str, old: str, new: str) -> str:

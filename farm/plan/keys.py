@@ -50,7 +50,7 @@ _TOOLCHAIN_EXCLUDED = frozenset({"format", "system_libraries", "run", "python_pl
 
 _SHOWN = 200
 _TOOLCHAIN = "toolchain."
-_REQUIRES = "requires "
+REQUIRES = "requires "  # before a recipe's name: the label of what a step is built against
 _PATCH = "patch "
 _PYTHON = "python"
 
@@ -102,7 +102,7 @@ def python_inputs(tag: str, sdk: str) -> tuple[KeyInput, ...]:
 
 def requires_input(recipe: str, version: str, key: str) -> KeyInput:
     """The input that a step's wheel is to the steps built against it."""
-    return KeyInput(label=f"{_REQUIRES}{recipe}", digest=key, shown=version)
+    return KeyInput(label=f"{REQUIRES}{recipe}", digest=key, shown=version)
 
 
 def group_digest(inputs: Iterable[KeyInput]) -> str:
@@ -128,7 +128,7 @@ def key_of(inputs: Sequence[KeyInput]) -> str:
 def _group(label: str) -> str:
     if label.startswith(_TOOLCHAIN):
         return "toolchain"
-    if label.startswith((_REQUIRES, f"{_PYTHON} ")) or label == _PYTHON:
+    if label.startswith((REQUIRES, f"{_PYTHON} ")) or label == _PYTHON:
         return "own"
     return "recipe"
 

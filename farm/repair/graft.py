@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from farm.gates.lookup import LOOKUPS
+from farm.binary.lookup import LOOKUPS
 from farm.model.binary import BinaryFormat, Linkage, Symbol
 from farm.model.finding import Finding, Severity
 from farm.repair.natives import KnownLibrary, Natives, exported
@@ -42,7 +42,7 @@ class Binary:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The same as `farm.gates.lookup` writes them: file names, of DLLs in lower case."""
+        """The same as `farm.binary.lookup` writes them: file names, of DLLs in lower case."""
         return frozenset(map(LOOKUPS[self.linkage.format].key, self.names))
 
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from farm.binary.lookup import LOOKUPS
 from farm.errors import BinaryFormatError, UsageError
-from farm.gates.lookup import LOOKUPS
 from farm.model.finding import Finding, Severity
 from farm.model.native import NativeManifest
 from farm.repair import bounds, contents, graft, loader, platforms

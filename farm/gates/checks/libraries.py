@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from farm.binary.lookup import LOOKUPS, Lookup, below
 from farm.gates import data
 from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
-from farm.gates.lookup import LOOKUPS, Lookup, below
 from farm.gates.policy import AuditPolicy
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding, Severity

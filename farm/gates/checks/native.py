@@ -9,9 +9,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from farm.binary.lookup import LOOKUPS
 from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents, hwcaps_level
-from farm.gates.lookup import LOOKUPS
 from farm.gates.policy import AuditPolicy
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from farm.binary.lookup import LOOKUPS
 from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents
-from farm.gates.lookup import LOOKUPS
 from farm.gates.policy import AuditPolicy, KnownLibrary
 from farm.model.finding import Finding
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from farm.binary.lookup import LOOKUPS, Lookup
 from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
-from farm.gates.lookup import LOOKUPS, Lookup
 from farm.gates.policy import AuditPolicy
 from farm.model.finding import Finding
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from farm.binary.lookup import LOOKUPS
 from farm.gates.checks._base import Check, count, some
 from farm.gates.contents import WheelContents, hwcaps_level
-from farm.gates.lookup import LOOKUPS
 from farm.gates.policy import AuditPolicy, KnownLibrary
 from farm.model.binary import BinaryFormat, Linkage, Symbol
 from farm.model.finding import Finding

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from farm.binary.elf_file import ElfFile
 from farm.binary.elf_symbols import functions_of
+from farm.binary.lookup import LOOKUPS
 from farm.errors import BinaryFormatError
 from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents
-from farm.gates.lookup import LOOKUPS
 from farm.gates.policy import AuditPolicy, KnownLibrary
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from farm.model.plan import KeyInput
 from farm.plan.explain import explain
+from farm.plan.keys import REQUIRES
 
-_REQUIRES = "requires "
 Inputs = Callable[[str], Sequence[KeyInput]]
 
 
@@ -36,11 +36,11 @@ def _because(
     below = []
     for item in new:
         was = before.get(item.label)
-        if was is None or was.digest == item.digest or not item.label.startswith(_REQUIRES) or item.digest in seen:
+        if was is None or was.digest == item.digest or not item.label.startswith(REQUIRES) or item.digest in seen:
             continue
         seen.add(item.digest)
         old_inputs, new_inputs = old_of(was.digest), new_of(item.digest)
         if old_inputs and new_inputs:
-            name_below = item.label.removeprefix(_REQUIRES)
+            name_below = item.label.removeprefix(REQUIRES)
             below.append(_because(name_below, old_inputs, new_inputs, old_of, new_of, seen))
     return Because(name=name, changes=tuple(explain(old, new)), requirements=tuple(below))
