@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from build_factory import settings, toolchain
 
-from farm.build import crossfiles
-from farm.build import toolchain as toolchains
+from farm.build import crossfiles, warm
 from farm.build.toolchain import Tools, materialise, tools_digest
+from farm.build.toolchain_files import NAMES
 from farm.errors import CatalogError, FarmError, MissingToolError
 from farm.model.toolchain import Flags
 
@@ -29,7 +29,7 @@ def recorder(tools: Tools, tmp_path: Path) -> Path:
     (root / "bin").mkdir(parents=True)
     (root / "zig").mkdir()
     shutil.copy(tools.bin / "wrapper", root / "bin" / "wrapper")
-    for name in toolchains.NAMES:
+    for name in NAMES:
         (root / "bin" / name).symlink_to("wrapper")
     fake = root / "zig" / "zig"
     fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
@@ -55,6 +55,28 @@ def test_flags_come_first_and_link_flags_only_when_linking(recorder: Path) -> No
     assert call(recorder / "cc", "-c", "a.c") == [*target, "-c", "a.c"]
     assert call(recorder / "cc", "a.o", "-o", "a") == [*target, "a.o", "-o", "a", "-Wl,-z,now"]
     assert call(recorder / "c++", "-E", "-")[0] == "c++"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "--version",
+        "-v",
+        "-V",
+        "-dumpmachine",
+        "-print-search-dirs",
+        "--print-file-name=x a.c",
+        "-o a -Wl,-v",
+    ],
+)
+def test_a_question_is_no_link(recorder: Path, question: str) -> None:
+    is_asked = question != "-o a -Wl,-v"  # what only looks like one: the name of the output is taken for an input
+    assert ("-Wl,-z,now" not in call(recorder / "cc", *question.split())) is is_asked
+
+
+def test_libraries_and_standard_input_are_something_to_link(recorder: Path) -> None:
+    for words in (["-lx"], ["-"], ["@arguments"], ["-v", "a.o"]):
+        assert call(recorder / "cc", *words)[-1] == "-Wl,-z,now"
 
 
 def test_arguments_are_dropped_and_rewritten(recorder: Path) -> None:
@@ -95,7 +117,7 @@ def test_programs_for_the_build_machine_and_binary_tools(recorder: Path) -> None
 def test_the_baseline_is_not_the_build_machines_own_cpu(tools: Tools, tmp_path: Path) -> None:
     (tmp_path / "a.c").write_text("#ifdef __AVX__\n#error not the baseline\n#endif\nint x;\n")
     env = {"ZIG_GLOBAL_CACHE_DIR": str(tmp_path / "c"), "ZIG_LOCAL_CACHE_DIR": str(tmp_path / "c"), "PATH": "/usr/bin"}
-    toolchains.copy_warm(tools, tmp_path / "c")
+    warm.copy(tools.warm, tmp_path / "c")
     assert subprocess.run([tools.bin / "cc", "-c", tmp_path / "a.c", "-o", tmp_path / "a.o"], env=env).returncode == 0
     env["FARM_CFLAGS"] = "-march=x86-64-v3"
     assert subprocess.run([tools.bin / "cc", "-c", tmp_path / "a.c", "-o", tmp_path / "a.o"], env=env).returncode != 0

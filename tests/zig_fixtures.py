@@ -11,7 +11,7 @@ from pathlib import Path
 
 from build_factory import settings, toolchain
 
-from farm.build import toolchain as toolchains
+from farm.build import compiler
 from farm.process import run
 
 WINDOWS = ("x86_64-windows-gnu", "x86-windows-gnu", "aarch64-windows-gnu")
@@ -26,7 +26,7 @@ def _zig() -> tuple[Path, Path]:
         at = settings(Path(home))
         place = at.cache / "toolchains"
         place.mkdir(parents=True, exist_ok=True)
-        return toolchains._compiler(toolchain(), at, place, None) / "ziglang" / "zig", place / "tests-zig"
+        return compiler.materialise(toolchain(), at, place) / "ziglang" / "zig", place / "tests-zig"
 
 
 def zig(folder: Path, *argv: str) -> None:

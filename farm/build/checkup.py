@@ -11,7 +11,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
-from farm.build import sandbox, toolchain, tools
+from farm.build import compiler, sandbox, tools
 from farm.catalog import Catalog, load
 from farm.errors import CatalogError, MissingToolError
 from farm.fetch import locations
@@ -125,7 +125,7 @@ def _compilers(catalog: Catalog | None, settings: Settings) -> Iterator[Check]:
         name = f"compiler {platform}"
         if build_machine() not in chain.compiler.sha256:
             yield Check(name=name, state=State.OPTIONAL, detail=f"none is pinned for a {build_machine()} machine")
-        elif toolchain.present(chain, settings):
+        elif compiler.present(chain, settings):
             yield Check(name=name, state=State.OK, detail=f"{chain.compiler.kind} {chain.compiler.version}, cached")
         else:
             yield Check(name=name, state=State.OK, detail="is fetched by the first build (about 100 MB)")

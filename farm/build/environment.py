@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from farm.build import toolchain as toolchains
 from farm.build import tools as machine_tools
+from farm.build import warm
 from farm.build.sandbox import NO_HOME, SCRATCH, Mount, Sandbox
 from farm.build.toolchain import Tools
 from farm.build.workspace import Rooms, Workspace
@@ -32,7 +32,7 @@ def make_sandbox(
     """
     machine_tools.link(machine_tools.programs((*programs, tools.toolchain.nm)), _fresh(space.tools))
     if not space.compiler_cache.is_dir():
-        toolchains.copy_warm(tools, space.compiler_cache)
+        warm.copy(tools.warm, space.compiler_cache)
     mounts = (
         Mount(source=rooms.source, inside=SOURCE, writable=True),
         Mount(source=rooms.work, inside=WORK, writable=True),

@@ -107,13 +107,26 @@ static char *home_path(const char *self, const char *relative)
     return path;
 }
 
+/* Whether the compiler is only asked something: `cc --version`, `cc -print-search-dirs`, `cc -v` without any input. */
+static int asks(int argc, char **argv)
+{
+    static const char *const questions[] = { "--version", "--help", "-dump*", "-print-*", "--print-*" };
+    int inputs = 0;
+    for (int i = 1; i < argc; i++) {
+        for (size_t k = 0; k < sizeof questions / sizeof *questions; k++)
+            if (!fnmatch(questions[k], argv[i], 0)) return 1;
+        inputs += argv[i][0] != '-' || !argv[i][1] || argv[i][1] == 'l';
+    }
+    return !inputs;
+}
+
 static int links(int argc, char **argv)
 {
+    static const char *const stops[] = { "-c", "-S", "-E", "-M", "-MM", "-fsyntax-only" };
     for (int i = 1; i < argc; i++)
-        if (!strcmp(argv[i], "-c") || !strcmp(argv[i], "-S") || !strcmp(argv[i], "-E") || !strcmp(argv[i], "-M")
-            || !strcmp(argv[i], "-MM") || !strcmp(argv[i], "-fsyntax-only"))
-            return 0;
-    return 1;
+        for (size_t k = 0; k < sizeof stops / sizeof *stops; k++)
+            if (!strcmp(argv[i], stops[k])) return 0;
+    return !asks(argc, argv);
 }
 
 /* Whether the result is a program or a shared library of the usual kind, so one that needs the system's libc. */
@@ -170,7 +183,7 @@ int main(int argc, char **argv)
     if (!zig) die("wrapper.conf", "names no compiler");
     for (int i = 1; i < argc; i++) compiles ? take(argv[i]) : add(argv[i]);
     if (compiles && !build) {
-        int linking = links(argc, argv) && argc > 1;
+        int linking = links(argc, argv);
         take_environment("FARM_CFLAGS");
         if (linking) {
             for (int i = 0; i < link_count; i++) add(link_flags[i]);

@@ -9,7 +9,8 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from farm.errors import StoreError
@@ -110,6 +111,20 @@ def copy_new(source: Path, target: Path) -> tuple[str, int]:
         os.fchmod(writer.fileno(), 0o444)
         os.fsync(writer.fileno())
     return digest.hexdigest(), size
+
+
+def publish_dir(target: Path, fill: Callable[[Path], None]) -> None:
+    """Make a directory that appears whole or not at all, instead of what is there: `fill` gets an empty one beside it.
+
+    Not durable: for caches, under a lock."""
+    scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
+    try:
+        fill(scratch)
+        scratch.chmod(0o755)
+        shutil.rmtree(target, ignore_errors=True)
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
