@@ -55,3 +55,20 @@ def test_the_text_stub_has_the_install_name_and_the_kinds_apart() -> None:
     assert "    symbols: [ '_toy_run',\n      '_toy_table' ]" in text
     assert "    thread-local-symbols: [ '_toy_errno' ]" in text
     assert "helper" not in text
+
+
+def test_a_dylib_records_only_libraries_that_it_takes_symbols_from() -> None:
+    """As --as-needed does for ELF; of a recipe's two libraries the second need not use the first."""
+    at = inputs("macosx_11_0_arm64", "toy_*")
+    job = link.LinkJob(
+        product=at.product,
+        epoch=at.epoch,
+        toolchain=at.toolchain,
+        archive="libtoy.a",
+        out="/farm/out",
+        exports="",
+        deps=(),
+        earlier=("/farm/out/libother.tbd",),
+    )
+    argv = link.LINKERS["macho"].command(job, True).argv
+    assert argv.index("-Wl,-dead_strip_dylibs") < argv.index("/farm/out/libother.tbd")

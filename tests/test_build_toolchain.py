@@ -166,6 +166,13 @@ def test_a_compiler_that_cannot_be_had_or_is_another(
 def test_meson_and_cmake_files_name_the_host_platform() -> None:
     chain = toolchain()
     assert "set(CMAKE_SYSTEM_NAME Linux)" in crossfiles.cmake_toolchain(chain)
+    assert "INSTALL_NAME_TOOL" not in crossfiles.cmake_toolchain(chain)
     assert "cpu_family = 'x86_64'" in crossfiles.meson_cross(chain)
     with pytest.raises(CatalogError, match="line break"):
         crossfiles.wrapper_conf(chain.model_copy(update={"flags": Flags(c=("-DX=a\nb",))}), [])
+
+
+def test_cmake_finds_every_program_that_it_wants_for_macos() -> None:
+    """With a second language it insists on an install_name_tool, which no Linux machine has by that name."""
+    text = crossfiles.cmake_toolchain(toolchain().model_copy(update={"binary": "macho"}))
+    assert 'set(CMAKE_INSTALL_NAME_TOOL "${CMAKE_CURRENT_LIST_DIR}/bin/strip"' in text

@@ -7,6 +7,12 @@ from collections.abc import Iterable, Sequence
 from farm.errors import CatalogError
 from farm.model.toolchain import Toolchain
 
+# CMake refuses a second language for macOS without this program. Names are given when linking, so it has nothing to do:
+# `strip` does nothing.
+_CMAKE_EXTRA = {
+    "macho": 'set(CMAKE_INSTALL_NAME_TOOL "${CMAKE_CURRENT_LIST_DIR}/bin/strip" CACHE FILEPATH "")\n',
+}
+
 
 def wrapper_conf(toolchain: Toolchain, build_flags: Sequence[str]) -> str:
     """What the compiler wrapper reads (format: wrapper.c). Raises CatalogError for text it cannot hold."""
@@ -52,7 +58,7 @@ set(CMAKE_FIND_USE_PACKAGE_REGISTRY FALSE)
 set(CMAKE_FIND_USE_SYSTEM_PACKAGE_REGISTRY FALSE)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(BUILD_SHARED_LIBS OFF CACHE BOOL "")
-"""
+{_CMAKE_EXTRA.get(toolchain.binary, "")}"""
 
 
 def meson_cross(toolchain: Toolchain) -> str:

@@ -87,7 +87,8 @@ def _prepare(inputs: Inputs) -> Prepared:
 def _command(job: LinkJob, strip: bool) -> Command:
     argv = [job.driver, "-shared", "-o", f"{job.out}/{job.shared_name}", "-install_name", _install_name(job)]
     argv += [f"-Wl,-rpath,@loader_path/../../{dep.manifest.import_name}/lib" for dep in job.deps]
-    argv += [f"-Wl,-force_load,{job.archive}", *job.needed]
+    # Only libraries that symbols come from are recorded, as with --as-needed.
+    argv += [f"-Wl,-force_load,{job.archive}", "-Wl,-dead_strip_dylibs", *job.needed]
     argv += ["-Wl,-s"] if strip else []
     return link_command(job, argv)
 

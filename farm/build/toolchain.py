@@ -25,7 +25,7 @@ from farm.store.files import file_lock, publish_dir
 LAYOUT = 2
 """Raised when the files written here change, so that old ones in caches are not taken."""
 
-_RENEWED = {"pe": ".1"}
+_RENEWED = {"pe": ".1", "macho": ".1"}
 """The same for one binary format: raised when only what is made for it changes."""
 
 _WARM_SUFFIX, _WARM_CXX_SUFFIX = ".warm", ".warm-c++"
