@@ -64,6 +64,11 @@ class Settings:
     def downloads(self) -> Path:
         return self.cache / "downloads"
 
+    @property
+    def sources(self) -> Path:
+        """Unpacked archives of releases, which builds for all platforms copy."""
+        return self.cache / "sources"
+
 
 def load(
     *,

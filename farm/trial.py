@@ -129,8 +129,9 @@ def _upstream(trial: Trial, work: Path, compare: bool, cancel: Cancel | None) ->
         return _none("upstream suite")
     runner = trial.runner
     patches = merged(trial.loaded.recipe, trial.release, trial.step.platform).patches
+    places = trial.settings
     prepared = sources.prepare(
-        trial.release, patches, trial.loaded.directory, trial.settings.downloads, work / "source"
+        trial.release, patches, trial.loaded.directory, places.downloads, places.sources, work / "source"
     )
     test = SuiteTest(
         install=trial.install(suite.requires),

@@ -304,17 +304,49 @@ def release(tmp_path: Path, text: str) -> Release:
 def test_patches_apply_and_no_file_looks_newer_than_another(tmp_path: Path) -> None:
     (tmp_path / "patches").mkdir()
     (tmp_path / "patches/0001.patch").write_text(PATCH)
-    done = prepare(release(tmp_path, "old\n"), ["0001.patch"], tmp_path, tmp_path / "c", tmp_path / "tree")
+    done = prepare(
+        release(tmp_path, "old\n"), ["0001.patch"], tmp_path, tmp_path / "c", tmp_path / "k", tmp_path / "tree"
+    )
     assert (done.tree / "a.c").read_text() == "new\n"
     assert {p.stat().st_mtime for p in done.tree.rglob("*")} == {1_600_000_000.0}
     assert done.epoch_seconds == 1_600_000_000
+
+
+def test_a_second_build_copies_what_the_first_one_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what a build writes into its copy, or patches there, is in no other build's."""
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "patches/0001.patch").write_text(PATCH)
+    made = release(tmp_path, "old\n")
+    downloads, kept = tmp_path / "c", tmp_path / "k"
+    first = prepare(made, ["0001.patch"], tmp_path, downloads, kept, tmp_path / "one")
+    (first.tree / "sub/b.c").write_text("changed by the build")
+    monkeypatch.delattr("farm.fetch.archives.unpack")
+    second = prepare(made, (), tmp_path, downloads, kept, tmp_path / "two")
+    assert (second.tree / "a.c").read_text() == "old\n"
+    assert (second.tree / "sub/b.c").read_text() == "b"
+    assert second.epoch_seconds == first.epoch_seconds
+
+
+def test_other_archives_are_another_tree_and_a_damaged_one_leaves_none(tmp_path: Path) -> None:
+    downloads, kept = tmp_path / "c", tmp_path / "k"
+    one = prepare(release(tmp_path, "one"), (), tmp_path, downloads, kept, tmp_path / "one")
+    two = prepare(release(tmp_path, "two"), (), tmp_path, downloads, kept, tmp_path / "two")
+    assert (one.tree / "a.c").read_text() + (two.tree / "a.c").read_text() == "onetwo"
+    (tmp_path / "b.tar.gz").write_bytes(b"no archive")
+    location = Location(url="file:b.tar.gz", sha256=hashlib.sha256(b"no archive").hexdigest())
+    damaged = Release(version="3", source=(Source(location=(location,)),))
+    with pytest.raises(SourceError):
+        prepare(damaged, (), tmp_path, downloads, kept, tmp_path / "three")
+    assert len([place for place in kept.iterdir() if place.is_dir()]) == 2
 
 
 def test_a_patch_that_does_not_apply_names_itself_and_the_hunk_and_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "patches").mkdir()
     (tmp_path / "patches/0001-x.patch").write_text(PATCH)
     with pytest.raises(SourceError) as caught:
-        prepare(release(tmp_path, "else\n"), ["0001-x.patch"], tmp_path, tmp_path / "c", tmp_path / "tree")
+        prepare(
+            release(tmp_path, "else\n"), ["0001-x.patch"], tmp_path, tmp_path / "c", tmp_path / "k", tmp_path / "tree"
+        )
     assert "0001-x.patch" in str(caught.value)
     assert "Hunk #1 FAILED at 1" in str(caught.value)
     assert (tmp_path / "tree/a.c").read_text() == "else\n"
@@ -343,6 +375,6 @@ def test_a_file_beside_the_recipe_is_a_source_that_is_not_unpacked(tmp_path: Pat
     (tmp_path / "recipe/tools/prepare.sh").write_bytes(text)
     location = Location(url="file:tools/prepare.sh", sha256=hashlib.sha256(text).hexdigest())
     release = Release(version="1", source=(Source(location=(location,), into="extra", unpack=False),))
-    done = prepare(release, (), tmp_path / "recipe", tmp_path / "downloads", tmp_path / "tree")
+    done = prepare(release, (), tmp_path / "recipe", tmp_path / "downloads", tmp_path / "k", tmp_path / "tree")
     assert (tmp_path / "tree/extra/prepare.sh").read_bytes() == text
     assert done.epoch_seconds == 315_532_800

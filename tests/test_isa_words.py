@@ -85,6 +85,16 @@ def test_a_dispatched_function_is_exempt() -> None:
     assert isa.excess_of(newer, level="armv8.0-a", dispatched=["cou*"]) == ()
 
 
+def test_nasms_labels_within_macros_begin_no_function() -> None:
+    text = 't_sum_avx2: call \\"..@15.done\\"\\n\\"..@15.done\\": pop %rax\\nvpaddd %ymm0, %ymm1, %ymm2\\nret'
+    source = f'__asm__(".text\\n.globl t_sum_avx2\\n{text}");'
+    found = program(elf("x86_64-linux-gnu.2.17", "-mcpu=x86_64", source=source, strip=False))
+    assert "..@15.done" in {function.name for function in found.functions}
+    (excess,) = isa.excess_of(found, level="x86-64")
+    assert excess.function == "t_sum_avx2"
+    assert isa.excess_of(found, level="x86-64", dispatched=["t_*_avx2"]) == ()
+
+
 def test_an_atomic_that_asked_the_system_first() -> None:
     """What GCC and LLVM call outline atomics: `cbz w16` over the instruction of ARMv8.1."""
     function = ".globl {0}\\n.type {0},%function\\n{0}: {1}\\n.size {0},.-{0}\\n"

@@ -36,7 +36,7 @@ class Farm:
 
     def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.root = root
-        self.settings = settings.load(catalog=root, home=root / ".farm", environ={})
+        self.settings = settings.load(catalog=root, home=root / ".farm", environ={"FARM_CACHE": str(root / "cache")})
         self.capsys = capsys
         prepare(self.settings.home)
         builder.catalog(root, builder.library("gmp"), builder.library("mpfr", host=["gmp"]))
@@ -69,7 +69,8 @@ class Farm:
 
 
 @pytest.fixture
-def farm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Farm:
+def farm(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Farm:
+    monkeypatch.setenv("FARM_CACHE", str(tmp_path / "cache"))  # `farm gc` looks into it, too
     return Farm(tmp_path, capsys)
 
 
@@ -224,10 +225,11 @@ def test_gc_keeps_what_is_wanted_and_frees_the_rest(farm: Farm) -> None:
     assert "must be 0 or more" in farm("gc", "--keep-days", "-1", code=2)
 
 
-def test_gc_frees_workspaces_that_nobody_uses(farm: Farm) -> None:
+@pytest.mark.parametrize("place", ["work", "sources"])
+def test_gc_frees_workspaces_and_unpacked_sources_that_nobody_uses(farm: Farm, place: str) -> None:
     import fcntl
 
-    work = farm.settings.work
+    work: Path = getattr(farm.settings, place)
     for name in ("gmp@1.0-x", "mpfr@1.0-x"):
         (work / name / "build").mkdir(parents=True)
         (work / f"{name}.lock").touch()

@@ -131,6 +131,7 @@ def prepare_sources(
         effective.patches,
         recipe.directory,
         settings.downloads,
+        settings.sources,
         space.baseline.source,
         progress=_by_quarters(report_phase),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -14,9 +15,14 @@ from farm.fetch import archives
 from farm.fetch.download import HOSTS, Hosts, Progress
 from farm.fetch.obtain import obtain
 from farm.model.recipe import Release, Source
+from farm.store.files import file_lock, temporary_name
+from farm.store.home import remove_tree
 
 _PROGRAM_START = 315_532_800  # 1980-01-01: the first day a zip file can name
 _PATCH_TAIL = 25
+_LAYOUT = 1  # raised when archives are unpacked in another way, so that trees unpacked before are not taken
+_TREE = "tree"
+_PROGRAMS = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,25 +45,63 @@ def prepare(
     patches: Sequence[str],
     recipe_dir: Path,
     downloads: Path,
+    kept: Path,
     tree: Path,
     *,
     progress: Progress | None = None,
 ) -> Prepared:
     """Fetch, unpack and patch a release into `tree`, which must be empty or missing.
 
-    Afterwards every file has the same time stamp: make must not think that a patched input is newer than a generated
-    file beside it and call autoconf; a recipe that wants that says so in `prepare`. Raises SourceError.
+    Archives are unpacked once, below `kept`, and copied from there for each build. Afterwards every file has the same
+    time stamp: make must not think that a patched input is newer than a generated file beside it and call autoconf; a
+    recipe that wants that says so in `prepare`. Raises SourceError.
     """
-    tree.mkdir(parents=True, exist_ok=True)
-    for source in release.source:
-        archive = fetch(source, recipe_dir, downloads, progress=progress)
-        _put(archive, tree / source.into, source)
+    files = [(fetch(source, recipe_dir, downloads, progress=progress), source) for source in release.source]
+    _copy_unpacked(files, kept / f"{recipe_dir.name}-{release.version}-{_digest(files)}", tree)
     newest = archives.newest_time(tree)
     for name in patches:
         apply_patch(tree, recipe_dir / "patches" / name)
     epoch = max(newest, _PROGRAM_START)
     level_times(tree, epoch)
     return Prepared(tree=tree, epoch_seconds=epoch)
+
+
+def _digest(files: Sequence[tuple[Path, Source]]) -> str:
+    """What an unpacked tree depends on; downloads lie in directories named by their sha256."""
+    lines = [
+        f"{file.parent.name} {source.into} {source.file_name if not source.unpack else ''}" for file, source in files
+    ]
+    return hashlib.sha256("\n".join((str(_LAYOUT), *lines)).encode()).hexdigest()[:16]
+
+
+def _copy_unpacked(files: Sequence[tuple[Path, Source]], place: Path, tree: Path) -> None:
+    """Copy the tree kept at `place` to `tree`; unpack it there first if nobody has. The time stamp of `place` says when
+    it was last of use (for `farm gc`)."""
+    lock = place.with_name(place.name + ".lock")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with file_lock(lock, shared=True):
+            if place.is_dir():
+                os.utime(place)
+                tree.parent.mkdir(parents=True, exist_ok=True)
+                # A copy shares its blocks with the original where the file system can do that.
+                process.run(["cp", "-aT", "--reflink=auto", place / _TREE, tree], env=_PROGRAMS, timeout=1200)
+                return
+        with file_lock(lock):
+            if not place.is_dir():
+                _unpack(files, place)
+
+
+def _unpack(files: Sequence[tuple[Path, Source]], place: Path) -> None:
+    """Unpack archives side by side; the directory `place` appears whole or not at all."""
+    scratch = place.with_name(temporary_name(".unpacking"))
+    try:
+        (scratch / _TREE).mkdir(parents=True)
+        for file, source in files:
+            _put(file, scratch / _TREE / source.into, source)
+        scratch.rename(place)
+    finally:
+        remove_tree(scratch)
 
 
 def _put(file: Path, folder: Path, source: Source) -> None:
@@ -79,7 +123,7 @@ def apply_patch(tree: Path, patch: Path) -> None:
     if not patch.is_file():
         raise SourceError("this patch does not exist", where=str(patch), fix="put it there or drop it from the recipe")
     base = ["patch", "-p1", "--batch", "--fuzz=0", "--no-backup-if-mismatch", "--reject-file=-", f"--input={patch}"]
-    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(tree.parent)}
+    env = {**_PROGRAMS, "TMPDIR": str(tree.parent)}
     for extra in (["--dry-run"], []):
         done = process.run([*base, *extra], cwd=tree, env=env, check=False, timeout=120)
         if done.returncode:

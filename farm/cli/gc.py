@@ -1,4 +1,5 @@
-"""Remove what nothing needs: old artifacts, old logs, scratch space of dead builds. Safe while farms run.
+"""Remove what nothing needs: old artifacts, old logs, scratch space of dead builds, unpacked sources that no build has
+used for a while. Safe while farms run.
 
 Kept are: what a generation of any channel serves; what today's catalog would build; the newest build of each slot; what
 is being built; and all that is younger than --keep-days.
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     kept_logs = keep | (set(store.keys()) - {r.key for r in removals})
     removals += sweep_logs(settings.logs, keep_keys=kept_logs, keep_days=days, dry_run=dry)
     removals += sweep_work(settings.work, keep_days=days, dry_run=dry)
+    removals += sweep_work(settings.sources, keep_days=days, dry_run=dry)  # the user's: other farms only unpack again
     _print(removals, args)
     return 0
 

@@ -68,9 +68,10 @@ def sweep_store(
 
 
 def sweep_work(work: Path, *, keep_days: float, dry_run: bool) -> list[Removal]:
-    """Remove scratch space: of dead processes at once; workspaces that are kept for `farm shell` after `keep_days`.
+    """Remove scratch space: of dead processes at once; workspaces that are kept for `farm shell`, and unpacked sources,
+    after `keep_days`.
 
-    A workspace `NAME` is in use while somebody holds the lock on `NAME.lock` (farm.build.workspace).
+    `NAME` is in use while somebody holds the lock on `NAME.lock` (farm.build.workspace, farm.build.sources).
     """
     old = time.time() - keep_days * _DAY
     dead = set(stale_work(work))
