@@ -59,7 +59,7 @@ def test_errors_give_the_gates_exit_code_and_json_tells_all(
         (["nowhere.whl"], 2, "there is no file nowhere.whl"),
         (["{wheel}", "--platform", "solaris_2_11_x86_64"], 2, "no audit policy for the platform 'solaris_2_11_x86_64'"),
         (["{wheel}", "--recipe", "nothing"], 2, "there is no recipe 'nothing'"),
-        (["{wheel}", "--native", "{wheel}"], 2, "it is not a native wheel"),
+        (["{wheel}", "--native", "{wheel}"], 2, "is not a native wheel"),
     ],
 )
 def test_questions_that_make_no_sense(

@@ -9,12 +9,11 @@ from farm.errors import BinaryFormatError
 from farm.gates import contents
 from farm.gates.checks import CHECKS
 from farm.gates.judge import verdict
-from farm.gates.policy import AuditPolicy, KnownLibrary, policy_for, policy_for_tag, with_libraries
+from farm.gates.policy import AuditPolicy, policy_for, policy_for_tag, with_libraries
 from farm.model.finding import Finding, Severity
 
 __all__ = [
     "AuditPolicy",
-    "KnownLibrary",
     "audit_contents",
     "audit_wheel",
     "policy_for",
@@ -35,7 +34,7 @@ def audit_wheel(path: Path, *, policy: AuditPolicy) -> tuple[Finding, ...]:
     except BinaryFormatError as error:
         return (contents.archive_fault(path, error),)
     if wheel.binaries:
-        exclude = policy.shared_names.keys() | set(policy.allow_libraries)
+        exclude = policy.libraries.keys() | set(policy.allow_libraries)
         judged = verdict(path, libc=policy.libc, arch=policy.arch, exclude=exclude, platform=policy.platform)
         wheel = replace(wheel, verdict=judged)
     return audit_contents(wheel, policy)

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from farm.errors import UsageError
 from farm.gates import data
-from farm.model.binary import BinaryFormat, Linkage
+from farm.model.binary import BinaryFormat
 from farm.model.finding import Severity
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
+from farm.wheel import native_libraries
 from farm.wheel.names import musl_libc
+from farm.wheel.native_libraries import KnownLibrary
 from farm.wheel.platforms import machine, platform_tag
 
 # Absolute paths that exist only where something was built. Matched at path starts, with something behind them.
@@ -52,22 +54,6 @@ FORMATS = {
     "ucrt": BinaryFormat.PE,
     "libsystem": BinaryFormat.MACHO,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownLibrary:
-    """A shared library that another wheel of the farm brings.
-
-    `directory` is where it lies relative to site-packages (``native_gmp/lib``); `version` the version of its wheel.
-    Both, and `linkage`, are empty if the wheel itself was not shown to the audit.
-    """
-
-    soname: str
-    distribution: str
-    version: str = ""
-    directory: str = ""
-    linkage: Linkage | None = None
-    replaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,25 +99,19 @@ class AuditPolicy:
         """The baseline of one architecture; a tag for several (``universal2``) promises the lowest of each."""
         return self.isa if machine(arch) == machine(self.arch) else _ISA.get(machine(arch), arch)
 
-    @property
-    def shared_names(self) -> dict[str, str]:
-        """{soname: distribution} of the farm's libraries."""
-        return {soname: library.distribution for soname, library in self.libraries.items()}
-
 
 def policy_for(
     toolchain: Toolchain,
     recipe: Recipe | None = None,
     *,
     natives: Iterable[Path] = (),
-    shared_names: Mapping[str, str] | None = None,
     debug_symbols: Mapping[str, Path] | None = None,
     build_paths: Iterable[str] = (),
 ) -> AuditPolicy:
     """The policy of a platform (and recipe).
 
-    `natives` are native wheels, or directories with some, whose libraries a wheel may need; `shared_names` adds
-    {soname: distribution} of libraries that are known only by name. `build_paths` adds to the forbidden prefixes.
+    `natives` are native wheels, or directories with some, whose libraries a wheel may need. `build_paths` adds to the
+    forbidden prefixes. Raises as `with_libraries` does.
     """
     policy = AuditPolicy(
         platform=toolchain.platform,
@@ -147,21 +127,16 @@ def policy_for(
         debug_symbols=dict(debug_symbols or {}),
         strict=recipe is not None,
     )
-    return with_libraries(policy, natives=natives, shared_names=shared_names or {})
+    return with_libraries(policy, natives=natives)
 
 
-def with_libraries(
-    policy: AuditPolicy, *, natives: Iterable[Path] = (), shared_names: Mapping[str, str] | None = None
-) -> AuditPolicy:
-    """The same policy that knows more libraries."""
-    from farm.gates.natives import libraries_of
+def with_libraries(policy: AuditPolicy, *, natives: Iterable[Path] = ()) -> AuditPolicy:
+    """The same policy that knows the libraries of these native wheels, or directories of them, too.
 
-    known = dict(policy.libraries)
-    for soname, distribution in (shared_names or {}).items():
-        known.setdefault(soname, KnownLibrary(soname=soname, distribution=distribution))
-    for wheel in natives:
-        known.update({library.soname: library for library in libraries_of(wheel)})
-    return replace(policy, libraries=known)
+    Raises UsageError for a place that does not exist, BinaryFormatError for a native wheel that is damaged or lies.
+    """
+    known = {library.shared_name: library for library in native_libraries.load(natives)}
+    return replace(policy, libraries={**policy.libraries, **known})
 
 
 def _beyond(toolchain: Toolchain, recipe: Recipe | None) -> frozenset[str]:

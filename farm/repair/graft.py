@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from farm.binary.lookup import LOOKUPS
 from farm.model.binary import BinaryFormat, Linkage, Symbol
 from farm.model.finding import Finding, Severity
-from farm.repair.natives import KnownLibrary, Natives, exported
+from farm.repair.natives import Natives, exported
+from farm.wheel.native_libraries import KnownLibrary
 from farm.wheel.system_libraries import is_libpython, is_versioned
 
 _PYTHON = ("Py", "_Py")
@@ -116,7 +117,7 @@ def edits(
     """
     if binary.linkage.format is not BinaryFormat.ELF:
         return ElfEdit()  # named and given its run path at link time; never written afterwards
-    new_names = {r.soname: r.known.library.shared_name for r in graft.redirects}
+    new_names = {r.soname: r.known.shared_name for r in graft.redirects}
     if musl_libc is not None:
         new_names["libc.so"] = musl_libc
     replace = tuple((n, new_names[n]) for n in dict.fromkeys(binary.linkage.needed) if n in new_names)
@@ -209,7 +210,7 @@ def _taken(binary: Binary, targets: Mapping[str, KnownLibrary], natives: Natives
     for needed in binary.linkage.needed:
         if known := targets.get(needed) or natives.named(needed):
             imported = {s.name for s in binary.linkage.imports if s.version or s.library in ("", needed)}
-            taken[known.library.shared_name] = frozenset(imported.intersection(natives.exports(known)))
+            taken[known.shared_name] = frozenset(imported.intersection(natives.exports(known)))
     return taken
 
 
@@ -222,9 +223,9 @@ def _left_alone(binaries: Sequence[Binary], natives: Natives) -> Iterator[Findin
                 check="redirect",
                 severity=Severity.WARNING,
                 file=binary.member,
-                fact=f"is the wheel's own copy of a library that {known.manifest.distribution} shares as "
-                f"{known.library.shared_name}; it stays, since names in such files are not rewritten",
-                fix=f"link the wheel to {known.manifest.distribution} when it is built",
+                fact=f"is the wheel's own copy of a library that {known.distribution} shares as "
+                f"{known.shared_name}; it stays, since names in such files are not rewritten",
+                fix=f"link the wheel to {known.distribution} when it is built",
             )
 
 
@@ -234,8 +235,8 @@ def _kept(soname: str, known: KnownLibrary, vendored: Binary | None, objection: 
         check="redirect",
         severity=Severity.WARNING,
         file=holder,
-        fact=f"{soname} is not redirected to {known.library.shared_name} of {known.manifest.distribution}: {objection}",
-        fix=f"link it to {known.manifest.distribution} at build time, or use a newer {known.manifest.distribution}",
+        fact=f"{soname} is not redirected to {known.shared_name} of {known.distribution}: {objection}",
+        fix=f"link it to {known.distribution} at build time, or use a newer {known.distribution}",
     )
 
 

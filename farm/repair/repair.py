@@ -98,7 +98,7 @@ def repair(wheel: Path, out_dir: Path, natives: Natives, options: RepairOptions 
         changed=changed,
         platform=tag,
         requirements=tuple(need.requirement for need in needs),
-        redirected={r.soname: r.known.library.shared_name for r in job.graft.redirects},
+        redirected={r.soname: r.known.shared_name for r in job.graft.redirects},
         removed=tuple(sorted(changes.remove)),
         findings=(*job.graft.findings, *findings),
     )
@@ -199,9 +199,9 @@ def _needs(job: _Job, uses: Mapping[str, Mapping[str, frozenset[str]]]) -> tuple
     for shared, used in symbols.items():
         known = job.natives.named(shared)
         assert known is not None
-        manifests[known.manifest.distribution] = known.manifest
-        by_distribution.setdefault(known.manifest.distribution, set()).update(used)
-    everything = {**{k.manifest.distribution: k.manifest for k in job.natives}, **manifests}
+        manifests[known.distribution] = known.manifest
+        by_distribution.setdefault(known.distribution, set()).update(used)
+    everything = {**{k.distribution: k.manifest for k in job.natives}, **manifests}
     return bounds.in_load_order((bounds.need(manifests[d], used) for d, used in by_distribution.items()), everything)
 
 
@@ -268,10 +268,10 @@ def _loader(job: _Job, package: str, needs: Sequence[Need]) -> dict[str, bytes]:
 def _platform(job: _Job, options: RepairOptions) -> str:
     """The platform part of the new tag."""
     old, where = job.archive.name.platform, job.archive.path.name
-    known = frozenset(k.library.shared_name for k in job.natives)
+    known = frozenset(k.shared_name for k in job.natives)
     binaries = _as_repaired(job)
     used = {shared for uses in job.graft.uses.values() for shared in uses}
-    tags = [k.manifest.platform for k in job.natives if k.library.shared_name in used]
+    tags = [k.manifest.platform for k in job.natives if k.shared_name in used]
     if options.platform:
         platforms.check(binaries, options.platform, natives=tags, known=known, where=where)
         return options.platform
@@ -282,7 +282,7 @@ def _platform(job: _Job, options: RepairOptions) -> str:
 
 def _as_repaired(job: _Job) -> tuple[Binary, ...]:
     """The binaries that stay, with the names they will need."""
-    names = {r.soname: r.known.library.shared_name for r in job.graft.redirects}
+    names = {r.soname: r.known.shared_name for r in job.graft.redirects}
     if job.family == "musl":
         names["libc.so"] = musl_libc(job.arch)
     return tuple(

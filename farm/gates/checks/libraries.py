@@ -62,7 +62,7 @@ def _judge(
         if search is not None and not places[key] & set(search):
             yield _unreachable(policy, binary, needed, sorted(places[key])[0])
     elif known is not None:
-        if known.directory and style.origins and known.directory not in binary.search:
+        if style.origins and known.directory not in binary.search:
             yield _unreachable(policy, binary, needed, known.directory)
     elif _is_interpreter(binary.linkage, needed):
         yield from _interpreter(wheel, binary, needed)

@@ -10,8 +10,9 @@ from packaging.utils import canonicalize_name
 from farm.binary.lookup import LOOKUPS
 from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents
-from farm.gates.policy import AuditPolicy, KnownLibrary
+from farm.gates.policy import AuditPolicy
 from farm.model.finding import Finding
+from farm.wheel.native_libraries import KnownLibrary
 
 
 def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
@@ -48,14 +49,10 @@ def _requirements(wheel: WheelContents) -> tuple[dict[str, list[Requirement]], l
 def _objection(library: KnownLibrary, requirements: list[Requirement]) -> str:
     firm = [r for r in requirements if r.marker is None]
     if not firm:
-        under = " only under a condition" if requirements else ""
-        return (
-            f"does not require {library.distribution}{under}"
-            if not under
-            else (f"requires {library.distribution}{under}")
-        )
+        name = library.distribution
+        return f"requires {name} only under a condition" if requirements else f"does not require {name}"
     specifier = firm[0].specifier
-    if library.version and not specifier.contains(library.version, prereleases=True):
+    if not specifier.contains(library.version, prereleases=True):
         return f"requires {firm[0]}, which excludes the {library.version} it was built for"
     if not any(part.operator in ("<", "<=", "==", "~=") for part in specifier):
         return f"requires {firm[0]} without an upper bound, so a release with another ABI would be accepted"

@@ -12,7 +12,7 @@ from farm.model.finding import Finding
 
 
 def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
-    known = {library.directory for library in policy.libraries.values()} - {""}
+    known = {library.directory for library in policy.libraries.values()}
     folders = _folders(wheel) | known
     for file, linkage in wheel.binaries.items():
         style = LOOKUPS[linkage.format]

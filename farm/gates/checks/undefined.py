@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from farm.binary.lookup import LOOKUPS
 from farm.gates.checks._base import Check, count, some
 from farm.gates.contents import WheelContents, hwcaps_level
-from farm.gates.policy import AuditPolicy, KnownLibrary
+from farm.gates.policy import AuditPolicy
 from farm.model.binary import BinaryFormat, Linkage, Symbol
 from farm.model.finding import Finding
+from farm.wheel.native_libraries import KnownLibrary
 from farm.wheel.system_libraries import is_versioned
 
 _PYTHON = re.compile(r"_*Py[A-Z_]\w*")
@@ -58,7 +59,7 @@ def is_of_python(name: str) -> bool:
 
 def visible_libraries(wheel: WheelContents, known: Mapping[str, KnownLibrary]) -> dict[str, Linkage]:
     """Libraries whose symbols can be seen, by their names as `Lookup.key` gives them; the wheel's own win."""
-    found = {name: library.linkage for name, library in known.items() if library.linkage is not None}
+    found = {name: library.linkage for name, library in known.items()}
     for file, linkage in wheel.binaries.items():
         key = LOOKUPS[linkage.format].key
         if not hwcaps_level(file):

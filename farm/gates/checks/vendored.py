@@ -10,9 +10,10 @@ from farm.binary.lookup import LOOKUPS
 from farm.errors import BinaryFormatError
 from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents
-from farm.gates.policy import AuditPolicy, KnownLibrary
+from farm.gates.policy import AuditPolicy
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding
+from farm.wheel.native_libraries import KnownLibrary
 from farm.wheel.system_libraries import stem
 
 _COPIED = 8  # functions of one library found inside a binary: fewer may share names by chance
@@ -31,7 +32,7 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
         if copy is not None:
             yield CHECK.finding(
                 file,
-                f"is the wheel's own copy of a library that {copy.distribution} shares as {copy.soname}",
+                f"is the wheel's own copy of a library that {copy.distribution} shares as {copy.shared_name}",
                 severity=policy.house,
             )
             continue
@@ -39,23 +40,21 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
 
 
 def _stems(known: KnownLibrary) -> set[str]:
-    return {stem(name) for name in (known.soname, *known.replaces)} - {""}
+    return {stem(name) for name in (known.shared_name, *known.library.replaces)} - {""}
 
 
 def _static_copies(
     wheel: WheelContents, file: str, linkage: Linkage, foreign: list[KnownLibrary], policy: AuditPolicy
 ) -> Iterator[Finding]:
-    candidates = {known.soname: known for known in foreign if known.linkage is not None}
-    if not candidates:
+    if not foreign:
         return
     defined = _defined_functions(file, wheel.files[file], linkage)
-    for known in candidates.values():
-        assert known.linkage is not None
+    for known in foreign:
         shared = sorted(defined & _functions(known.linkage))
         if len(shared) >= _COPIED:
             yield CHECK.finding(
                 file,
-                f"holds a static copy of {known.soname} ({known.distribution}): {len(shared)} of its functions, "
+                f"holds a static copy of {known.shared_name} ({known.distribution}): {len(shared)} of its functions, "
                 f"such as {some(shared, 3)}",
                 severity=policy.house,
             )
