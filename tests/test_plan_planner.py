@@ -19,7 +19,8 @@ from farm.model.plan import Plan
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
 from farm.plan.keys import key_of
-from farm.plan.planner import plan, python_tag
+from farm.plan.planner import plan
+from farm.plan.selection import python_tag
 from farm.plan.values import Wanted
 
 MUSL = "musllinux_1_2_x86_64"

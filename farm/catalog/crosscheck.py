@@ -13,8 +13,8 @@ from farm.catalog.values import LoadedRecipe
 from farm.model.binary import BinaryFormat
 from farm.model.names import shared_name
 from farm.model.recipe import Recipe
-from farm.plan.planner import show_cycle
 from farm.plan.requirements import HostRequirement, parse_host
+from farm.plan.resolve import show_cycle
 
 Recipes = Mapping[str, LoadedRecipe]
 

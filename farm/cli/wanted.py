@@ -67,11 +67,11 @@ def make_plan(
     pythons: Sequence[str] = (),
 ) -> Plan:
     """The one way from names to a plan, so that every verb gets the same keys. `pythons` defaults to the farm's own."""
-    from farm.plan import planner
+    from farm.plan import planner, selection
     from farm.plan.values import Wanted
 
     del settings  # a plan depends on the catalog alone, and on this machine's Pythons for those it does not describe
-    tags = tuple(planner.python_tag(text) for text in pythons) or (own_python(),)
+    tags = tuple(selection.python_tag(text) for text in pythons) or (own_python(),)
     sdk = _sdk_digests(catalog, recipes, tags)
     return planner.plan(catalog, Wanted(recipes=tuple(recipes), platforms=tuple(platforms), pythons=tags, sdk=sdk))
 

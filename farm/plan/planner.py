@@ -1,38 +1,23 @@
 """From a catalog and what is wanted to steps in order, each with its build key. Pure but for reading files' digests.
 
-Libraries that are asked for build their newest release. What is *linked to* is the oldest release that meets every
-requirement on the way (DESIGN 6: build against the oldest, run with the newest), so a new compatible release changes
-no dependent's key. Nothing here recurses: catalogs may be deep.
+Libraries that are asked for build their newest release; what dependents are linked to says `farm.plan.resolve`.
 """
 
 from __future__ import annotations
 
-import difflib
 import gc
-import graphlib
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from farm.errors import PlanError, UsageError
+from farm.errors import PlanError
 from farm.model.plan import Impossible, KeyInput, Plan, Step
-from farm.model.recipe import Recipe, Release
-from farm.model.toolchain import Toolchain
+from farm.model.recipe import Release
 from farm.plan import keys
-from farm.plan.effective import impossible, matches, matching_rows, matching_variants, merged
-from farm.plan.requirements import HostRequirement, oldest_first, parse_host, parse_version
-from farm.plan.values import CatalogValues, RecipeValues, Wanted
-
-_PYTHON = re.compile(r"(?:cp)?(\d)\.?(\d+)")
-
-
-def python_tag(text: str) -> str:
-    """``3.11`` or ``cp311`` as wheels spell it. Raises UsageError."""
-    match = _PYTHON.fullmatch(text)
-    if not match:
-        raise UsageError(f"{text!r} is not a Python version", where="--python", fix="write it like 3.11")
-    return f"cp{match[1]}{match[2]}"
+from farm.plan.effective import impossible, matching_rows, matching_variants, merged
+from farm.plan.requirements import parse_version
+from farm.plan.resolve import Node, resolve
+from farm.plan.selection import python_tag, wanted_platforms, wanted_recipes
+from farm.plan.values import CatalogValues, Wanted
 
 
 def plan(catalog: CatalogValues, wanted: Wanted) -> Plan:
@@ -41,8 +26,8 @@ def plan(catalog: CatalogValues, wanted: Wanted) -> Plan:
     Raises UsageError for names that are not in the catalog, PlanError for a cycle or requirements that no release
     meets together.
     """
-    platforms = _wanted_platforms(catalog, wanted.platforms)
-    asked = _wanted_recipes(catalog, wanted.recipes)
+    platforms = wanted_platforms(catalog, wanted.platforms)
+    asked = wanted_recipes(catalog, wanted.recipes)
     with _no_collection():
         nodes = resolve(catalog, asked)
         releases = _releases(nodes, asked, newest=wanted.newest)
@@ -59,120 +44,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """A recipe with its requirements resolved.
-
-    `closure` are the recipes it is built against, each before those that need it; `against` the release of each.
-    `telling` are those whose keys are inputs: what is required directly, whose keys hold all below them, and what is
-    taken in another release than those were built against.
-    `releases` are its own, oldest first. `bounds` are the requirements of the whole closure on recipes that leave a
-    choice, with who asks.
-    """
-
-    name: str
-    values: RecipeValues
-    releases: tuple[Release, ...]
-    direct: tuple[str, ...]
-    closure: tuple[str, ...]
-    against: Mapping[str, Release]
-    telling: tuple[str, ...]
-    bounds: Mapping[str, frozenset[tuple[str, HostRequirement]]]
-
-    @property
-    def recipe(self) -> Recipe:
-        return self.values.recipe
-
-
-def resolve(catalog: CatalogValues, roots: Iterable[str]) -> dict[str, Node]:
-    """The recipes that `roots` need, in an order in which each comes after all it needs."""
-    direct = _reachable(catalog, roots)
-    graph = {name: [required for required, _ in direct[name]] for name in sorted(direct)}
-    try:
-        order = list(graphlib.TopologicalSorter(graph).static_order())
-    except graphlib.CycleError as error:
-        raise PlanError(
-            f"recipes require each other: {show_cycle(error.args[1])}", fix="remove one of these requirements"
-        ) from None
-    nodes: dict[str, Node] = {}
-    for name in order:
-        nodes[name] = _node(name, catalog.recipes[name], direct[name], nodes)
-    return nodes
-
-
-def show_cycle(names: Iterable[str]) -> str:
-    """A cycle as graphlib gives it (each name required by the next) in the direction of requirements."""
-    return " -> ".join(reversed(list(names)))
-
-
-def _reachable(catalog: CatalogValues, roots: Iterable[str]) -> dict[str, list[tuple[str, HostRequirement]]]:
-    direct: dict[str, list[tuple[str, HostRequirement]]] = {}
-    waiting = list(roots)
-    while waiting:
-        name = waiting.pop()
-        if name in direct:
-            continue
-        direct[name] = found = []
-        for text in catalog.recipes[name].recipe.requires.host:
-            requirement = parse_host(text)
-            provider = catalog.providers.get(requirement.name)
-            if provider is None:
-                raise PlanError(f"{name} requires {requirement.name}, which no recipe provides", where=name)
-            found.append((provider, requirement))
-            waiting.append(provider)
-    return direct
-
-
-def _node(name: str, values: RecipeValues, direct: list[tuple[str, HostRequirement]], done: Mapping[str, Node]) -> Node:
-    closure: dict[str, None] = {}
-    bounds: dict[str, frozenset[tuple[str, HostRequirement]]] = {}
-    for provider, requirement in direct:
-        node = done[provider]
-        closure.update(dict.fromkeys(node.closure))
-        closure[provider] = None
-        for target, rules in node.bounds.items():
-            bounds[target] = bounds.get(target, frozenset()) | rules
-        if len(node.releases) > 1 or requirement.specifier:
-            bounds[provider] = bounds.get(provider, frozenset()) | {(name, requirement)}
-    names = tuple(dict.fromkeys(provider for provider, _ in direct))
-    against = {target: _oldest(name, done[target], bounds.get(target)) for target in closure}
-    return Node(
-        name=name,
-        values=values,
-        releases=oldest_first(values.recipe),
-        direct=names,
-        closure=tuple(closure),
-        against=against,
-        telling=_telling(names, against, done),
-        bounds=bounds,
-    )
-
-
-def _telling(direct: tuple[str, ...], against: Mapping[str, Release], done: Mapping[str, Node]) -> tuple[str, ...]:
-    told = set(direct)
-    for name in direct:
-        for target, release in done[name].against.items():
-            if against[target] is not release:
-                told.add(target)
-    return tuple(target for target in against if target in told)
-
-
-def _oldest(name: str, target: Node, bounds: frozenset[tuple[str, HostRequirement]] | None) -> Release:
-    """The oldest release of `target` that everything in the closure of `name` accepts."""
-    if not bounds:
-        return target.releases[0]
-    for release in target.releases:
-        if all(requirement.meets(release.version) for _, requirement in bounds):
-            return release
-    asked = ", ".join(sorted(f"{who} requires {requirement}" for who, requirement in bounds))
-    there = ", ".join(release.version for release in target.releases)
-    raise PlanError(
-        f"no release of {target.name} will do: {asked}; the recipe has {there}",
-        where=name,
-        fix=f"add a release to recipes/{target.name}/recipe.toml or loosen the requirement",
-    )
 
 
 def _releases(
@@ -217,6 +88,7 @@ class _Steps:
         self._reasons: dict[tuple[str, str], str] = {}
 
     def make(self, nodes: Mapping[str, Node], releases: Mapping[str, Mapping[str, Release]]) -> Plan:
+        """All steps of these releases; `nodes` come in an order in which each follows all it needs."""
         steps: list[Step] = []
         cannot: list[Impossible] = []
         for name, node in nodes.items():
@@ -319,44 +191,3 @@ class _Steps:
 
 def _grouped(inputs: tuple[KeyInput, ...]) -> tuple[tuple[KeyInput, ...], str]:
     return inputs, keys.group_digest(inputs)
-
-
-def _wanted_recipes(catalog: CatalogValues, wanted: Iterable[str]) -> dict[str, Release | None]:
-    """Recipe names, sorted, with the one release asked for or None for the newest."""
-    asked: dict[str, Release | None] = {}
-    for text in wanted:
-        name, _, version = text.partition("@")
-        provider = catalog.providers.get(name)
-        if provider is None:
-            raise UsageError(f"there is no recipe {name!r}{_close(name, catalog.providers)}", fix="`farm recipe list`")
-        asked[provider] = _release(catalog.recipes[provider].recipe, version) if version else None
-    return dict(sorted(asked.items())) if asked else dict.fromkeys(sorted(catalog.recipes))
-
-
-def _release(recipe: Recipe, version: str) -> Release:
-    for release in recipe.release:
-        if release.version == version:
-            return release
-    there = ", ".join(release.version for release in recipe.release)
-    raise UsageError(f"{recipe.name} has no release {version!r}", fix=f"its releases are {there}")
-
-
-def _wanted_platforms(catalog: CatalogValues, wanted: Iterable[str]) -> list[str]:
-    toolchains: Mapping[str, Toolchain] = catalog.toolchains
-    if not toolchains:
-        raise PlanError("the catalog has no toolchain", where="toolchains/", fix="add a toolchain file")
-    chosen: set[str] = set()
-    globs = list(wanted)
-    for glob in globs:
-        found = [platform for platform in toolchains if matches(platform, (glob,))]
-        if not found:
-            raise UsageError(
-                f"there is no platform {glob!r}{_close(glob, toolchains)}", fix="`farm toolchain list` shows them"
-            )
-        chosen.update(found)
-    return sorted(chosen if globs else toolchains)
-
-
-def _close(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
