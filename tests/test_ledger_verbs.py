@@ -144,11 +144,11 @@ def test_status_shows_states_tests_and_reasons(farm: Farm) -> None:
     assert ["mpfr", "1.0", "failed"] in lines
     assert any(line[:1] == ["gmpy2"] and line[-1] == "never" for line in lines)
     text = farm("status")
-    assert f"mpfr@1.0/{P}: failed in make: mpfr@1.0/{P}: make: *** Error 1" in text
-    assert f"gmp@1.0/{P}: upstream not run: no suite" in text
+    assert f"mpfr 1.0 for {P}: failed in make: make: *** Error 1" in text
+    assert f"gmp 1.0 for {P}: upstream not run: no suite" in text
     markdown = farm("status", "--markdown")
     assert "| gmp 1.0 | tested |" in markdown
-    assert f"- gmp@1.0/{P}: upstream not run: no suite" in markdown
+    assert f"- gmp 1.0 for {P}: upstream not run: no suite" in markdown
     rows = {row["recipe"]: row for row in json.loads(farm("status", "--json"))["steps"]}
     assert rows["gmp"]["verdicts"]["smoke"] == {"outcome": "passed", "reason": ""}
     assert "Error 1" in rows["mpfr"]["error"]
@@ -174,8 +174,7 @@ def test_a_refused_wheel_is_explained_by_what_the_audit_found(farm: Farm) -> Non
 
     farm.build(refuse_mpfr)
     text = farm("status")
-    assert f"mpfr@1.0/{P}: failed in audit: " in text
-    assert f"mpfr@1.0/{P}: audit failed: 1 error: lib/a.so: holds /home/me" in text
+    assert f"mpfr 1.0 for {P}: audit failed: 1 error: lib/a.so: holds /home/me" in text
     text = farm("why", "mpfr")
     assert "  error: lib/a.so: holds /home/me [paths]\n    fix: map it" in text
     assert "  warning: lib/a.so: uses AVX [isa]" in text
@@ -200,7 +199,7 @@ def test_status_shows_where_a_running_step_is(farm: Farm) -> None:
             seen.append(farm("status"))
 
     farm.build(look)
-    assert f"gmp@1.0/{P}: running: make" in seen[0]
+    assert f"gmp 1.0 for {P}: running: make" in seen[0]
     assert "running" not in farm("status")
 
 

@@ -144,6 +144,18 @@ def test_impossible_platforms_with_the_recipes_reason_and_for_all_that_need_it(t
     assert [step.id for step in made.steps if step.platform == ARM] == [f"d@1.0/{ARM}"]
 
 
+def test_a_platform_may_lack_one_python(tmp_path: Path) -> None:
+    root = catalog(tmp_path, library("a"), dependent("c", host=["a"]), platforms=(PLATFORM, ARM))
+    made = plan(load_from(root), Wanted(pythons=("3.11", "3.13"), without={f"cp311/{ARM}": "no headers"}))
+    assert {step.id for step in made.steps if step.recipe == "c"} == {
+        f"c@1.0/{PLATFORM}/cp311",
+        f"c@1.0/{PLATFORM}/cp313",
+        f"c@1.0/{ARM}/cp313",
+    }
+    (row,) = made.impossible
+    assert (row.recipe, row.platform, row.python, row.reason) == ("c", ARM, "cp311", "no headers")
+
+
 def test_names_that_are_not_there(stack: Catalog) -> None:
     with pytest.raises(UsageError, match="there is no recipe 'gpm'; did you mean 'gmp'"):
         plan(stack, Wanted(recipes=("gpm",)))

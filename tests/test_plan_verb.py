@@ -89,7 +89,12 @@ def test_impossible_rows_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert farm(root, "plan", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["steps"] == []
-    assert document["impossible"][1] == {"recipe": "b", "platform": PLATFORM, "reason": "requires a: no"}
+    assert document["impossible"][1] == {
+        "recipe": "b",
+        "platform": PLATFORM,
+        "python": "",
+        "reason": "requires a: no",
+    }
 
 
 def test_a_build_with_nothing_to_do_goes_on_saying_what_is_impossible(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from farm.cli import output
 
 TESTS = ("smoke", "upstream")  # the verdicts that come from running something
 IMPOSSIBLE = "impossible"
+_LONGEST = 240  # characters of a reason
 WORDS = {
     "tested": "built, and its tests passed",
     "built": "built, tests never tried",
@@ -50,25 +52,30 @@ def matrix(steps: Sequence[Mapping[str, Any]], impossible: Sequence[Mapping[str,
     """From the rows of `farm status --json` to the matrix."""
     names = dict.fromkeys(name_of(row) for row in steps)
     cells = {(name_of(row), row["platform"]): word(row) for row in steps}
-    without = {row["recipe"] for row in impossible} - {row["recipe"] for row in steps}
+    reasons = [reason for row in steps for reason in _reasons(row)]
     for row in impossible:
-        of_recipe = [n for n in names if n.split()[0] == row["recipe"]] or [row["recipe"]]
-        cells.update({(name, row["platform"]): IMPOSSIBLE for name in of_recipe})
+        same = [name for name in names if _is_of(name, row)] or [f"{row['recipe']} {row['python']}".rstrip()]
+        names.update(dict.fromkeys(same))
+        cells.update({(name, row["platform"]): IMPOSSIBLE for name in same})
+        reasons += [_Reason(name=n, platform=row["platform"], why=f"impossible: {row['reason']}") for n in same]
     platforms = sorted({row["platform"] for row in (*steps, *impossible)})
-    return Matrix(
-        names=(*names, *sorted(without)),
-        platforms=tuple(platforms),
-        cells=cells,
-        reasons=_together([*(r for row in steps for r in _reasons(row)), *(_impossible(row) for row in impossible)]),
-    )
+    return Matrix(names=tuple(names), platforms=tuple(platforms), cells=cells, reasons=_together(reasons))
+
+
+def _is_of(name: str, row: Mapping[str, str]) -> bool:
+    """Whether a row of the table is of a recipe that is impossible, with any Python or with the one it says."""
+    recipe, *_, last = name.split()
+    return recipe == row["recipe"] and row["python"] in ("", last)
 
 
 def print_text(found: Matrix) -> None:
     """For a terminal."""
     headers, rows = found.table()
-    output.print_table(headers, rows)
+    output.print_wide_table(headers, rows)
     if found.reasons:
-        print("\n" + "\n".join(found.reasons))
+        print()
+    for reason in found.reasons:
+        print(textwrap.fill(reason, output.width(), subsequent_indent="  ", break_on_hyphens=False))
 
 
 def print_markdown(found: Matrix) -> None:
@@ -98,28 +105,45 @@ def word(row: Mapping[str, Any]) -> str:
     return "not run" if outcomes else "built"
 
 
-def _reasons(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(what, why) of everything that is not as it should be."""
-    found = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reason:
+    """Why a cell (`name`, `platform`) is not as it should be."""
+
+    name: str
+    platform: str
+    why: str
+
+
+def _reasons(row: Mapping[str, Any]) -> list[_Reason]:
+    """Everything that is not as it should be. What the audit refused is said by its verdict alone."""
+    whys = []
     if row["state"] == "running" and row["phase"]:
-        found.append((row["step"], f"running: {row['phase']}"))
-    if row["error"]:
+        whys.append(f"running: {row['phase']}")
+    judged = {kind: verdict for kind, verdict in row["verdicts"].items() if verdict["outcome"] != "passed"}
+    if row["error"] and row["phase"] not in judged:
         where = f" in {row['phase']}" if row["phase"] else ""
-        found.append((row["step"], f"{row['state']}{where}: {row['error'].partition(chr(10))[0]}"))
-    for kind, verdict in row["verdicts"].items():
-        if verdict["outcome"] != "passed":
-            reason = f": {verdict['reason']}" if verdict["reason"] else ""
-            found.append((row["step"], f"{kind} {verdict['outcome']}{reason}"))
-    return found
+        whys.append(f"{row['state']}{where}: {_short(row['error'].removeprefix(row['step'] + ': '))}")
+    for kind, verdict in judged.items():
+        reason = f": {_short(verdict['reason'])}" if verdict["reason"] else ""
+        whys.append(f"{kind} {verdict['outcome']}{reason}")
+    return [_Reason(name=name_of(row), platform=row["platform"], why=why) for why in whys]
 
 
-def _impossible(row: Mapping[str, str]) -> tuple[str, str]:
-    return f"{row['recipe']} for {row['platform']}", f"impossible: {row['reason']}"
+def _short(text: str) -> str:
+    """The first line, and not all of a long command; `farm why` and `farm logs` have the rest."""
+    return textwrap.shorten(text.partition("\n")[0], _LONGEST, placeholder=" ...")
 
 
-def _together(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """One sentence for all that have the same reason."""
-    by_reason: dict[str, list[str]] = {}
-    for what, why in pairs:
-        by_reason.setdefault(why, []).append(what)
-    return tuple(f"{', '.join(whats)}: {why}" for why, whats in by_reason.items())
+def _together(reasons: Sequence[_Reason]) -> tuple[str, ...]:
+    """One sentence for all that have the same reason: first the recipes, then the platforms that they share."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for reason in reasons:
+        found.setdefault(reason.why, {}).setdefault(reason.name, []).append(reason.platform)
+    return tuple(f"{'; '.join(_cells(by_name))}: {why}" for why, by_name in found.items())
+
+
+def _cells(by_name: Mapping[str, Sequence[str]]) -> list[str]:
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name, platforms in by_name.items():
+        names.setdefault(tuple(sorted(platforms)), []).append(name)
+    return [f"{', '.join(same)} for {', '.join(platforms)}" for platforms, same in names.items()]

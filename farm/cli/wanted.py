@@ -72,30 +72,55 @@ def make_plan(
 
     del settings  # a plan depends on the catalog alone, and on this machine's Pythons for those it does not describe
     tags = tuple(selection.python_tag(text) for text in pythons) or (own_python(),)
-    sdk = _sdk_digests(catalog, recipes, tags)
-    return planner.plan(catalog, Wanted(recipes=tuple(recipes), platforms=tuple(platforms), pythons=tags, sdk=sdk))
+    needed = _pythons_needed(catalog, recipes, tags)
+    return planner.plan(
+        catalog,
+        Wanted(
+            recipes=tuple(recipes),
+            platforms=tuple(platforms),
+            pythons=tags,
+            sdk=_sdk_digests(catalog, needed),
+            without=_without_sdk(catalog, needed),
+        ),
+    )
 
 
-def _sdk_digests(catalog: Catalog, recipes: Sequence[str], tags: Sequence[str]) -> dict[str, str]:
+def _pythons_needed(catalog: Catalog, recipes: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
+    """The Pythons that dependents among the recipes are built with."""
+    names = {catalog.providers.get(text.partition("@")[0], "") for text in recipes} or set(catalog.recipes)
+    dependents = [catalog.recipes[name].recipe for name in names if name]
+    dependents = [recipe for recipe in dependents if recipe.kind == "dependent"]
+    stable = (recipe.build.abi3 for recipe in dependents if recipe.build.abi3)
+    return tuple(dict.fromkeys((*tags, *stable))) if dependents else ()
+
+
+def _sdk_digests(catalog: Catalog, tags: Sequence[str]) -> dict[str, str]:
     """Digest of the Python SDK by ``cp311/<platform>``, where there is one: part of dependents' keys.
 
     It is computed from what the catalog pins: nothing is fetched for a plan.
     """
-    names = {catalog.providers.get(text.partition("@")[0], "") for text in recipes} or set(catalog.recipes)
-    dependents = [catalog.recipes[name].recipe for name in names if name]
-    dependents = [recipe for recipe in dependents if recipe.kind == "dependent"]
-    if not dependents:
+    if not tags:
         return {}
-    stable = (recipe.build.abi3 for recipe in dependents if recipe.build.abi3)
     from farm.build import pysdk
     from farm.errors import MissingToolError, SourceError
 
     digests = {}
-    for tag in dict.fromkeys((*tags, *stable)):
+    for tag in tags:
         for platform, toolchain in catalog.toolchains.items():
             with contextlib.suppress(MissingToolError, SourceError):  # said by the build, if it comes to that
                 digests[f"{tag}/{platform}"] = pysdk.digest(tag, toolchain, catalog)
     return digests
+
+
+def _without_sdk(catalog: Catalog, tags: Sequence[str]) -> dict[str, str]:
+    """Why a Python that the catalog describes cannot be built for, by ``cp311/<platform>``."""
+    return {
+        f"{tag}/{platform}": f"toolchains/pythons/{tag}.toml has no headers for it"
+        for tag in tags
+        if tag in catalog.pythons
+        for platform in catalog.toolchains
+        if catalog.pythons[tag].headers_for(platform) is None
+    }
 
 
 def remember(
@@ -127,12 +152,18 @@ def remember(
 
 def impossible_lines(plan: Plan) -> tuple[str, ...]:
     """What cannot be built and why, for people."""
-    return tuple(f"impossible: {row.recipe} for {row.platform}: {row.reason}" for row in plan.impossible)
+    return tuple(
+        f"impossible: {' '.join((row.recipe, row.python or '')).strip()} for {row.platform}: {row.reason}"
+        for row in plan.impossible
+    )
 
 
 def impossible_rows(plan: Plan) -> list[dict[str, str]]:
     """The same for programs."""
-    return [{"recipe": row.recipe, "platform": row.platform, "reason": row.reason} for row in plan.impossible]
+    return [
+        {"recipe": row.recipe, "platform": row.platform, "python": row.python or "", "reason": row.reason}
+        for row in plan.impossible
+    ]
 
 
 def _python_paths(plan: Plan, catalog: Catalog) -> Iterator[Path]:

@@ -54,12 +54,14 @@ class Excess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
-    """Code from `start` to `stop` (addresses). `names` are the names of the function it is, or follows if `gap`."""
+    """Code from `start` to `stop` (addresses). `names` are the names of the function it is, or follows if `gap`.
+    `is_open`: nothing says where the function ends, so hidden ones may follow it."""
 
     names: tuple[str, ...]
     start: int
     stop: int
     gap: bool
+    is_open: bool = False
 
     @property
     def title(self) -> str:
@@ -124,7 +126,7 @@ def excess_of(
         for piece in _pieces(code, (twin or program).functions):
             if piece.gap or not any(exempt(name) for name in piece.names):
                 data = code.data[piece.start - code.address : piece.stop - code.address]
-                nameless = globs and not program.names_hidden and (piece.gap or not piece.names)
+                nameless = globs and not program.names_hidden and (piece.gap or piece.is_open or not piece.names)
                 found.extend(replace(e, doubt=_NAMELESS) if nameless else e for e in examine(piece, data))
     return tuple(found)
 
@@ -169,7 +171,7 @@ def _pieces(code: CodeRange, functions: tuple[Function, ...]) -> Iterator[_Piece
         yield _Piece(names=(), start=code.address, stop=starts[0], gap=True)
     for at, following in pairwise(starts):
         end = min(ends[at], following) or following
-        yield _Piece(names=tuple(names[at]), start=at, stop=end, gap=False)
+        yield _Piece(names=tuple(names[at]), start=at, stop=end, gap=False, is_open=not ends[at])
         if end < following:
             yield _Piece(names=tuple(names[at]), start=end, stop=following, gap=True)
 

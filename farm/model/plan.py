@@ -43,11 +43,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impossible:
-    """A recipe x platform that cannot be built, with the reason the recipe (or its requirement) gives."""
+    """A recipe x platform that cannot be built, with the reason the recipe (or its requirement) gives; with `python`,
+    for this one only."""
 
     recipe: str
     platform: str
     reason: str
+    python: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,12 @@ Libraries that are asked for build their newest release; what dependents are lin
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from farm.errors import PlanError
 from farm.model.plan import Impossible, KeyInput, Plan, Step
-from farm.model.recipe import Release
+from farm.model.recipe import Recipe, Release
 from farm.plan import keys
 from farm.plan.effective import impossible, matching_rows, matching_variants, merged
 from farm.plan.requirements import parse_version
@@ -74,6 +74,7 @@ class _Steps:
         self._platforms = platforms
         self._pythons = [python_tag(python) for python in dict.fromkeys(wanted.pythons)]
         self._sdk = wanted.sdk
+        self._without = wanted.without
         self._toolchains = {
             (platform, dependent): _grouped(keys.toolchain_inputs(toolchain, dependent=dependent))
             for platform, toolchain in catalog.toolchains.items()
@@ -103,6 +104,7 @@ class _Steps:
                     cannot.append(Impossible(recipe=name, platform=platform, reason=reason))
                 else:
                     buildable.append(platform)
+            cannot += self._pythons_lacking(node.recipe, buildable)
             self._add(node, ordered, buildable, steps)
         return Plan(steps=tuple(steps), impossible=tuple(cannot))
 
@@ -113,6 +115,17 @@ class _Steps:
             if reason := self._reasons.get((name, platform), ""):
                 return f"requires {name}: {reason}"
         return ""
+
+    def _pythons_of(self, recipe: Recipe) -> Sequence[str]:
+        if recipe.kind == "library":
+            return ()
+        return (recipe.build.abi3,) if recipe.build.abi3 else self._pythons
+
+    def _pythons_lacking(self, recipe: Recipe, platforms: list[str]) -> Iterator[Impossible]:
+        for platform in platforms:
+            for python in self._pythons_of(recipe):
+                if reason := self._without.get(f"{python}/{platform}"):
+                    yield Impossible(recipe=recipe.name, platform=platform, reason=reason, python=python)
 
     def _add(self, node: Node, ordered: list[Release], platforms: list[str], steps: list[Step]) -> None:
         needed = [self._places[name, linked.version] for name, linked in node.against.items()]
@@ -132,7 +145,7 @@ class _Steps:
                     linked[place] = keys.requires_input(node.name, release.version, step.key)
                     steps.append(step)
                 else:
-                    pythons = [node.recipe.build.abi3] if node.recipe.build.abi3 else self._pythons
+                    pythons = [py for py in self._pythons_of(node.recipe) if f"{py}/{platform}" not in self._without]
                     steps += [self._step(node, release, platform, py, requires, against) for py in pythons]
 
     def _reserve(self, name: str, release: Release) -> None:

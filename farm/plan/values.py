@@ -40,12 +40,14 @@ class Wanted:
 
     `recipes`: names (``gmp``), provided names (``blas``) or one release (``gmp@6.2.1``); none means all. `platforms`:
     tags or globs; none means every toolchain. `pythons`: tags as wheels spell them (``cp311``). `sdk`: digest of the
-    Python SDK by ``cp311/<platform>`` or ``cp311``. `newest`: also build the newest release of every library that is
-    linked to, because dependents are tested with it and users install it.
+    Python SDK by ``cp311/<platform>`` or ``cp311``; `without`: why a platform can have none, by ``cp311/<platform>``.
+    `newest`: also build the newest release of every library that is linked to, because dependents are tested with it
+    and users install it.
     """
 
     recipes: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     pythons: tuple[str, ...] = ()
     sdk: Mapping[str, str] = field(default_factory=dict)
+    without: Mapping[str, str] = field(default_factory=dict)
     newest: bool = True
