@@ -13,7 +13,9 @@ import pytest
 from build_factory import member, tar_of, tarball
 
 from farm.errors import SourceError
-from farm.fetch.archives import Limits, newest_time, unpack
+from farm.fetch.archives import unpack
+from farm.fetch.guard import Limits
+from farm.fetch.trees import newest_time
 
 
 def test_the_single_top_directory_is_stripped_and_times_are_kept(tmp_path: Path) -> None:

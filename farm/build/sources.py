@@ -11,7 +11,7 @@ from pathlib import Path
 
 from farm import process
 from farm.errors import SourceError
-from farm.fetch import archives
+from farm.fetch import archives, trees
 from farm.fetch.download import HOSTS, Hosts, Progress
 from farm.fetch.obtain import obtain
 from farm.model.recipe import Release, Source
@@ -58,7 +58,7 @@ def prepare(
     """
     files = [(fetch(source, recipe_dir, downloads, progress=progress), source) for source in release.source]
     _copy_unpacked(files, kept / f"{recipe_dir.name}-{release.version}-{_digest(files)}", tree)
-    newest = archives.newest_time(tree)
+    newest = trees.newest_time(tree)
     for name in patches:
         apply_patch(tree, recipe_dir / "patches" / name)
     epoch = max(newest, _PROGRAM_START)

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from farm.errors import ProcessError, SourceError, UnreachableError
-from farm.fetch import archives, deb
+from farm.fetch import deb, trees
 from farm.fetch.obtain import obtain
 from farm.model.sysroot import Package, Sysroot
 from farm.process import Cancel
@@ -94,7 +94,7 @@ def _make(sysroot: Sysroot, root: Path, settings: Settings, cancel: Cancel | Non
             deb.unpack(file, tree, rename=_place_of(sysroot.drop))
         _merge_usr(tree)
         _link(tree, sysroot.links)
-        archives.check_links(tree, f"sysroot {sysroot.name}")
+        trees.check_links(tree, f"sysroot {sysroot.name}")
         inside = {file.name: file.parent.name for file in files}
         text = json.dumps({"name": sysroot.name, "packages": inside}, indent=1) + "\n"
         (tree / MANIFEST).write_text(text, "utf-8")
