@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from farm.catalog.scaffold import Guess, Library
+from farm.catalog.facts import Library
+from farm.catalog.scaffold import Guess
 
 
 def recipe(
