@@ -13,7 +13,10 @@ from farm.repair.graft import Binary
 from farm.wheel import metadata, record
 from farm.wheel.archive import WheelArchive
 from farm.wheel.metadata import Headers
+from farm.wheel.platforms import platform_tag
 from farm.wheel.record import RecordEntry
+
+_FORMATS = {"windows": BinaryFormat.PE, "macos": BinaryFormat.MACHO}  # of the families of tags; ELF of all others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Contents:
 
 def look(archive: WheelArchive) -> Contents:
     """Read a wheel. Raises BinaryFormatError if a RECORD hash, a METADATA or a library is not what it should be."""
-    wanted = _binary_format(archive.name.platform)
+    wanted = _FORMATS.get(platform_tag(archive.name.platform.partition(".")[0]).family, BinaryFormat.ELF)
     where = str(archive.path)
     entries = record.read(archive)
     if any(entry.digest and not entry.digest.startswith("sha256=") for entry in entries.values()):
@@ -73,6 +76,7 @@ def mentions(archive: WheelArchive, names: frozenset[str]) -> frozenset[str]:
 
 
 def folders(members: Iterable[str]) -> frozenset[str]:
+    """The directories that these lie in."""
     return frozenset(posixpath.dirname(member) for member in members)
 
 
@@ -83,12 +87,6 @@ def place_of(member: str) -> str | None:
         return member
     scheme, _, inside = rest.partition("/")
     return inside if scheme in ("purelib", "platlib") and inside else None
-
-
-def _binary_format(platform: str) -> BinaryFormat:
-    if platform.startswith("win"):
-        return BinaryFormat.PE
-    return BinaryFormat.MACHO if platform.startswith("macosx") else BinaryFormat.ELF
 
 
 def _binary(archive: WheelArchive, member: str, content: bytes) -> Binary | None:
