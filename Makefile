@@ -9,7 +9,7 @@ help:
 	@echo "make demo      build GMP, MPFR, MPC, FLINT, gmpy2, python-flint; install them with pip; show the proof"
 	@echo "make test      install what is needed and run the tests"
 	@echo "make test-all  also the long ones: real libraries, upstream test suites"
-	@echo "make lint      ruff, mypy strict, import-linter, generated docs up to date"
+	@echo "make lint      ruff, mypy strict, import-linter"
 	@echo "make bench     all benchmarks"
 
 setup:

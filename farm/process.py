@@ -77,6 +77,7 @@ class Cancel:
 
     @property
     def is_set(self) -> bool:
+        """True once somebody has cancelled."""
         return self._event.is_set()
 
     def set(self) -> None:
@@ -88,12 +89,14 @@ class Cancel:
             _kill_group(*running)
 
     def enter(self, child: subprocess.Popen[bytes]) -> None:
+        """From now on `set` kills this program; if it was set before, the program is killed at once."""
         with self._lock:
             self._running.add(child)
         if self.is_set:
             _kill_group(child)
 
     def leave(self, child: subprocess.Popen[bytes]) -> None:
+        """The program has ended: its number may become another's."""
         with self._lock:
             self._running.discard(child)
 
@@ -123,6 +126,22 @@ def run(
         raise ProcessError("cancelled before it started", where=args[0])
     started = time.monotonic()
     child = _spawn(args, env, cwd)
+    with _guarded(child, timeout, cancel):
+        feeder = _feed(child, stdin)
+        output = _pump(child, log, on_line)
+        returncode, cpu = _wait(child)
+        if feeder is not None:
+            feeder.join(timeout=1)
+    seconds = time.monotonic() - started
+    add_cpu(cpu)
+    done = Completed(argv=args, returncode=returncode, output=output, seconds=seconds, cpu_seconds=cpu)
+    _judge(done, check=check, timeout=timeout, cancel=cancel)
+    return done
+
+
+@contextmanager
+def _guarded(child: subprocess.Popen[bytes], timeout: float | None, cancel: Cancel | None) -> Iterator[None]:
+    """Its time is limited, whoever cancels reaches it, and nothing of it is left when the block ends in an error."""
     if cancel is not None:
         cancel.enter(child)
     timer = threading.Timer(timeout, _kill_group, (child,)) if timeout is not None else None
@@ -130,11 +149,7 @@ def run(
         timer.daemon = True
         timer.start()
     try:
-        feeder = _feed(child, stdin)
-        output = _pump(child, log, on_line)
-        returncode, cpu = _wait(child)
-        if feeder is not None:
-            feeder.join(timeout=1)
+        yield
     except BaseException:
         _kill_group(child)
         child.wait()
@@ -146,11 +161,6 @@ def run(
             cancel.leave(child)
         if child.stdout is not None:
             child.stdout.close()
-    seconds = time.monotonic() - started
-    add_cpu(cpu)
-    done = Completed(argv=args, returncode=returncode, output=output, seconds=seconds, cpu_seconds=cpu)
-    _judge(done, check=check, timeout=timeout, cancel=cancel)
-    return done
 
 
 def _spawn(args: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:

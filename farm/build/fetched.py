@@ -81,7 +81,8 @@ def _newest(wheels: Sequence[Offered], requirement: Requirement) -> Offered:
     if not fitting:
         known = ", ".join(sorted({w.manifest.distribution for w in wheels})) or "nothing"
         raise UsageError(
-            f"{requirement} is not offered; there is {known}", fix="farm build it, or take another channel"
+            f"{requirement} is not offered; there is {known}",
+            fix=f"build it (`farm build {requirement.name.removeprefix('native-')}`), or take another --channel",
         )
     return max(fitting, key=lambda w: Version(w.manifest.version))
 

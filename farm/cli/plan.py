@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from farm.store.ledger import Ledger
 
 EPILOG = """examples:
-  farm plan                                  everything, on every platform
+  farm plan                                  everything, for this machine's own platform
+  farm plan --platform '*'                   everything, for every platform
   farm plan gmpy2 --platform 'manylinux*'    one recipe and all it needs
-  farm plan gmp@6.2.1                        a certain release
+  farm plan gmp@6.3.0                        a certain release
   farm plan --all --json                     every step with its key, also those that are up to date
 """
 
