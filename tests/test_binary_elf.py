@@ -239,11 +239,3 @@ def test_cut_out_pieces_never_break_the_reader(start: int, length: int) -> None:
 )
 def test_formats_are_told_apart(head: bytes, expected: BinaryFormat | None) -> None:
     assert formats.detect(head) == expected
-
-
-def test_a_tree_is_read_without_following_links(tmp_path: Path) -> None:
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "libt.so").write_bytes(library())
-    (tmp_path / "lib" / "libt.so.1").symlink_to("libt.so")
-    (tmp_path / "readme.txt").write_text("text")
-    assert list(formats.read_tree(tmp_path)) == ["lib/libt.so"]

@@ -90,7 +90,8 @@ def test_project_builds_repairs_and_runs(tmp_path: Path, native_index: NativeInd
 def _needed(wheel: Path, out: Path) -> set[str]:
     with WheelArchive.open(wheel) as archive:
         archive.extract(out)
-    return {name for linkage in formats.read_tree(out).values() for name in linkage.needed}
+    linkages = (formats.read_file(path) for path in out.rglob("*") if path.is_file())
+    return {name for linkage in linkages if linkage is not None for name in linkage.needed}
 
 
 def _environment(root: Path) -> Path:

@@ -79,7 +79,7 @@ def test_builds_in_order_with_all_requirements_then_nothing_to_do(store: Store, 
     attempt = ledger.last_attempt(plan.steps[0].key)
     assert attempt is not None
     assert (attempt.state, attempt.phase) == (State.BUILT, "make")
-    assert 1.5 <= attempt.cpu_seconds < 2
+    assert 1.5 <= attempt.cpu_seconds < 3  # the builder says 1.5: counted, and counted once
     assert ledger.holder(plan.steps[0].key) is None
 
     def no_ledger() -> Ledger:

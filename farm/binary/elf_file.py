@@ -79,6 +79,7 @@ class ElfFile(Bounded):
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
+        """The program headers."""
         count = self._phnum
         if count == elf.PN_XNUM and self._shoff:
             count = self._section_row(0)[7]  # sh_info

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -62,14 +61,3 @@ def read_file(path: Path, name: str | None = None) -> Linkage | None:
     except OSError as error:
         raise BinaryFormatError(f"cannot be read: {error.strerror}", where=name or str(path)) from error
     return read_bytes(data, name or str(path))
-
-
-def read_tree(root: Path) -> dict[str, Linkage]:
-    """Every binary below a directory by its relative POSIX path, sorted. Symbolic links are not followed."""
-    return {name: linkage for name, path in _files(root) if (linkage := read_file(path, name)) is not None}
-
-
-def _files(root: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield path.relative_to(root).as_posix(), path

@@ -53,6 +53,7 @@ class Program:
 
     @property
     def code(self) -> tuple[Code, ...]:
+        """The sections whose content is there."""
         return tuple(Code(address=s.address, data=s.data) for s in self.sections if s.data)
 
 

@@ -93,6 +93,7 @@ class MachoFile(Bounded):
 
     @cached_property
     def commands(self) -> tuple[Command, ...]:
+        """The load commands."""
         at = self.layout.header.size
         end = at + self._commands_size
         self.span(at, self._commands_size, "the load commands")
@@ -129,6 +130,7 @@ class MachoFile(Bounded):
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
+        """The segments, from the load commands of this file's width."""
         kinds = (macho.LC_SEGMENT_64 if self.bits == 64 else macho.LC_SEGMENT,)
         return tuple(self._segment(c) for c in self.commands if c.type in kinds)
 

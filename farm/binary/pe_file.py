@@ -28,6 +28,7 @@ class Section:
 
     @property
     def is_code(self) -> bool:
+        """True if it holds code or may be executed."""
         return bool(self.flags & (pe.SECTION_CODE | pe.SECTION_EXECUTE))
 
 

@@ -91,4 +91,3 @@ BIG_OBJECT_CLASS_AT = 12
 IMPORT_TYPES = {0: "func", 1: "object", 2: "object"}
 
 SYM_EXTERNAL, SYM_WEAK = 2, 105
-SYM_UNDEFINED = 0

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 
 class BinaryFormat(StrEnum):
+    """The formats of binaries that wheels hold."""
+
     ELF = "elf"
     PE = "pe"
     MACHO = "macho"

@@ -110,24 +110,6 @@ def native_version(release: str, revision: int, epoch: int) -> str:
     return f"{epoch}!{parsed}{post}"
 
 
-def epoch_of(version: str) -> int:
-    """The ABI epoch of a native version. Raises CatalogError if it has none."""
-    try:
-        epoch = Version(version).epoch
-    except InvalidVersion as error:
-        raise CatalogError([f"{version!r} is not a PEP 440 version"]) from error
-    if epoch < 1:
-        raise CatalogError([f"{version!r} carries no ABI epoch"], fix="native wheels are versioned like 10!6.3.0")
-    return epoch
-
-
 def upper_bound(epoch: int) -> str:
     """The first version that a dependent of this epoch must not get: ``11!0``."""
     return f"{epoch + 1}!0"
-
-
-def bounds(lower: str, epoch: int) -> str:
-    """The specifier of a dependent's requirement: ``>=10!6.3.0,<11!0``. `lower` is a release or a native version."""
-    version = Version(lower)
-    floor = lower if version.epoch else native_version(str(version), 0, epoch)
-    return f">={floor},<{upper_bound(epoch)}"

@@ -60,4 +60,5 @@ class Plan:
     impossible: tuple[Impossible, ...] = ()
 
     def by_id(self) -> dict[str, Step]:
+        """The steps by their ids."""
         return {step.id: step for step in self.steps}

@@ -208,6 +208,7 @@ class Recipe(Frozen):
 
     @property
     def current(self) -> Release:
+        """The newest release."""
         return max(self.release, key=lambda r: Version(r.version))
 
     @property

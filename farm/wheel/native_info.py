@@ -9,6 +9,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 
 import farm
 from farm.errors import BuildError
+from farm.model import names
 from farm.model.native import NativeLibrary, NativeManifest
 from farm.wheel import metadata, sbom
 from farm.wheel import native_templates as templates
@@ -115,7 +116,7 @@ def _description(spec: NativeSpec) -> str:
             "SUMMARY": " ".join(spec.summary.split()).rstrip(".") + ".",
             "VERSION": spec.release,
             "NATIVE_VERSION": spec.wheel_name.version,
-            "UPPER": f"{spec.abi_epoch + 1}!0",
+            "UPPER": names.upper_bound(spec.abi_epoch),
             "SHARED_NAMES": ", ".join(f"`{product.shared_name}`" for product in spec.products),
             "PKGCONFIG": first.pkgconfig_name,
             "PACKAGE": spec.cmake_name,

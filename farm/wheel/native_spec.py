@@ -8,6 +8,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from farm.model import names
 from farm.model.binary import BinaryFormat
 from farm.model.native import NativeManifest
 from farm.wheel.names import WheelName
@@ -37,10 +38,12 @@ class NativeProduct:
 
     @property
     def shared_name(self) -> str:
+        """Its file name, by which binaries need it."""
         return self.path.name
 
     @property
     def pkgconfig_name(self) -> str:
+        """The name of its .pc file: the recipe's, else the link name."""
         return self.pkgconfig or self.link_name
 
 
@@ -53,10 +56,12 @@ class NativeDependency:
 
     @property
     def upper(self) -> str:
-        return f"{self.manifest.abi_epoch + 1}!0"
+        """The first version that does not fit: the next ABI epoch."""
+        return names.upper_bound(self.manifest.abi_epoch)
 
     @property
     def requirement(self) -> str:
+        """The line for ``Requires-Dist``."""
         return f"{self.manifest.distribution}>={self.lower},<{self.upper}"
 
 
@@ -97,14 +102,17 @@ class NativeSpec:
 
     @property
     def distribution(self) -> str:
+        """The project's name: ``native-gmp``."""
         return f"native-{self.name}"
 
     @property
     def import_name(self) -> str:
+        """The package's name: ``native_gmp``."""
         return self.distribution.replace("-", "_")
 
     @property
     def abi_epoch(self) -> int:
+        """The version's epoch."""
         return Version(self.version).epoch
 
     @property
@@ -116,10 +124,12 @@ class NativeSpec:
 
     @property
     def cmake_name(self) -> str:
+        """The name for ``find_package``: the recipe's, else its own."""
         return self.cmake_package or self.name
 
     @property
     def wheel_name(self) -> WheelName:
+        """The name of the wheel: it fits every Python 3 of the platform."""
         return WheelName(
             distribution=self.import_name,
             version=str(Version(self.version)),
