@@ -12,6 +12,7 @@ _step: contextvars.ContextVar[str] = contextvars.ContextVar("step", default="")
 
 class _StepFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
+        """Give every line the step whose thread it comes from."""
         step = _step.get()
         record.step = f"{step}: " if step else ""
         return True

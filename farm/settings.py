@@ -32,14 +32,17 @@ class Settings:
 
     @property
     def recipes(self) -> Path:
+        """One directory a recipe."""
         return self.catalog / "recipes"
 
     @property
     def toolchains(self) -> Path:
+        """One file a platform."""
         return self.catalog / "toolchains"
 
     @property
     def store(self) -> Path:
+        """Wheels by key."""
         return self.home / "store"
 
     @property
@@ -49,10 +52,12 @@ class Settings:
 
     @property
     def index(self) -> Path:
+        """Channels and their generations."""
         return self.home / "index"
 
     @property
     def logs(self) -> Path:
+        """One file a build key."""
         return self.home / "logs"
 
     @property
@@ -62,6 +67,7 @@ class Settings:
 
     @property
     def downloads(self) -> Path:
+        """Source archives by hash, shared by all farms of a user."""
         return self.cache / "downloads"
 
     @property
@@ -150,4 +156,5 @@ def build_machine() -> str:
 
 
 def on_linux() -> bool:
+    """True if the build machine runs Linux."""
     return sys.platform == "linux"

@@ -37,14 +37,17 @@ class Trial:
 
     @property
     def loaded(self) -> LoadedRecipe:
+        """The step's recipe, with its directory."""
         return self.catalog.recipes[self.step.recipe]
 
     @property
     def toolchain(self) -> Toolchain:
+        """The step's toolchain."""
         return self.catalog.toolchains[self.step.platform]
 
     @property
     def release(self) -> Release:
+        """The release that was built."""
         return release_of(self.loaded, self.step)
 
     @property
@@ -62,9 +65,11 @@ class Trial:
 
     @property
     def runner(self) -> Runner:
+        """What runs programs of the step's platform. Raises MissingToolError."""
         return runners.get(self.toolchain, sysroots=self.catalog.sysroots, settings=self.settings)
 
     def install(self, requires: Sequence[str] = ()) -> Install:
+        """The wheel to test with what is installed beside it."""
         return Install(wheels=(self.wheel,), index_url=self.index_url, requires=tuple(requires))
 
 

@@ -43,17 +43,20 @@ class Task:
 
     @property
     def epoch(self) -> int:
+        """The ABI epoch. Raises CatalogError for a recipe without one."""
         abi = self.recipe.recipe.abi
         if abi is None:
             raise CatalogError([f"recipes/{self.step.recipe}/recipe.toml: [abi] epoch: is missing"])
         return abi.epoch
 
     def sandbox(self, rooms: Rooms, variant: Variant | None = None) -> Sandbox:
+        """The walls around one level's build."""
         return build_sandbox(
             self.effective, self.space, rooms, self.tools, self.epoch_seconds, self.settings, variant, debug=self.debug
         )
 
     def job(self, sandbox: Sandbox, variant: Variant | None = None) -> Job:
+        """What the build system is told inside these walls."""
         return make_job(self.effective, self.space, self.tools, sandbox, self.settings, variant)
 
 

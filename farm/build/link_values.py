@@ -45,6 +45,7 @@ class Inputs:
 
     @property
     def shared_name(self) -> str:
+        """The file name of the shared library on this platform."""
         return shared_name(self.product.name, self.epoch, self.toolchain.binary)
 
 
@@ -75,6 +76,7 @@ class LinkJob:
 
     @property
     def shared_name(self) -> str:
+        """The file name of the shared library on this platform."""
         return shared_name(self.product.name, self.epoch, self.toolchain.binary)
 
     @property

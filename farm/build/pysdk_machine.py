@@ -45,6 +45,7 @@ class Interpreter:
 
     @property
     def flavour(self) -> Flavour:
+        """What sets this Python apart from others, for sysconfig data."""
         return Flavour(version=self.version, abiflags=self.abiflags, free_threaded=self.free_threaded)
 
 

@@ -83,6 +83,7 @@ class BuiltLibrary(Built):
 
     @property
     def headers(self) -> Path:
+        """Where the build installed its headers."""
         return self.prefix / "include"
 
     @property

@@ -24,17 +24,21 @@ class Rooms:
 
     @property
     def source(self) -> Path:
+        """The patched source tree."""
         return self.root / "src"
 
     @property
     def work(self) -> Path:
+        """The build directory."""
         return self.root / "work"
 
     @property
     def prefix(self) -> Path:
+        """Where it installs."""
         return self.root / "prefix"
 
     def create(self) -> None:
+        """Make the three directories."""
         for place in (self.source, self.work, self.prefix):
             place.mkdir(parents=True, exist_ok=True)
 
@@ -48,9 +52,11 @@ class Workspace:
 
     @property
     def baseline(self) -> Rooms:
+        """The rooms of the build for the platform's own instruction-set level."""
         return Rooms(root=self.root / "build")
 
     def variant(self, level: str) -> Rooms:
+        """The rooms of the build for a higher level."""
         return Rooms(root=self.root / "variants" / level)
 
     @property
@@ -65,6 +71,7 @@ class Workspace:
 
     @property
     def compiler_cache(self) -> Path:
+        """The build's own copy of the compiler's cache."""
         return self.root / "zig-cache"
 
     @property

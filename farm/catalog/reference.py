@@ -162,6 +162,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def main() -> None:
+    """Write the reference and the schemas into docs/, or into the directory that is given."""
     docs = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS
     for path in write(docs):
         print(f"wrote {path}")

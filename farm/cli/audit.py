@@ -26,6 +26,7 @@ EPILOG = """examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
     parser.add_argument("wheels", nargs="+", type=Path, metavar="WHEEL")
     parser.add_argument("--platform", metavar="TAG", help="hold it to this platform tag instead of its own")
     parser.add_argument(
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print findings; the gate's exit code if one is an error. Raises UsageError, BinaryFormatError."""
     from farm.cli.output import print_json
     from farm.errors import GateError, UsageError
     from farm.gates.audit import audit_wheel

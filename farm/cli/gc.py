@@ -29,6 +29,7 @@ _KEEP_DAYS = 14.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
     parser.add_argument("--dry-run", action="store_true", help="show what would be removed, remove nothing")
     parser.add_argument(
         "--keep-days",

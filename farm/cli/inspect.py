@@ -22,11 +22,13 @@ _METADATA = ("Name", "Version", "License-Expression", "License", "Requires-Pytho
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
     parser.add_argument("file", type=Path, metavar="FILE", help="an ELF, PE or Mach-O file, or a wheel")
     parser.add_argument("--json", action="store_true", help="one JSON document, with every symbol")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:  # noqa: ARG001
+    """Print what the file says of itself. Raises UsageError, BinaryFormatError."""
     from farm.cli.output import print_json
     from farm.errors import UsageError
 

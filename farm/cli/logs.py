@@ -25,6 +25,7 @@ EPILOG = """examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
     parser.add_argument("step", metavar="STEP", help="a step's id, slot, recipe, or the beginning of one or of its key")
     parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
     parser.add_argument("--path", action="store_true", help="print where the log is, not what it says")

@@ -26,6 +26,7 @@ EPILOG = """examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
     wanted.configure(parser)
     parser.add_argument("--all", action="store_true", help="show steps that are up to date, too")
     parser.add_argument("--json", action="store_true", help="print one JSON document")

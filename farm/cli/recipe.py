@@ -27,6 +27,7 @@ _SMOKE = "smoke.c"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the actions and their options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="show all recipes")
     listing.add_argument("--json", action="store_true", help="print one JSON document")
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Do the action. Raises CatalogError, UsageError, SourceError."""
     actions = {"list": _list, "lint": _lint, "schema": _schema, "new": _new}
     return actions[args.action](args, settings)
 

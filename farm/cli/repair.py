@@ -36,6 +36,7 @@ as cibuildwheel's repair command (docs/library-authors.md):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
     parser.add_argument("wheels", nargs="+", type=Path, metavar="WHEEL")
     parser.add_argument("-w", "--wheel-dir", type=Path, required=True, metavar="DIR", help="where results go")
     parser.add_argument(
@@ -51,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Repair each wheel; the gate's exit code if a finding is an error. Raises what `repair` raises."""
     from farm.errors import GateError
     from farm.model.finding import Severity
     from farm.repair.repair import RepairOptions, repair

@@ -27,6 +27,7 @@ EPILOG += "\n".join(f"  {word:<12}{meaning}" for word, meaning in matrix.WORDS.i
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
     parser.add_argument("recipe", nargs="*", metavar="RECIPE", help="recipes and all they need; none: all")
     parser.add_argument("--platform", action="append", default=[], metavar="P", help="platform tag or glob")
     parser.add_argument(

@@ -25,6 +25,7 @@ EPILOG = """examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the actions and their options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="show all toolchains")
     listing.add_argument("--json", action="store_true", help="print one JSON document")
@@ -39,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Do the action. Raises UsageError, CatalogError, and what fetching raises."""
     actions = {"list": _list, "check": _check, "sysroot": _sysroot}
     return actions[args.action](args, settings)
 

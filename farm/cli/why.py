@@ -26,6 +26,7 @@ _PYTHON = re.compile(r"/(cp\d+)$")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
     parser.add_argument("step", metavar="STEP", help="a step's id, its slot (the id without @VERSION), or its recipe")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 

@@ -37,9 +37,11 @@ class Hosts:
         self._dead: dict[str, str] = {}
 
     def why_dead(self, url: str) -> str:
+        """Why the host of this URL is not asked again; empty if it may be."""
         return self._dead.get(urlsplit(url).netloc, "")
 
     def bury(self, url: str, why: str) -> None:
+        """The host of this URL did not answer: it is not asked again."""
         host = urlsplit(url).netloc
         if host:  # a file: address has none, and another file may well be there
             self._dead[host] = why
@@ -103,6 +105,7 @@ def fetch_new(
 
 
 def file_sha256(path: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -65,6 +65,7 @@ class _Piece:
 
     @property
     def title(self) -> str:
+        """What a finding calls this stretch of code."""
         if not self.names:
             return f"unnamed code at {self.start:#x}"
         return f"unnamed code at {self.start:#x}, after {self.names[0]}" if self.gap else self.names[0]

@@ -72,6 +72,7 @@ class Contents:
         return {project: tuple(grouped[project]) for project in sorted(grouped)}
 
     def status(self, project: str) -> ProjectStatus:
+        """A project's status (PEP 792); active unless it was set."""
         return self.statuses.get(project, ACTIVE)
 
     def dump(self) -> bytes:
@@ -136,6 +137,7 @@ class Generation:
         return generation_name(self.channel, self.number)
 
     def dump(self) -> bytes:
+        """The bytes of ``generation.json``."""
         return (json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n").encode()
 
     @classmethod
@@ -157,4 +159,5 @@ class Generation:
 
 
 def generation_name(channel: str, number: int) -> str:
+    """The directory of a generation: ``staging@000012``."""
     return f"{channel}@{number:06d}"

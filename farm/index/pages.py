@@ -52,12 +52,14 @@ class _Written:
         self.paths: list[Path] = []
 
     def write(self, path: Path, content: bytes) -> None:
+        """Write a new file, to be made durable by `sync`."""
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
         self.paths.append(path)
 
     def sync(self, target: Path) -> None:
+        """Make all that was written durable, with the directories that hold it."""
         folders = {target, target / "simple", *(path.parent for path in self.paths)}
         if len(self.paths) > _FEW:
             os.sync()

@@ -43,6 +43,7 @@ class IndexServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
+        """The address of the server's root, without a slash at its end."""
         host, port = self.server_address[:2]
         name = host.decode() if isinstance(host, bytes) else str(host)
         return f"http://{f'[{name}]' if ':' in name else name}:{port}"

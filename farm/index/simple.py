@@ -53,6 +53,7 @@ def root_html(projects: Iterable[str]) -> bytes:
 
 
 def root_json(projects: Iterable[str]) -> bytes:
+    """The list of projects as PEP 691 has it."""
     return _dump({"meta": {"api-version": API_VERSION}, "projects": [{"name": project} for project in projects]})
 
 

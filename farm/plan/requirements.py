@@ -22,6 +22,7 @@ class HostRequirement:
     specifier: SpecifierSet
 
     def meets(self, version: str) -> bool:
+        """True if a release of this version will do, prereleases included."""
         return self.specifier.contains(parse_version(version), prereleases=True)
 
     def __str__(self) -> str:

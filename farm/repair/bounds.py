@@ -24,10 +24,12 @@ class Need:
 
     @property
     def specifier(self) -> str:
+        """Both bounds, as PEP 440 writes them."""
         return f">={self.lower},<{self.upper}"
 
     @property
     def requirement(self) -> str:
+        """The line for ``Requires-Dist``."""
         return f"{self.distribution}{self.specifier}"
 
 

@@ -78,6 +78,7 @@ class AttemptRecords(Database):
             return tuple(_attempt(row) for row in connection.execute(query))
 
     def last_attempt(self, key: str) -> Attempt | None:
+        """The newest try to build a key; None if there was none."""
         query = select(*_ATTEMPT).where(attempts.c.key == key).order_by(attempts.c.id.desc()).limit(1)
         with self.reading() as connection:
             row = connection.execute(query).first()

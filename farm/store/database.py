@@ -30,6 +30,7 @@ class Database:
         return place_of(self._engine.url)
 
     def close(self) -> None:
+        """Give all connections back."""
         self._engine.dispose()
 
     @contextlib.contextmanager
@@ -56,6 +57,7 @@ class Database:
 
 
 def now() -> datetime:
+    """The time of this machine, aware of its zone."""
     return datetime.now(UTC)
 
 

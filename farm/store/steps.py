@@ -50,6 +50,7 @@ class StepRecords(Database):
         return tuple(KeyInput(label=r.label, digest=r.digest, shown=r.shown) for r in rows)
 
     def step(self, key: str) -> KnownStep | None:
+        """What is known of the step of a key; None if it was never planned."""
         with self.reading() as connection:
             row = connection.execute(select(*_STEP).where(steps.c.key == key)).first()
         return None if row is None else _known_step(row)

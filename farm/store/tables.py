@@ -40,6 +40,7 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """As the database takes it: SQLite keeps no zones, so UTC without one."""
         if value is None:
             return None
         assert value.tzinfo is not None, "the ledger takes aware datetimes only"
@@ -47,6 +48,7 @@ class UtcTime(TypeDecorator[datetime]):
         return utc if dialect.name != "sqlite" else utc.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Aware again, in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -65,6 +65,7 @@ class VerdictRecords(Database):
                 connection.execute(insert(findings), rows)
 
     def findings_of(self, key: str) -> tuple[Finding, ...]:
+        """What the gates found on the newest build of a key."""
         query = select(findings).where(findings.c.key == key).order_by(findings.c.id)
         with self.reading() as connection:
             rows = connection.execute(query).all()

@@ -48,6 +48,7 @@ class WheelArchive:
             raise
 
     def close(self) -> None:
+        """Give the file back. Closing twice does no harm."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

@@ -54,10 +54,12 @@ class Member:
 
     @property
     def is_executable(self) -> bool:
+        """True if anybody may execute it."""
         return bool(self.mode & 0o111)
 
 
 def fault(path: Path, member: str, what: str) -> BinaryFormatError:
+    """The error for a member that no installer should meet."""
     return BinaryFormatError(f"member {member!r} {what}", where=str(path), fix="do not use this wheel; get it again")
 
 

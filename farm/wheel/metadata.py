@@ -56,6 +56,7 @@ class Headers:
         return replace(self, fields=(*kept[:place], *new, *kept[place:]))
 
     def format(self) -> bytes:
+        """The bytes of the file, fields in order, then the body."""
         lines = "".join(f"{key}: {value}\n" if value else f"{key}:\n" for key, value in self.fields)
         tail = "" if self.body is None else f"\n{self.body}"
         return (lines + tail).encode("utf-8", "surrogateescape")

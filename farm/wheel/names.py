@@ -34,6 +34,7 @@ class WheelName:
 
     @property
     def filename(self) -> str:
+        """The wheel's file name (PEP 427)."""
         build = (self.build,) if self.build else ()
         return "-".join((self.distribution, self.version, *build, self.tag)) + ".whl"
 
@@ -49,10 +50,12 @@ class WheelName:
 
     @property
     def dist_info(self) -> str:
+        """The name of its ``.dist-info`` directory."""
         return f"{self.distribution}-{self.version}.dist-info"
 
     @property
     def data(self) -> str:
+        """The name of its ``.data`` directory."""
         return f"{self.distribution}-{self.version}.data"
 
     @property
@@ -62,6 +65,7 @@ class WheelName:
 
     @property
     def parsed_version(self) -> Version:
+        """The version as a value that compares."""
         return Version(self.version)
 
     def with_tag(self, tag: str) -> WheelName:

@@ -29,10 +29,12 @@ class RecordEntry:
 
     @classmethod
     def of(cls, path: str, content: bytes) -> RecordEntry:
+        """The line of a member with this content."""
         return cls(path=path, digest=encode_digest("sha256", hashlib.sha256(content).digest()), size=len(content))
 
 
 def encode_digest(algorithm: str, digest: bytes) -> str:
+    """A digest as RECORD writes it: URL-safe base64 without padding (PEP 376, PEP 427)."""
     return f"{algorithm}={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 

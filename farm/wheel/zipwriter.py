@@ -104,6 +104,7 @@ class WheelWriter:
 
 
 def deflate(content: bytes, level: int = _LEVEL) -> bytes:
+    """The content as a raw deflate stream (RFC 1951), as zip archives hold it."""
     packer = zlib.compressobj(level, zlib.DEFLATED, -15)
     return packer.compress(content) + packer.flush()
 

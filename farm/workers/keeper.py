@@ -34,6 +34,7 @@ class LeaseKeeper:
         self._thread.start()
 
     def hold(self, lease: Lease, on_lost: Callable[[], None]) -> None:
+        """Renew this lease until it is let go; `on_lost` is called, from the keeper's thread, if that fails."""
         with self._lock:
             self._held[lease.key] = (lease, on_lost)
 

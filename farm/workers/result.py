@@ -36,10 +36,12 @@ class RunResult:
 
     @property
     def ok(self) -> bool:
+        """True if there is a wheel of every step."""
         return all(o.artifact is not None for o in self.outcomes.values())
 
     @property
     def artifacts(self) -> dict[str, Artifact]:
+        """The wheels there are, by step."""
         return {id_: o.artifact for id_, o in self.outcomes.items() if o.artifact is not None}
 
     def having(self, *states: State) -> tuple[StepOutcome, ...]:

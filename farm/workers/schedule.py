@@ -43,6 +43,7 @@ class Schedule:
         return self._open == 0
 
     def state(self, id_: str) -> State:
+        """What became of a step so far."""
         return self._states[id_]
 
     def culprit(self, id_: str) -> str:

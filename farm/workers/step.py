@@ -52,13 +52,16 @@ class StepCancel(Cancel):
 
     @property
     def is_set(self) -> bool:
+        """True if this step or the whole run is cancelled."""
         return super().is_set or self._parent.is_set
 
     def enter(self, child: Any) -> None:
+        """Either token kills this program."""
         self._parent.enter(child)
         super().enter(child)
 
     def leave(self, child: Any) -> None:
+        """Neither does any more."""
         self._parent.leave(child)
         super().leave(child)
 
@@ -86,6 +89,7 @@ class Reporter:
 
     @property
     def seconds(self) -> float:
+        """How long the step has been at work."""
         return time.monotonic() - self._started
 
     def __call__(self, phase: str, message: str = "") -> None:
@@ -97,6 +101,7 @@ class Reporter:
             self._note(phase)
 
     def tell(self, state: State, message: str = "") -> None:
+        """Tell the listener."""
         phase = self.phase if state is State.RUNNING else ""
         self._listener(StepEvent(step=self._step.id, state=state, phase=phase, seconds=self.seconds, message=message))
 
@@ -127,6 +132,7 @@ class StepRunner:
             return self._attempt(step, deps, cancel)
 
     def log_path(self, step: Step) -> Path:
+        """Where the output of a step's build goes."""
         return self._logs / f"{step.key}.log"
 
     def _attempt(

@@ -6,6 +6,7 @@ from farm.build.systems.base import Command, Job
 
 
 def commands(job: Job) -> tuple[Command, ...]:
+    """Configure, make, make install."""
     where = job.source if job.build.in_tree else job.work
     configure = (
         "sh",

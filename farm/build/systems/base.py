@@ -34,6 +34,7 @@ class Job:
         return tuple(self.expand_one(word) for word in words)
 
     def expand_one(self, word: str) -> str:
+        """A word of the recipe with its ``{placeholders}`` filled in. Raises CatalogError for an unknown one."""
         values = {
             "source": self.source,
             "work": self.work,

@@ -6,6 +6,7 @@ from farm.build.systems.base import Command, Job
 
 
 def commands(job: Job) -> tuple[Command, ...]:
+    """Configure with Ninja, build, install."""
     configure = (
         "cmake",
         "-S",

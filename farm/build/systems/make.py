@@ -9,6 +9,7 @@ from farm.build.systems.base import Command, Job, flag_environment
 
 
 def commands(job: Job) -> tuple[Command, ...]:
+    """make and make install, in the sources, with the compiler as variables."""
     flags = flag_environment(job)
     variables = ("CC=cc", "CXX=c++", "AR=ar", "RANLIB=ranlib", f"PREFIX={job.prefix}", f"prefix={job.prefix}")
     given = (*variables, *(f"{name}={value}" for name, value in flags.items()), *job.expand(job.build.args))

@@ -7,6 +7,7 @@ from farm.errors import CatalogError
 
 
 def commands(job: Job) -> tuple[Command, ...]:
+    """The recipe's own script. Raises CatalogError if it is empty."""
     if not job.build.script.strip():
         raise CatalogError(['[build] script: is empty, and system = "script" runs nothing else'])
     env = {
