@@ -176,7 +176,9 @@ def _spawn(args: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | Non
         )
     except FileNotFoundError as error:
         if cwd is not None and not cwd.is_dir():
-            raise ProcessError(f"working directory {cwd} does not exist", where=args[0]) from error
+            raise ProcessError(
+                f"working directory {cwd} does not exist", where=args[0], fix="run it again: something removed it"
+            ) from error
         raise MissingToolError(
             f"the program {args[0]!r} is not on this machine", fix=f"install {args[0]}; `farm doctor` names the package"
         ) from error
@@ -262,6 +264,7 @@ def _judge(done: Completed, *, check: bool, timeout: float | None, cancel: Cance
         raise ProcessError(
             f"ran longer than its limit of {timeout:g} s and was killed",
             where=name,
+            fix="run it again when the machine is less busy; if it hangs, its output says where",
             returncode=done.returncode,
             output=done.output,
         )

@@ -45,7 +45,9 @@ def symbols(path: Path) -> tuple[ArchiveSymbol, ...]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BinaryFormatError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        raise BinaryFormatError(
+            f"cannot be read: {error.strerror}", where=str(path), fix="check the path and who may read the file"
+        ) from error
     archive = Archive(data, str(path))
     found: dict[str, str] = {}
     for member in archive.members:

@@ -59,5 +59,7 @@ def read_file(path: Path, name: str | None = None) -> Linkage | None:
                 return None
             data = head + stream.read()
     except OSError as error:
-        raise BinaryFormatError(f"cannot be read: {error.strerror}", where=name or str(path)) from error
+        raise BinaryFormatError(
+            f"cannot be read: {error.strerror}", where=name or str(path), fix="check the path and who may read the file"
+        ) from error
     return read_bytes(data, name or str(path))

@@ -32,7 +32,10 @@ def wrapper_conf(toolchain: Toolchain, build_flags: Sequence[str]) -> str:
 
 def _one_line(value: str, toolchain: Toolchain) -> str:
     if "\t" in value or "\n" in value:
-        raise CatalogError([f"toolchains/{toolchain.platform}.toml: [flags] {value!r} holds a tab or a line break"])
+        raise CatalogError(
+            [f"toolchains/{toolchain.platform}.toml: [flags] {value!r} holds a tab or a line break"],
+            fix="write a blank instead, or two entries",
+        )
     return value
 
 

@@ -119,7 +119,10 @@ def check_globs(exports: Sequence[str]) -> None:
     """Raise CatalogError for an entry of `exports` that is no glob of symbol names."""
     bad = [glob for glob in exports if not _GLOB.fullmatch(glob)]
     if bad:
-        raise CatalogError([f"[[products.library]] exports: {glob!r} is no glob of symbol names" for glob in bad])
+        raise CatalogError(
+            [f"[[products.library]] exports: {glob!r} is no glob of symbol names" for glob in bad],
+            fix="write the names of C symbols, with `*` and `?` for what differs",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,7 +123,10 @@ def link(found: dict[str, Path], folder: Path, *, usr: Sequence[str] = ("/usr/",
     """
     for name, place in found.items():
         if not str(place).startswith(tuple(usr)) or str(place).startswith("/usr/local/"):
-            raise MissingToolError(f"{place} is outside the system's directories, which builds do not see")
+            raise MissingToolError(
+                f"{place} is outside the system's directories, which builds do not see",
+                fix=f"install the system's own {name}; `farm doctor` names the package",
+            )
         target = folder / name
         if target.is_symlink():
             target.unlink()

@@ -50,7 +50,11 @@ def addresses(url: str, recipe_dir: Path) -> tuple[str, ...]:
 def _beside_recipe(path: str, recipe_dir: Path) -> Path:
     place = (recipe_dir / path).resolve()
     if not place.is_relative_to(recipe_dir.resolve()):
-        raise SourceError(f"file:{path} leaves the recipe's directory", where=str(recipe_dir))
+        raise SourceError(
+            f"file:{path} leaves the recipe's directory",
+            where=str(recipe_dir),
+            fix="put the file beside the recipe, or name a https:// location",
+        )
     return place
 
 

@@ -99,7 +99,11 @@ def _parse(database: str | Path) -> URL:
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         if url.database in (None, "", ":memory:"):
-            raise StoreError("the ledger must be a file: threads and processes share it", where=str(url))
+            raise StoreError(
+                "the ledger must be a file: threads and processes share it",
+                where=str(url),
+                fix="name a file: sqlite:////path/to/ledger.sqlite",
+            )
         engine = create_engine(url, max_overflow=-1, connect_args={"timeout": _BUSY_MS / 1000})
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

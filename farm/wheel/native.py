@@ -103,7 +103,11 @@ def _link_names(spec: NativeSpec) -> dict[str, bytes]:
     for product in spec.products:
         for name, content in style.link_names(product).items():
             if name in taken:
-                raise BuildError(f"the link name {name} is also the shared name", where=spec.distribution)
+                raise BuildError(
+                    f"the link name {name} is also the shared name",
+                    where=spec.distribution,
+                    fix="give the library another `name` in products.library",
+                )
             files[f"lib/{name}"] = content
     return files
 
@@ -147,7 +151,11 @@ def _headers(spec: NativeSpec) -> Iterator[tuple[str, Path]]:
     for name in sorted(found):
         real = found[name].resolve()
         if not real.is_relative_to(root) or real.stat().st_size > _HEADER_LIMIT:
-            raise BuildError(f"header {name} is a link out of its directory or far too large", where=spec.distribution)
+            raise BuildError(
+                f"header {name} is a link out of its directory or larger than {_HEADER_LIMIT} bytes",
+                where=spec.distribution,
+                fix="leave it out of products.headers, or patch the install rules",
+            )
         yield name, real
 
 

@@ -74,7 +74,11 @@ def info_files(spec: NativeSpec, described: NativeManifest) -> dict[str, bytes]:
 
 def _inside(path: str) -> str:
     if path.startswith("/") or ".." in PurePosixPath(path).parts:
-        raise BuildError(f"licence path {path!r} leaves its directory", where="license_files")
+        raise BuildError(
+            f"licence path {path!r} leaves its directory",
+            where="license_files",
+            fix="name files of the source tree, relative to its top",
+        )
     return path
 
 

@@ -34,7 +34,7 @@ class Job:
         return tuple(self.expand_one(word) for word in words)
 
     def expand_one(self, word: str) -> str:
-        """A word of the recipe with its ``{placeholders}`` filled in. Raises CatalogError for an unknown one."""
+        """The same for one word. Other braces stay as they are: shells and CMake have uses for them."""
         values = {
             "source": self.source,
             "work": self.work,
