@@ -49,7 +49,9 @@ def _binary(path: Path) -> dict[str, object]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BinaryFormatError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        raise BinaryFormatError(
+            f"cannot be read: {error.strerror}", where=str(path), fix="check who may read the file"
+        ) from error
     linkage = formats.read_bytes(data, str(path))
     if linkage is None:
         raise BinaryFormatError(
