@@ -18,6 +18,7 @@ extern int t_function_1(int); extern int t_function_11(int); extern void *PyModu
 static int def;
 void *PyInit_x(void) { def = t_function_1(1) + t_function_11(2); return PyModule_Create2(&def, 1013); }
 """
+RUN_PATH = "@loader_path/../native_t/lib"
 _START = "int __stdcall DllMainCRTStartup(void *a, unsigned b, void *c) { return 1; }\n"
 _IMPORTED = "__declspec(dllimport) "
 
@@ -84,7 +85,9 @@ def library(kind: Kind, *flags: str, source: str = FUNCTIONS) -> bytes:
     return _binaries(kind, flags, source, EXTENSION, ())[kind.library]
 
 
-def extension(kind: Kind, *flags: str, source: str = EXTENSION) -> bytes:
+def extension(kind: Kind, *flags: str, source: str = EXTENSION, run_path: str = RUN_PATH) -> bytes:
+    """An extension module that takes functions of the library; on macOS with a run path, unless that is empty."""
+    flags += () if kind.is_windows or not run_path else (f"-Wl,-rpath,{run_path}",)
     return _binaries(kind, (), FUNCTIONS, source, flags)[kind.extension]
 
 
@@ -104,7 +107,7 @@ def _binaries(
         (*link, "t.c", "-lSystem", "-install_name", f"@rpath/{kind.library}", *flags, "-o", kind.library),
         (
             *(*link, "x.c", kind.library, "-lSystem", "-install_name", kind.extension),
-            *("-Wl,-rpath,@loader_path/../native_t/lib", *user_flags, "-o", kind.extension),
+            *("-Wl,-headerpad_max_install_names", *user_flags, "-o", kind.extension),
         ),
     )
     return made(kind.target, commands, (("t.c", source), ("x.c", user)))

@@ -1,4 +1,4 @@
-"""Repair of Windows and macOS wheels: the loader, requirements, SBOM and tag; their binaries stay byte for byte."""
+"""Repair of Windows and macOS wheels: the loader, requirements, SBOM, tag, and the run paths of macOS modules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import pytest
 import wheel_fixtures as wf
 from platform_wheels import KINDS, Kind
 
-from farm.errors import GateError, UsageError
+from farm.binary import macho
+from farm.binary.macho_signature import signature_fault
+from farm.errors import BinaryFormatError, GateError, UsageError
 from farm.gates.audit import audit_wheel, policy_for_tag, with_libraries
 from farm.model.finding import Severity
 from farm.repair import natives
@@ -55,6 +57,45 @@ def test_a_dependent_is_made_whole(tmp_path: Path, kind: Kind) -> None:
     assert audit_wheel(done.wheel, policy=strict) == ()
 
 
+@pytest.mark.parametrize("kind", [ARM_MAC, INTEL_MAC], ids=["arm64", "x86_64"])
+def test_modules_for_macos_find_the_library_from_where_they_lie(tmp_path: Path, kind: Kind) -> None:
+    """One directory deep, three deep, and in none; whatever run paths the build left in them."""
+    leaked = pw.extension(kind, run_path="/farm/deps/native_t/lib")
+    places = {
+        kind.extension_member: leaked,
+        "dep/a/b/x.so": pw.extension(kind, run_path="@loader_path/../../../../native_t/lib"),
+        "dep/a/same.so": pw.extension(kind, run_path="@loader_path/../../native_t/lib"),
+        "dep/a/none.so": pw.extension(kind, run_path=""),
+        "x.so": pw.extension(kind, run_path=""),
+    }
+    done = repaired(kind, tmp_path, places, platform=kind.tag)
+    files = content(done.wheel)
+    paths = {member: macho.read(files[member], member).runpath for member in places}
+    assert paths == {
+        kind.extension_member: ("@loader_path/../native_t/lib",),
+        "dep/a/b/x.so": ("@loader_path/../../../native_t/lib",),
+        "dep/a/same.so": ("@loader_path/../../native_t/lib",),
+        "dep/a/none.so": ("@loader_path/../../native_t/lib",),
+        "x.so": ("@loader_path/native_t/lib",),
+    }
+    assert [signature_fault(files[member], member) for member in places] == [""] * len(places)
+    assert {macho.read(files[member], member).signed for member in places} == {kind is ARM_MAC}
+    assert files["dep/a/same.so"] == places["dep/a/same.so"]
+    assert len(files["dep/a/b/x.so"]) == len(places["dep/a/b/x.so"])
+    native = tmp_path / "native" / kind.native
+    strict = with_libraries(replace(policy_for_tag(kind.tag), strict=True), natives=[native])
+    assert audit_wheel(done.wheel, policy=strict) == ()
+
+
+def test_a_macos_module_without_room_for_a_run_path_is_told(tmp_path: Path) -> None:
+    tight = bytearray(pw.extension(ARM_MAC, run_path=""))
+    command = 32  # the header's size; the commands' own size is at 20
+    end = command + int.from_bytes(tight[20:24], "little")
+    tight[end : end + 8] = b"occupied"
+    with pytest.raises(BinaryFormatError, match="-headerpad_max_install_names"):
+        repaired(ARM_MAC, tmp_path, {ARM_MAC.extension_member: bytes(tight)})
+
+
 @pytest.mark.parametrize("kind", [AMD64, ARM_MAC], ids=["pe", "macho"])
 def test_a_repaired_wheel_is_left_alone(tmp_path: Path, kind: Kind) -> None:
     once = repaired(kind, tmp_path)
@@ -78,7 +119,7 @@ def test_the_bound_is_that_of_the_symbols_taken_from_this_library(tmp_path: Path
     ],
 )
 def test_copies_of_other_repair_tools_stay_with_a_warning(tmp_path: Path, kind: Kind, copy: str) -> None:
-    binary = pw.extension(kind)
+    binary = pw.extension(kind, run_path="@loader_path/../../native_t/lib")
     done = repaired(kind, tmp_path, {copy: binary})
     (finding,) = [f for f in done.findings if f.check == "redirect"]
     assert (finding.severity, finding.file) == (Severity.WARNING, copy)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from struct import Struct
 
 from farm.binary import macho_format as macho
@@ -23,7 +24,7 @@ _INDEX = Struct(">II")  # slot, offset
 # magic size version flags hashes identifier special-slots code-slots code-limit hash-size hash-type platform page-shift
 _DIRECTORY = Struct(">IIIIIIIIIBBBB")
 _LIMIT_64_AT, _LIMIT_64_SINCE = Struct(">56xQ"), 0x20300
-_SLOT_DIRECTORY, _SLOT_ALTERNATES = 0, range(0x1000, 0x1006)
+_SLOT_DIRECTORY, _SLOT_ALTERNATES, _SLOT_CERTIFICATE = 0, range(0x1000, 0x1006), 0x10000
 _MOST_BLOBS = 64
 _LARGEST_PAGE = 30
 # Hash type -> hash, of which the first `hash size` bytes are kept
@@ -34,6 +35,61 @@ _HASHES: dict[int, Callable[[memoryview], bytes]] = {
     4: lambda data: hashlib.sha384(data).digest(),
 }
 _HASH_SIZES = {1: 20, 2: 32, 3: 20, 4: 48}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageHash:
+    """A page of a signed file: from `start` to `end`; its `right` hash, and where (file offset) it is `kept`."""
+
+    start: int
+    end: int
+    right: bytes
+    kept: int
+
+
+def page_hashes(file: MachoFile) -> Iterator[PageHash]:
+    """Every page of a slice in every code directory of its signature, with the hash that its bytes have now.
+
+    None if it is not signed. Raises BinaryFormatError for a signature that is damaged, that does not cover the file,
+    or that a certificate vouches for: that one only its owner can make again.
+    """
+    command = file.command(macho.LC_CODE_SIGNATURE)
+    if command is None:
+        return
+    signature_at, size = file.fields(command, "pair")
+    blob = Bounded(file.span(signature_at, size, "the code signature"), file.name)
+    parts = _parts(blob)
+    at = parts.get(_SLOT_CERTIFICATE)
+    if at is not None and blob.row(_BLOB, at, "a part of the signature")[1] > _BLOB.size:
+        raise file.error("is signed with a certificate, so only its owner can change it")
+    for at in _directories(parts):
+        directory = _directory(blob, at)
+        if not directory.covers(signature_at):
+            raise file.error(_not_covered(directory, signature_at))
+        yield from _pages(file, directory, signature_at + at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Directory:
+    """A code directory: the bytes up to `limit` in `pages` of `page` bytes each; `table` is where, from its own start,
+    the hashes begin: first those of `special` other parts."""
+
+    limit: int
+    pages: int
+    page: int
+    special: int
+    table: int
+    hash_type: int
+
+    @property
+    def hash_size(self) -> int:
+        return _HASH_SIZES[self.hash_type]
+
+    def hash(self, data: memoryview) -> bytes:
+        return _HASHES[self.hash_type](data)[: self.hash_size]
+
+    def covers(self, size: int) -> bool:
+        return self.limit == size and self.pages == -(-size // self.page)
 
 
 def signature_fault(data: bytes | memoryview, name: str) -> str:
@@ -62,52 +118,78 @@ def _fault(file: MachoFile) -> str:
 
 
 def _faults(file: MachoFile, blob: Bounded, signature_at: int) -> Iterator[str]:
-    magic, _ = blob.row(_BLOB, 0, "the signature's header")
-    if magic != _SUPER_BLOB:
-        yield f"the code signature begins with {magic:#x}, which is no signature"
-        return
-    (count,) = blob.row(macho.LAYOUTS[64, False].word, _BLOB.size, "the signature's index")
-    if count > _MOST_BLOBS:
-        yield f"the code signature claims to have {count} parts"
-        return
-    parts = dict(blob.rows(_INDEX, _BLOB.size + 4, count, "the signature's index"))
-    directories = [at for slot, at in sorted(parts.items()) if slot == _SLOT_DIRECTORY or slot in _SLOT_ALTERNATES]
+    parts = _parts(blob)
+    directories = _directories(parts)
     if not directories:
         yield "the code signature has no code directory"
     for at in directories:
         yield from _directory_faults(file, blob, parts, at, signature_at)
 
 
-def _directory_faults(
-    file: MachoFile, blob: Bounded, parts: dict[int, int], at: int, signature_at: int
-) -> Iterator[str]:
+def _parts(blob: Bounded) -> dict[int, int]:
+    """Slot -> offset of the signature's parts."""
+    magic, _ = blob.row(_BLOB, 0, "the signature's header")
+    if magic != _SUPER_BLOB:
+        raise blob.error(f"begins with {magic:#x}, which is no signature")
+    (count,) = blob.row(macho.LAYOUTS[64, False].word, _BLOB.size, "the signature's index")
+    if count > _MOST_BLOBS:
+        raise blob.error(f"claims to have {count} parts")
+    return dict(blob.rows(_INDEX, _BLOB.size + 4, count, "the signature's index"))
+
+
+def _directories(parts: dict[int, int]) -> list[int]:
+    return [at for slot, at in sorted(parts.items()) if slot == _SLOT_DIRECTORY or slot in _SLOT_ALTERNATES]
+
+
+def _directory(blob: Bounded, at: int) -> _Directory:
     row = blob.row(_DIRECTORY, at, "the code directory")
     magic, size, version, _, hashes_at, _, special, pages, limit, hash_size, hash_type, _, shift = row
     if magic != _CODE_DIRECTORY or _HASH_SIZES.get(hash_type) != hash_size or shift > _LARGEST_PAGE:
-        yield f"the code directory has magic {magic:#x}, hash type {hash_type} of {hash_size} bytes: not known"
-        return
-    directory = Bounded(blob.span(at, size, "the code directory"), file.name)
+        raise blob.error(
+            f"has a code directory with magic {magic:#x}, hash type {hash_type} of {hash_size} bytes: not known"
+        )
+    body = Bounded(blob.span(at, size, "the code directory"), blob.name)
     if version >= _LIMIT_64_SINCE:
-        limit = directory.row(_LIMIT_64_AT, 0, "the code directory")[0] or limit
+        limit = body.row(_LIMIT_64_AT, 0, "the code directory")[0] or limit
+    table = hashes_at - special * hash_size
+    body.span(table, (special + pages) * hash_size, "the hashes")
     page = 1 << shift if shift else max(limit, 1)
-    if limit != signature_at or pages != -(-limit // page):
-        yield f"the code signature covers {limit} bytes in {pages} pages, but is itself at {signature_at}"
+    return _Directory(limit=limit, pages=pages, page=page, special=special, table=table, hash_type=hash_type)
+
+
+def _not_covered(directory: _Directory, signature_at: int) -> str:
+    return (
+        f"the code signature covers {directory.limit} bytes in {directory.pages} pages, but is itself at {signature_at}"
+    )
+
+
+def _pages(file: MachoFile, directory: _Directory, directory_at: int) -> Iterator[PageHash]:
+    hashes_at = directory_at + directory.table + directory.special * directory.hash_size
+    for number in range(directory.pages):
+        start, end = number * directory.page, min((number + 1) * directory.page, directory.limit)
+        right = directory.hash(file.data[start:end])
+        yield PageHash(start=start, end=end, right=right, kept=hashes_at + number * directory.hash_size)
+
+
+def _directory_faults(
+    file: MachoFile, blob: Bounded, parts: dict[int, int], at: int, signature_at: int
+) -> Iterator[str]:
+    directory = _directory(blob, at)
+    if not directory.covers(signature_at):
+        yield _not_covered(directory, signature_at)
         return
-    digest = _HASHES[hash_type]
-    start = hashes_at - special * hash_size
-    table = directory.span(start, (special + pages) * hash_size, "the hashes")
+    size, special = directory.hash_size, directory.special
+    table = blob.span(at + directory.table, special * size, "the hashes")
     for slot, part_at in parts.items():
         if 0 < slot <= special:  # requirements, entitlements, ...: hashed in front of the pages
             _, part_size = blob.row(_BLOB, part_at, "a part of the signature")
-            kept = table[(special - slot) * hash_size :][:hash_size]
-            if digest(blob.span(part_at, part_size, "a part of the signature"))[:hash_size] != kept:
+            kept = table[(special - slot) * size :][:size]
+            if directory.hash(blob.span(part_at, part_size, "a part of the signature")) != kept:
                 yield f"the code signature's part {slot} is not what was signed"
-    wrong = [
-        n
-        for n in range(pages)
-        if digest(file.data[n * page : min((n + 1) * page, limit)])[:hash_size]
-        != table[(special + n) * hash_size :][:hash_size]
-    ]
+    pages = _pages(file, directory, signature_at + at)
+    wrong = [page for page in pages if file.span(page.kept, size, "a hash") != page.right]
     if wrong:
-        where = f"the first at byte {wrong[0] * page:#x}"
-        yield f"the code signature is stale: {len(wrong)} of {pages} pages were changed after signing, {where}"
+        where = f"the first at byte {wrong[0].start:#x}"
+        yield (
+            f"the code signature is stale: {len(wrong)} of {directory.pages} pages were changed after signing, {where}"
+        )

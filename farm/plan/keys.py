@@ -26,6 +26,9 @@ from farm.plan.requirements import parse_host
 BUILD_RULES = 2
 """Raised when the farm itself starts to make other bytes out of the same inputs: then everything is built again."""
 
+_DEPENDENT_RULES = {"macho": "1"}
+"""The same for the dependents of one binary format."""
+
 # Recipe tables that are not flattened field by field: handled below, or no part of the bytes (tests, watch, audit).
 _RECIPE_EXCLUDED = frozenset(
     {
@@ -91,6 +94,8 @@ def toolchain_inputs(toolchain: Toolchain, *, dependent: bool) -> tuple[KeyInput
             inputs.append(_value(f"{_TOOLCHAIN}{name}", value))
     if dependent:
         inputs.append(_text(f"{_TOOLCHAIN}python_platform", toolchain.python_platform))
+        if toolchain.binary in _DEPENDENT_RULES:
+            inputs.append(_text("rules of dependents", _DEPENDENT_RULES[toolchain.binary]))
     return tuple(inputs)
 
 

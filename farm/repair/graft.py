@@ -7,11 +7,10 @@ second copy into the process that this farm exists to avoid.
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from farm.binary.lookup import LOOKUPS
+from farm.binary.lookup import LOOKUPS, Lookup, below
 from farm.model.binary import BinaryFormat, Linkage, Symbol
 from farm.model.finding import Finding, Severity
 from farm.repair.natives import Natives, exported
@@ -19,7 +18,6 @@ from farm.wheel.native_libraries import KnownLibrary
 from farm.wheel.system_libraries import is_libpython, is_versioned
 
 _PYTHON = ("Py", "_Py")
-_ORIGIN = re.compile(r"\$(ORIGIN|\{ORIGIN\})(?=/|$)")
 _LISTED = 5
 
 
@@ -57,8 +55,9 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ElfEdit:
-    """All changes of one file. `runpath` is None where it stays, empty where it goes."""
+class FileEdit:
+    """All changes of one file. `runpath` is None where it stays, empty where it goes. In Mach-O files only that is
+    ever changed."""
 
     replace_needed: tuple[tuple[str, str], ...] = ()
     remove_needed: tuple[str, ...] = ()
@@ -111,12 +110,16 @@ def decide(binaries: Sequence[Binary], natives: Natives, *, mentioned: frozenset
 
 def edits(
     binary: Binary, graft: Graft, natives: Natives, *, emptied: frozenset[str], musl_libc: str | None = None
-) -> ElfEdit:
+) -> FileEdit:
     """The changes of one binary that stays. `emptied` are the wheel's folders that hold no binary any more, now that
     vendored copies are gone; `musl_libc` is the name that musl's libc has on users' machines (zig writes ``libc.so``).
     """
-    if binary.linkage.format is not BinaryFormat.ELF:
-        return ElfEdit()  # named and given its run path at link time; never written afterwards
+    return _EDITS[binary.linkage.format](binary, graft, natives, emptied, musl_libc)
+
+
+def _elf_edits(
+    binary: Binary, graft: Graft, natives: Natives, emptied: frozenset[str], musl_libc: str | None
+) -> FileEdit:
     new_names = {r.soname: r.known.shared_name for r in graft.redirects}
     if musl_libc is not None:
         new_names["libc.so"] = musl_libc
@@ -124,17 +127,53 @@ def edits(
     remove = tuple(n for n in dict.fromkeys(binary.linkage.needed) if is_libpython(n))
     remove = () if binary.linkage.is_executable else remove  # a program that embeds Python does need it
     old = binary.linkage.runpath or binary.linkage.rpath
-    known = [natives.named(name) for name in graft.uses.get(binary.member, ())]
-    native_folders = sorted({k.directory for k in known if k is not None})
+    native_folders = _native_folders(binary, graft, natives)
     if binary.place is None:
-        kept = [entry for entry in old if _ORIGIN.match(entry)]
+        kept = [entry for entry in old if LOOKUPS[BinaryFormat.ELF].below_origin(entry) is not None]
         entries = None if tuple(kept) == old else tuple(kept)
-        return ElfEdit(replace_needed=replace, remove_needed=remove, runpath=entries)
-    stale = {k.directory for k in natives} | emptied
-    kept = [entry for entry in old if (folder := _resolve(entry, binary.folder)) is not None and folder not in stale]
-    wanted = tuple(dict.fromkeys((*kept, *(_relative(binary.folder, folder) for folder in native_folders))))
+        return FileEdit(replace_needed=replace, remove_needed=remove, runpath=entries)
+    wanted = _run_path(binary, old, natives, native_folders, emptied)
     right = wanted == old and not (native_folders and binary.linkage.rpath)
-    return ElfEdit(replace_needed=replace, remove_needed=remove, runpath=None if right else wanted)
+    return FileEdit(replace_needed=replace, remove_needed=remove, runpath=None if right else wanted)
+
+
+def _macho_edits(
+    binary: Binary, graft: Graft, natives: Natives, emptied: frozenset[str], _musl_libc: str | None
+) -> FileEdit:
+    """Files that take nothing from a native wheel stay as they are: they may be signed by somebody."""
+    native_folders = _native_folders(binary, graft, natives)
+    if binary.place is None or not native_folders:
+        return FileEdit()
+    old = binary.linkage.runpath
+    wanted = _run_path(binary, old, natives, native_folders, emptied)
+    return FileEdit(runpath=None if wanted == old else wanted)
+
+
+def _no_edits(*_: object) -> FileEdit:
+    """Windows knows no run paths, and names are never rewritten."""
+    return FileEdit()
+
+
+_EDITS: Mapping[BinaryFormat, Callable[[Binary, Graft, Natives, frozenset[str], str | None], FileEdit]] = {
+    BinaryFormat.ELF: _elf_edits,
+    BinaryFormat.PE: _no_edits,
+    BinaryFormat.MACHO: _macho_edits,
+}
+
+
+def _native_folders(binary: Binary, graft: Graft, natives: Natives) -> list[str]:
+    known = [natives.named(name) for name in graft.uses.get(binary.member, ())]
+    return sorted({k.directory for k in known if k is not None})
+
+
+def _run_path(
+    binary: Binary, old: tuple[str, ...], natives: Natives, native_folders: Sequence[str], emptied: frozenset[str]
+) -> tuple[str, ...]:
+    """From where the binary lies to what it needs: entries that stay inside the site directory, then the natives'."""
+    lookup = LOOKUPS[binary.linkage.format]
+    stale = {k.directory for k in natives} | emptied
+    kept = [e for e in old if (place := _resolve(lookup, e, binary.folder)) is not None and place not in stale]
+    return tuple(dict.fromkeys((*kept, *(_relative(lookup, binary.folder, folder) for folder in native_folders))))
 
 
 def _vendored(soname: str, binaries: Sequence[Binary]) -> Binary | None:
@@ -240,22 +279,15 @@ def _kept(soname: str, known: KnownLibrary, vendored: Binary | None, objection: 
     )
 
 
-def _relative(folder: str, target: str) -> str:
+def _relative(lookup: Lookup, folder: str, target: str) -> str:
     relative = posixpath.relpath(target, folder or ".")
-    return "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"
+    return lookup.origins[0] if relative == "." else f"{lookup.origins[0]}/{relative}"
 
 
-def _resolve(entry: str, folder: str) -> str | None:
+def _resolve(lookup: Lookup, entry: str, folder: str) -> str | None:
     """The folder below the site directory that a run path entry means; None if it is absolute or leaves it."""
-    match = _ORIGIN.match(entry)
-    if match is None or "$" in entry[match.end() :]:
+    rest = lookup.below_origin(entry)
+    if rest is None or "$" in rest:
         return None
-    parts = [part for part in folder.split("/") if part]
-    for part in entry[match.end() :].split("/"):
-        if part == "..":
-            if not parts:
-                return None
-            parts.pop()
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
+    place = below(folder, rest)
+    return None if place.split("/", 1)[0] == ".." else "" if place == "." else place

@@ -165,13 +165,6 @@ def _no_link_words(_job: PythonJob, _sdk: str) -> tuple[str, ...]:
     return ()
 
 
-def _run_paths(python_job: PythonJob, _sdk: str) -> tuple[str, ...]:
-    """Where a module finds the native wheels' libraries: nothing rewrites a finished Mach-O file. It is said before
-    anybody knows where the module will lie: in a package. For one that lies elsewhere the recipe adds to `ldflags`."""
-    names = [package.rpartition("/")[2] for package in python_job.job.packages]
-    return tuple(f"-Wl,-rpath,@loader_path/../{name}/lib" for name in names)
-
-
 def _import_library(python_job: PythonJob, sdk: str) -> tuple[str, ...]:
     """A DLL must be told where each symbol comes from; this names Python's own. Last, because objects come first."""
     return (f"-L{sdk}/lib", f"-l{python_job.library}")
@@ -179,7 +172,7 @@ def _import_library(python_job: PythonJob, sdk: str) -> tuple[str, ...]:
 
 _LINK_LAST: Mapping[str, Callable[[PythonJob, str], tuple[str, ...]]] = {
     "linux": _no_link_words,
-    "macos": _run_paths,
+    "macos": _no_link_words,
     "windows": _import_library,
 }
 
