@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from farm import settings as places
+from farm.build.systems.base import Job
 from farm.catalog.values import LoadedRecipe
 from farm.model.plan import Step
-from farm.model.recipe import Recipe
+from farm.model.recipe import Build, Recipe
 from farm.model.toolchain import Toolchain
 from farm.settings import Settings
 
@@ -53,6 +54,22 @@ TREE = {"tiny.c": TINY_C, "tiny.h": TINY_H, "Makefile": MAKEFILE, "CMakeLists.tx
 
 def toolchain() -> Toolchain:
     return Toolchain(**tomllib.loads((ROOT / "toolchains" / f"{PLATFORM}.toml").read_text()))
+
+
+def job(toolchain: Toolchain, *, jobs: int = 2, **build: object) -> Job:
+    """What a build system is told inside the sandbox; `build` is the recipe's table."""
+    return Job(
+        build=Build.model_validate(build),
+        toolchain=toolchain,
+        build_triple="x86_64-pc-linux-gnu",
+        source="/farm/src",
+        work="/farm/work",
+        prefix="/farm/prefix",
+        deps="/farm/deps",
+        toolchain_dir="/farm/toolchain",
+        packages=("/farm/deps/native_gmp",),
+        jobs=jobs,
+    )
 
 
 def settings(home: Path, *, sandbox: bool = True) -> Settings:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from damage import flipped
 from zig_fixtures import MACOS, made
 
 from farm.binary import formats, macho
@@ -306,15 +307,8 @@ def test_a_file_that_is_cut_anywhere_is_refused() -> None:
 @pytest.mark.parametrize("kind", ["thin", "fat"])
 def test_flipped_bytes_never_break_the_reader(kind: str) -> None:
     data = dylib(INTEL) if kind == "thin" else fat(dylib(INTEL), dylib(ARM))
-    chance = random.Random(3)
-    filled = [at for at in range(0, len(data), 4) if any(data[at : at + 4])]
-    for _ in range(600):
-        wrong = bytearray(data)
-        for _ in range(chance.randint(1, 3)):
-            at = chance.choice(filled) + chance.randrange(4)
-            value = chance.choice([b"\xff" * 4, b"\0" * 4, chance.randbytes(1), chance.randbytes(4)])
-            wrong[at : at + len(value)] = value[: len(data) - at]
-        survives(bytes(wrong))
+    for wrong in flipped(data, copies=600, seed=3):
+        survives(wrong)
 
 
 def test_export_tries_that_go_in_circles_or_repeat_themselves_are_refused() -> None:

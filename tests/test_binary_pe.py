@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import struct
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from damage import flipped
 from zig_fixtures import WINDOWS, made
 
 from farm.binary import formats, pe
@@ -157,15 +157,8 @@ def test_a_file_that_is_cut_anywhere_is_refused_or_whole() -> None:
 
 @pytest.mark.parametrize("target", WINDOWS)
 def test_flipped_bytes_never_break_the_reader(target: str) -> None:
-    data, chance = dll(target, "-g"), random.Random(11)
-    filled = [at for at in range(0, len(data), 4) if any(data[at : at + 4])]
-    for _ in range(1500):
-        wrong = bytearray(data)
-        for _ in range(chance.randint(1, 3)):
-            at = chance.choice(filled) + chance.randrange(4)
-            value = chance.choice([b"\xff" * 4, b"\0" * 4, chance.randbytes(1), chance.randbytes(4)])
-            wrong[at : at + len(value)] = value[: len(data) - at]
-        survives(bytes(wrong))
+    for wrong in flipped(dll(target, "-g"), copies=1500, seed=11):
+        survives(wrong)
 
 
 def exports(*, names: int, count: int) -> bytes:

@@ -10,16 +10,16 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import build_factory
 import pytest
 import toy
 
 from farm.build import pyenv, pysdk, pysdk_machine, pysdk_sysconfig
 from farm.build.systems import pep517, pep517_hook
-from farm.build.systems.base import Job
 from farm.build.systems.pep517 import PythonJob
 from farm.catalog.values import Catalog
 from farm.errors import BuildError, CatalogError, MissingToolError
-from farm.model.recipe import Build, Recipe
+from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
 from farm.settings import Settings, build_machine
 
@@ -45,18 +45,7 @@ def no_pythons(toolchain: Toolchain) -> Catalog:
 
 
 def job(toolchain: Toolchain, backend: str = "setuptools.build_meta", **build: object) -> PythonJob:
-    inner = Job(
-        build=Build.model_validate({"system": "pep517", **build}),
-        toolchain=toolchain,
-        build_triple="x86_64-pc-linux-gnu",
-        source="/farm/src",
-        work="/farm/work",
-        prefix="/farm/prefix",
-        deps="/farm/deps",
-        toolchain_dir="/farm/toolchain",
-        packages=("/farm/deps/native_gmp",),
-        jobs=2,
-    )
+    inner = build_factory.job(toolchain, **{"system": "pep517", **build})
     return PythonJob(
         job=inner,
         python="/farm/pyenv/bin/python",

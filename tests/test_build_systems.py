@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import build_factory
 import pytest
 from build_factory import toolchain
 
@@ -12,22 +13,11 @@ from farm.build.link import Dependency, LinkJob
 from farm.build.systems import SYSTEMS, Job
 from farm.errors import CatalogError
 from farm.model.native import NativeLibrary, NativeManifest
-from farm.model.recipe import Build, LibraryProduct
+from farm.model.recipe import LibraryProduct
 
 
 def job(**build: object) -> Job:
-    return Job(
-        build=Build.model_validate({"system": "autotools", **build}),
-        toolchain=toolchain(),
-        build_triple="x86_64-pc-linux-gnu",
-        source="/farm/src",
-        work="/farm/work",
-        prefix="/farm/prefix",
-        deps="/farm/deps",
-        toolchain_dir="/farm/toolchain",
-        packages=("/farm/deps/native_gmp",),
-        jobs=3,
-    )
+    return build_factory.job(toolchain(), jobs=3, **{"system": "autotools", **build})
 
 
 def test_autotools_makes_static_position_independent_libraries() -> None:

@@ -159,10 +159,13 @@ def _mirrors(catalog: Catalog | None) -> Iterator[Check]:
 
 
 def _disks(settings: Settings) -> Iterator[Check]:
-    for name, place in (("room for FARM_HOME", settings.home), ("room for the cache", settings.cache)):
+    for variable, name, place in (
+        ("FARM_HOME", "room for FARM_HOME", settings.home),
+        ("FARM_CACHE", "room for the cache", settings.cache),
+    ):
         there = next(p for p in (place, *place.parents) if p.exists())
         if why := _cannot_write(there):
-            fix = f"own it, or choose another place: {_variable(name)}=DIR"
+            fix = f"own it, or choose another place: {variable}=DIR"
             yield Check(name=name, state=State.MISSING, detail=f"{there} cannot be written: {why}", fix=fix)
             continue
         free = shutil.disk_usage(there).free
@@ -170,12 +173,8 @@ def _disks(settings: Settings) -> Iterator[Check]:
         if free >= _ROOM:
             yield Check(name=name, state=State.OK, detail=detail)
         else:
-            fix = f"free some, or move it: {_variable(name)}=DIR"
+            fix = f"free some, or move it: {variable}=DIR"
             yield Check(name=name, state=State.OPTIONAL, detail=f"{detail}; builds may need 5 GB", fix=fix)
-
-
-def _variable(name: str) -> str:
-    return f"FARM_{'HOME' if 'HOME' in name else 'CACHE'}"
 
 
 def _cannot_write(folder: Path) -> str:
