@@ -89,7 +89,7 @@ def test_environment_points_to_natives_and_host_platform(toolchain: Toolchain) -
 def test_what_extension_modules_need_of_the_linker_is_a_table_of_systems(toolchain: Toolchain) -> None:
     macos = toolchain.model_copy(update={"os": "macos", "floor": (11, 0)})
     found = pep517.environment(job(macos), sdk="/farm/sdk", sysconfig_name="_s")
-    assert found["FARM_LDFLAGS"] == "-Wl,-rpath,@loader_path/../native_gmp/lib"  # from a module in a package
+    assert found["FARM_LDFLAGS"] == ""  # the run path depends on where the module lies: repair gives it
     assert found["LDSHARED"] == "cc -dynamiclib -undefined dynamic_lookup"
     assert found["MACOSX_DEPLOYMENT_TARGET"] == "11.0"
     windows = replace(job(toolchain.model_copy(update={"os": "windows"})), library="python313")
