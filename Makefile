@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export PYTHON VENV
 
-.PHONY: help setup setup-test demo test test-all lint format docs bench clean
+.PHONY: help setup setup-test demo test test-all lint format docs matrix bench clean
 help:
 	@echo "make demo      build GMP, MPFR, MPC, FLINT, gmpy2, python-flint; install them with pip; show the proof"
 	@echo "make test      install what is needed and run the tests"
-	@echo "make test-all  also the long ones: real libraries, upstream test suites"
+	@echo "make test-all  also the long ones: every recipe for every platform, upstream test suites"
 	@echo "make lint      ruff, mypy strict, import-linter"
+	@echo "make matrix    docs/matrix.md from the ledger in FARM_HOME"
 	@echo "make bench     all benchmarks"
 
 setup:
@@ -38,6 +39,9 @@ format: setup
 
 docs: setup
 	$(BIN)/python -m farm.catalog.reference
+
+matrix: setup
+	$(BIN)/python scripts/matrix.py
 
 bench: setup
 	$(BIN)/python -m benchmarks
