@@ -24,6 +24,10 @@ def test_every_key_of_a_recipe_is_in_the_reference() -> None:
         assert f"### `{table}`" in text
 
 
+def test_every_key_has_a_meaning() -> None:
+    assert [line for line in reference.markdown().splitlines() if line.endswith("|  |")] == []
+
+
 def test_schemas_refuse_unknown_keys() -> None:
     schema = json.loads((DOCS / "recipe.schema.json").read_text())
     assert schema["additionalProperties"] is False

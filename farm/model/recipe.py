@@ -77,16 +77,16 @@ class Requires(Frozen):
 class Build(Frozen):
     """How it is built. `args` go to configure / cmake / meson / the backend's config settings."""
 
-    system: BuildSystem
+    system: BuildSystem = Field(description="upstream's build system; `pep517` for dependents, `script` for all else")
     directory: RelPath = Field(default=".", description="where in the source tree the project is")
     prepare: tuple[tuple[str, ...], ...] = Field(default=(), description="commands run in the source tree before")
     in_tree: bool = Field(default=False, description="build in the source tree instead of a separate directory")
-    args: tuple[str, ...] = ()
+    args: tuple[str, ...] = Field(default=(), description="arguments of the configuration (`make`: of every call)")
     make: tuple[str, ...] = Field(default=(), description="arguments of make / ninja when building")
     install: tuple[str, ...] = Field(default=("install",), description="arguments of make when installing")
-    env: dict[str, str] = Field(default_factory=dict)
+    env: dict[str, str] = Field(default_factory=dict, description="environment variables of every command")
     cflags: tuple[str, ...] = Field(default=(), description="added to the toolchain's C and C++ flags")
-    ldflags: tuple[str, ...] = ()
+    ldflags: tuple[str, ...] = Field(default=(), description="added to the toolchain's flags of links")
     abi3: str = Field(
         default="",
         pattern=r"^(cp3\d+)?$",
@@ -98,14 +98,14 @@ class Build(Frozen):
 class When(Frozen):
     """Additions for some platforms. Lists are appended, `env` is merged. Matched on the platform tag, never code."""
 
-    platform: tuple[PlatformGlob, ...] = Field(min_length=1)
-    args: tuple[str, ...] = ()
-    make: tuple[str, ...] = ()
-    env: dict[str, str] = Field(default_factory=dict)
-    cflags: tuple[str, ...] = ()
-    ldflags: tuple[str, ...] = ()
-    patches: tuple[RelPath, ...] = ()
-    tools: tuple[str, ...] = ()
+    platform: tuple[PlatformGlob, ...] = Field(min_length=1, description="globs of platform tags; one must match")
+    args: tuple[str, ...] = Field(default=(), description="appended to `build.args`")
+    make: tuple[str, ...] = Field(default=(), description="appended to `build.make`")
+    env: dict[str, str] = Field(default_factory=dict, description="merged into `build.env`")
+    cflags: tuple[str, ...] = Field(default=(), description="appended to `build.cflags`")
+    ldflags: tuple[str, ...] = Field(default=(), description="appended to `build.ldflags`")
+    patches: tuple[RelPath, ...] = Field(default=(), description="applied after those of the release")
+    tools: tuple[str, ...] = Field(default=(), description="appended to `requires.tools`")
     impossible: str = Field(default="", description="why this recipe cannot be built for these platforms")
 
 
@@ -141,10 +141,14 @@ class Abi(Frozen):
 class Variant(Frozen):
     """A second build for a higher instruction-set level, put into glibc-hwcaps of the same wheel."""
 
-    level: Literal["x86-64-v2", "x86-64-v3", "x86-64-v4"]
-    platform: tuple[PlatformGlob, ...] = Field(min_length=1)
-    args: tuple[str, ...] = ()
-    cflags: tuple[str, ...] = ()
+    level: Literal["x86-64-v2", "x86-64-v3", "x86-64-v4"] = Field(
+        description="level of the x86-64 psABI whose processors load it"
+    )
+    platform: tuple[PlatformGlob, ...] = Field(min_length=1, description="globs of the platforms that get it")
+    args: tuple[str, ...] = Field(default=(), description="appended to `build.args`")
+    cflags: tuple[str, ...] = Field(
+        default=(), description="after all other flags; they ask for the level: `-march=x86-64-v3`"
+    )
 
 
 class UpstreamSuite(Frozen):
@@ -170,28 +174,30 @@ class Audit(Frozen):
     dispatched: tuple[str, ...] = Field(
         default=(), description="globs of functions that are only called after a CPU check, so may exceed the baseline"
     )
-    dispatch_reason: str = ""
+    dispatch_reason: str = Field(default="", description="where the sources choose these functions")
     allow_libraries: tuple[str, ...] = Field(default=(), description="further shared libraries that may be needed")
 
 
 class Watch(Frozen):
     """Where new releases appear."""
 
-    kind: Literal["page", "debian", "pypi"]
-    at: str
-    pattern: str = ""
+    kind: Literal["page", "debian", "pypi"] = Field(
+        description="a web page with names of archives, a Debian source package, or a project of the package index"
+    )
+    at: str = Field(description="the page's URL, or the name of the package or project")
+    pattern: str = Field(default="", description="regular expression of an archive's name on the page")
 
 
 class Recipe(Frozen):
     """How one thing is built."""
 
     format: Literal[1] = Field(description="version of this file format")
-    name: Name
-    kind: Kind
-    summary: str
+    name: Name = Field(description="the recipe's directory; the wheel of a library is `native-<name>`")
+    kind: Kind = Field(description="library: becomes a native wheel; dependent: a Python package linked to some")
+    summary: str = Field(description="what it is, in one line, for the wheel's metadata")
     license: str = Field(description="SPDX expression")
     license_files: tuple[RelPath, ...] = Field(min_length=1, description="in the source tree")
-    homepage: str = ""
+    homepage: str = Field(default="", description="the project's URL, for the wheel's metadata")
     purl: str = Field(default="", description="package URL without version")
     external: tuple[str, ...] = Field(default=(), description="names in other ecosystems as PEP 725 / purl identifiers")
     provides: tuple[Name, ...] = Field(default=(), description="virtual names: `blas`, `jpeg`")

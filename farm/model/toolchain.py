@@ -15,8 +15,8 @@ PlatformTag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
 class Compiler(Frozen):
     """The pinned cross compiler: a wheel on the configured package index, taken by hash."""
 
-    kind: Literal["zig"]
-    version: str
+    kind: Literal["zig"] = Field(description="what compiler it is")
+    version: str = Field(description="its version, exactly")
     distribution: str = Field(description="name on the package index")
     sha256: dict[str, Sha256] = Field(description="hash of the compiler's wheel by the build machine's architecture")
     target: str = Field(description="target triple with libc floor, as the compiler spells it")
@@ -25,9 +25,9 @@ class Compiler(Frozen):
 class Flags(Frozen):
     """Flags of every compilation and link."""
 
-    c: tuple[str, ...] = ()
-    cxx: tuple[str, ...] = ()
-    link: tuple[str, ...] = ()
+    c: tuple[str, ...] = Field(default=(), description="before all that a build says, when C or assembly is compiled")
+    cxx: tuple[str, ...] = Field(default=(), description="the same for C++; those of C unless given")
+    link: tuple[str, ...] = Field(default=(), description="added to every link")
     drop: tuple[str, ...] = Field(
         default=(), description="globs of arguments that the compiler refuses; the wrapper drops them"
     )
@@ -48,15 +48,19 @@ class LibcStub(Frozen):
 
 
 class Cmake(Frozen):
-    system_name: str
-    system_processor: str
+    """The platform in CMake's words."""
+
+    system_name: str = Field(description="CMAKE_SYSTEM_NAME: `Linux`, `Windows`, `Darwin`")
+    system_processor: str = Field(description="CMAKE_SYSTEM_PROCESSOR")
 
 
 class Meson(Frozen):
-    system: str
-    cpu_family: str
-    cpu: str
-    endian: Literal["little", "big"] = "little"
+    """The platform in Meson's words (`host_machine`)."""
+
+    system: str = Field(description="`linux`, `windows`, `darwin`")
+    cpu_family: str = Field(description="`x86_64`, `aarch64`, `ppc64`, ...")
+    cpu: str = Field(description="the processor more exactly, as projects may ask")
+    endian: Literal["little", "big"] = Field(default="little", description="order of bytes")
 
 
 class Run(Frozen):
@@ -75,13 +79,13 @@ class Run(Frozen):
 class Toolchain(Frozen):
     """All that makes a binary for one platform."""
 
-    format: Literal[1]
+    format: Literal[1] = Field(description="version of this file format")
     platform: PlatformTag = Field(description="wheel platform tag, the platform's name everywhere")
-    os: Literal["linux", "windows", "macos"]
+    os: Literal["linux", "windows", "macos"] = Field(description="the operating system")
     arch: str = Field(description="as the wheel tag spells it: x86_64, i686, aarch64, ppc64le, riscv64, arm64")
-    libc: Literal["glibc", "musl", "ucrt", "libsystem"]
+    libc: Literal["glibc", "musl", "ucrt", "libsystem"] = Field(description="the C library of users' systems")
     floor: tuple[int, int] = Field(description="lowest libc / OS version the result runs on")
-    binary: Literal["elf", "pe", "macho"]
+    binary: Literal["elf", "pe", "macho"] = Field(description="format of binaries")
     triple: str = Field(description="GNU host triple for configure")
     compiler: Compiler
     flags: Flags = Flags()
