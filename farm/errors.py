@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_CONTROL = {n: f"\\x{n:02x}" for n in (*range(32), *range(127, 160)) if chr(n) not in "\t\n"}
+
 
 class FarmError(Exception):
     """Base of all errors that are shown without a traceback.
@@ -19,6 +21,7 @@ class FarmError(Exception):
     kind = "error"
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        what, where, fix = (_printable(part) for part in (what, where, fix))
         super().__init__(what, where, fix)  # all parts, so that the error pickles and copies
         self.what = what
         self.where = where
@@ -27,6 +30,12 @@ class FarmError(Exception):
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
         return f"{head}\n  fix: {self.fix}" if self.fix else head
+
+
+def _printable(text: str) -> str:
+    """Names that are no UTF-8 and terminal sequences, as hostile archives have them, in a form that every ledger, log
+    and terminal takes."""
+    return text.encode("utf-8", "backslashreplace").decode().translate(_CONTROL)
 
 
 class UsageError(FarmError):

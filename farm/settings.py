@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform as _platform
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def load(
     `toolchains/`; FARM_HOME to `.farm` beside them.
     """
     env = os.environ if environ is None else environ
-    root = catalog or _from_env(env, "FARM_CATALOG") or _nearest_catalog(Path.cwd())
+    root = catalog or _from_env(env, "FARM_CATALOG") or _nearest_catalog(_here())
     state = home or _from_env(env, "FARM_HOME") or root / ".farm"
     return Settings(
         catalog=_place(root, "the catalog"),
@@ -101,13 +102,22 @@ def load(
     )
 
 
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"the current directory is gone: {error.strerror}", where="settings", fix="cd to one that is there"
+        ) from error
+
+
 def _cores(env: Mapping[str, str]) -> int:
     wanted = env.get("FARM_CORES", "")
     if not wanted:
         return len(os.sched_getaffinity(0))
-    if not wanted.isdigit() or int(wanted) < 1:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,4}", wanted):
         raise UsageError(
-            f"FARM_CORES is {wanted!r}, not a positive number", where="environment", fix="unset FARM_CORES"
+            f"FARM_CORES is {wanted!r}, not a number from 1 to 99999", where="environment", fix="unset FARM_CORES"
         )
     return int(wanted)
 

@@ -227,3 +227,32 @@ def test_names_that_nothing_can_hold(
     assert cli.run(words) == 2
     assert "fix:" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["gc", "build"])
+def test_directories_of_somebody_else_are_left_alone(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog = small_farm.make(tmp_path / "catalog")
+    for name in ("work/thesis/text", "logs/mine.log", "store/blobs/aa/b/mine", "notes"):
+        place = tmp_path / "mine" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("mine")
+        for path in (place, place.parent):
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+    before = sorted(tmp_path.glob("mine/**/*"))
+    assert run(catalog, verb, home=tmp_path / "mine") == 9
+    assert "not a farm's home" in capsys.readouterr().err
+    assert sorted(tmp_path.glob("mine/**/*")) == before
+
+
+@pytest.mark.parametrize("words", [["plan"], ["status", "--json"]], ids=lambda words: words[0])
+def test_output_that_is_closed(words: list[str], tmp_path: Path) -> None:
+    catalog = small_farm.make(tmp_path / "catalog")
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *small_farm.command(catalog, *words)]
+    refused(subprocess.run(closed, capture_output=True, text=True, check=False), 0)
+
+
+def test_a_directory_is_no_wheel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "repair", str(tmp_path), "-w", str(tmp_path / "out")) == 2
+    assert f"there is no file {tmp_path}" in capsys.readouterr().err

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from build_factory import member, tar_of, tarball
+from disks import small_disk
 
-from farm.errors import SourceError
+from farm.errors import SourceError, StoreError
+from farm.fetch import download
 from farm.fetch.archives import unpack
 from farm.fetch.guard import Limits
 from farm.fetch.trees import newest_time
@@ -54,6 +56,12 @@ def test_links_inside_the_tree_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "out/real").read_bytes() == b"content"
 
 
+def timed(name: str, mtime: str, **more: bytes) -> tarfile.TarInfo:
+    info = member(name, **more)
+    info.pax_headers = {"mtime": mtime}
+    return info
+
+
 HOSTILE = {
     "absolute": (member("/etc/farm"),),
     "parent": (member("t/../../evil"),),
@@ -68,6 +76,12 @@ HOSTILE = {
         member("t/s", kind=tarfile.SYMTYPE, link="x"),
         member("t/link", kind=tarfile.LNKTYPE, link="t/s"),
     ),
+    "symlink out by way of another": (
+        member("t/a/b/up", kind=tarfile.SYMTYPE, link="../.."),
+        member("t/link", kind=tarfile.SYMTYPE, link="a/b/up/../x"),
+    ),
+    "time that no file can have": (member("t/x"), timed("t/late", "1e300")),
+    "time of a directory": (timed("t/late", "1e300", kind=tarfile.DIRTYPE),),
     "write through a symlink": (
         member("t/d", kind=tarfile.DIRTYPE),
         member("t/link", kind=tarfile.SYMTYPE, link="d"),
@@ -144,3 +158,47 @@ def test_no_archive_at_all(tmp_path: Path) -> None:
     (tmp_path / "page.tar.gz").write_text("<html>")
     with pytest.raises(SourceError, match="damaged"):
         unpack(tmp_path / "page.tar.gz", tmp_path / "out")
+
+
+def test_links_that_lead_in_a_ring_stay(tmp_path: Path) -> None:
+    ring = (member("t/a", kind=tarfile.SYMTYPE, link="b"), member("t/b", kind=tarfile.SYMTYPE, link="a"))
+    unpack(tar_of(tmp_path / "a.tar.gz", *((info, b"") for info in ring)), tmp_path / "out")
+    assert (tmp_path / "out/a").is_symlink()
+
+
+def test_a_name_that_is_no_text_can_be_said_everywhere(tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a.tar.gz", (member("t/\udcff\x1b[31m", kind=tarfile.CHRTYPE), b""))
+    with pytest.raises(SourceError) as caught:
+        unpack(archive, tmp_path / "out")
+    assert r"t/\udcff\x1b[31m" in str(caught.value).encode().decode()
+
+
+def test_headers_larger_than_memory_are_refused(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1 << 40
+    (tmp_path / "a.tar").write_bytes(
+        member("t/x").tobuf(tarfile.GNU_FORMAT) + info.tobuf(tarfile.GNU_FORMAT) + bytes(4096)
+    )
+    with pytest.raises(SourceError, match="a header of 1099511627776 bytes"):
+        unpack(tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_a_zstd_bomb_is_stopped_while_it_unpacks(tmp_path: Path) -> None:
+    if shutil.which("zstd") is None:
+        pytest.skip("no zstd")
+    with (tmp_path / "a.tar.zst").open("wb") as out:
+        subprocess.run(["zstd", "-c"], input=bytes(30_000_000), stdout=out, check=True)
+    with pytest.raises(SourceError, match="unpacks to more than"):
+        unpack(tmp_path / "a.tar.zst", tmp_path / "out", limits=Limits(size=1000, members=10))
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path) -> None:
+    tarball(tmp_path / "a.tar.gz", {"zeros": "0" * 3_000_000})
+    with small_disk(tmp_path / "disk", "1m") as disk, pytest.raises(StoreError, match="no space left"):
+        unpack(tmp_path / "a.tar.gz", disk / "out")
+
+
+def test_a_full_cache_is_no_fault_of_the_network(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(3_000_000))
+    with small_disk(tmp_path / "disk", "1m") as disk, pytest.raises(StoreError, match="no space left"):
+        download.fetch((tmp_path / "file").as_uri(), "0" * 64, "file", disk)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from farm import settings
+from farm.errors import UsageError
 
 URL = "postgresql://ledger.invalid/farm"
 
@@ -25,3 +26,17 @@ def test_the_process_environment_does_not_get_into_settings_that_were_given_anot
     at = settings.load(catalog=tmp_path)
     monkeypatch.delenv("FARM_LEDGER")
     assert at.ledger == URL, "one command has one ledger"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "²", "x", "9" * 30])
+def test_cores_that_are_none(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="FARM_CORES"):
+        settings.load(catalog=tmp_path, environ={"FARM_CORES": text})
+
+
+def test_a_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(UsageError, match="current directory is gone"):
+        settings.load(environ={})

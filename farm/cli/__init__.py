@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: list[str]) -> int:
     """Run one command line and return its exit code."""
+    _open_standard_streams()
     try:
         if (answer := quick.answer(argv, os.environ)) is not None:
             print(answer)
@@ -58,6 +59,13 @@ def run(argv: list[str]) -> int:
         return 0
     except OSError as error:  # a place that a verb was given, or a disk: the same everywhere
         return _refused(error)
+
+
+def _open_standard_streams() -> None:
+    """Give what was closed (`farm ... >&-`) an end that takes all, so that nothing that prints must ask."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
 
 
 def _dispatch(argv: list[str]) -> int:

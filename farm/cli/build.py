@@ -56,10 +56,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.jobs < 1:
         raise UsageError(f"{args.jobs} jobs cannot work", where="--jobs", fix="give 1 or more")
     from farm import catalog
+    from farm.store import home
     from farm.store.artifacts import Store
 
     loaded = catalog.load(settings)
     plan = wanted.plan_of(args, loaded, settings)
+    home.prepare(settings.home)  # refuses a directory of somebody else before anything is written to it
     store = Store(settings.store)
     with store.pinned(step.key for step in plan.steps):  # a `farm gc` at the same time must leave them
         work = functools.partial(carry_out, plan, loaded, store, settings, jobs=args.jobs, quiet=args.json)

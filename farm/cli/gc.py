@@ -44,11 +44,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Sweep, and print what went. Raises StoreError, IndexFormatError."""
     from farm.index.generations import Index
+    from farm.store import home
     from farm.store.artifacts import Store
     from farm.store.sweep import sweep_logs, sweep_store, sweep_work
 
     if not args.keep_days >= 0:
         raise UsageError("must be 0 or more", where="--keep-days", fix="0 keeps only what is needed")
+    home.require(settings.home)
     served = Index(settings.index).live()  # raises if any generation cannot be read: then nothing is removed
     with history.ledger_if_any(settings) as ledger:
         keep = _keys_to_keep(settings, ledger)

@@ -53,10 +53,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Repair each wheel; the gate's exit code if a finding is an error. Raises what `repair` raises."""
-    from farm.errors import GateError
+    from farm.errors import GateError, UsageError
     from farm.model.finding import Severity
     from farm.repair.repair import RepairOptions, repair
 
+    missing = next((wheel for wheel in args.wheels if not wheel.is_file()), None)
+    if missing is not None:
+        raise UsageError(f"there is no file {missing}", where="farm repair", fix="check the path of the wheel")
     natives = _natives(args.native, settings)
     options = RepairOptions(platform=args.platform)
     results = [(wheel, repair(wheel, args.wheel_dir, natives, options)) for wheel in args.wheels]

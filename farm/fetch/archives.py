@@ -10,6 +10,7 @@ from __future__ import annotations
 import lzma
 import os
 import shutil
+import signal
 import stat
 import tarfile
 import tempfile
@@ -18,6 +19,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from farm import process
 from farm.errors import FarmError, SourceError
@@ -33,9 +35,20 @@ from farm.fetch.guard import (
     place,
     refuse_link_parent,
 )
+from farm.store.files import is_full, store_error
 
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError)
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    OverflowError,
+)
 _ZSTD = (".tar.zst", ".tzst")
+_MOST_HEADER = 1 << 20  # bytes of a member's long name or extended header, which are read into memory at once
 _FETCH_AGAIN = "download it again: remove it from the cache's downloads/ directory"
 
 
@@ -97,20 +110,48 @@ def _unpack_tar(archive: Path, into: Path, budget: Budget, layout: _Layout = _PL
     last = "(the beginning)"
     folders: list[tuple[Path, float]] = []
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, tarinfo=_Member) as tar:
             for member in tar:
                 last = member.name
                 _unpack_member(tar, member, into, budget, folders, layout)
+        for folder, mtime in reversed(folders):
+            last = folder.name
+            os.utime(folder, (mtime, mtime))
     except FarmError:
         raise
     except _DAMAGED as error:
-        raise SourceError(
-            f"damaged archive, at or after member {last}: {error or type(error).__name__}",
-            where=budget.archive,
-            fix=_FETCH_AGAIN,
-        ) from error
-    for folder, mtime in reversed(folders):
-        os.utime(folder, (mtime, mtime))
+        raise _refused(error, last, into, budget) from error
+
+
+def _refused(error: Exception, last: str, into: Path, budget: Budget) -> FarmError:
+    """What stopped the unpacking: the archive, or the disk it is unpacked to."""
+    if isinstance(error, OSError) and is_full(error):
+        return store_error(error, into)
+    return SourceError(
+        f"damaged archive, at or after member {last}: {error or type(error).__name__}",
+        where=budget.archive,
+        fix=_FETCH_AGAIN,
+    )
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header says no more than memory can hold."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _IN_MEMORY and member.size > _MOST_HEADER:
+            raise ValueError(f"a header of {member.size} bytes")
+        return member
+
+
+_IN_MEMORY = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
 
 
 def _unpack_member(
@@ -176,11 +217,7 @@ def _unpack_zip(archive: Path, into: Path, budget: Budget) -> None:
     except FarmError:
         raise
     except (*_DAMAGED, NotImplementedError, RuntimeError) as error:
-        raise SourceError(
-            f"damaged archive, at or after member {last}: {error or type(error).__name__}",
-            where=budget.archive,
-            fix=_FETCH_AGAIN,
-        ) from error
+        raise _refused(error, last, into, budget) from error
 
 
 def _unpack_zip_member(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path, budget: Budget) -> None:
@@ -206,6 +243,7 @@ def _move_up(staging: Path, into: Path, *, strip: bool, archive: str) -> None:
     root = top[0] if one else staging
     if one:
         trees.check_link_texts(root, archive)  # a level is gone on which a link's `..` may have counted
+    trees.check_links(root, archive)
     for entry in sorted(root.iterdir()):
         target = into / entry.name
         if target.exists() or target.is_symlink():
@@ -221,9 +259,11 @@ def _unpack_zstd(archive: Path, into: Path, budget: Budget, layout: _Layout = _P
     """By way of a plain tar: the interpreter has no zstd before 3.14, the program has."""
     with tempfile.TemporaryDirectory(prefix="zstd-") as folder:
         plain = Path(folder) / "plain.tar"
-        done = process.run(
-            ["zstd", "-d", "-q", "--memory=512MB", "-o", str(plain), str(archive)], timeout=600, check=False
-        )
+        program = ["zstd", "-d", "-q", "--memory=512MB", "-o", str(plain), str(archive)]
+        limit = budget.limits.size + budget.limits.members * 1024  # headers and padding
+        done = process.run(["prlimit", f"--fsize={limit}", *program], timeout=600, check=False)
+        if done.returncode == -signal.SIGXFSZ:
+            raise SourceError(f"unpacks to more than {limit} bytes", where=budget.archive, fix=NOT_USABLE)
         if done.returncode:
             raise SourceError(f"damaged archive: {done.output.strip()}", where=budget.archive, fix=_FETCH_AGAIN)
         _unpack_tar(plain, into, budget, layout)

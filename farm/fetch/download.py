@@ -12,11 +12,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 from urllib.parse import urlsplit
 
 from farm.errors import SourceError
-from farm.store.files import file_lock
+from farm.store.files import file_lock, is_full, store_error
 
 _SILENCE_SECONDS = 8.0
 _ATTEMPTS = 3
@@ -125,6 +125,8 @@ def _transfer(url: str, part: Path, filename: str, progress: Progress | None, ho
         except urllib.error.HTTPError as error:
             _judge_status(error, part)
         except (OSError, http.client.HTTPException) as error:
+            if _is_of_the_cache(error):
+                raise store_error(error, part.parent) from error
             if not part.exists() or part.stat().st_size == before:  # nothing came at all
                 why = str(getattr(error, "reason", "") or error or type(error).__name__)
                 hosts.bury(url, why)
@@ -132,6 +134,13 @@ def _transfer(url: str, part: Path, filename: str, progress: Progress | None, ho
             if attempt == _ATTEMPTS:
                 raise CannotReachError(f"the connection broke {attempt} times: {error}") from error
         time.sleep(0.2 * attempt)
+
+
+def _is_of_the_cache(error: Exception) -> TypeGuard[OSError]:
+    """Whether the disk refused and not the net: a network's errors name no file, or come wrapped in URLError."""
+    if isinstance(error, urllib.error.URLError) or not isinstance(error, OSError):
+        return False
+    return is_full(error) or error.filename is not None
 
 
 class _CutShortError(Exception):

@@ -10,7 +10,7 @@ from pathlib import Path
 from farm.errors import SourceError
 from farm.fetch.guard import NOT_USABLE, check_link
 
-_MOST_STEPS = 1000  # of one way through links: a ring of links has no end
+_MOST_LINKS = 40  # on one way: the kernel follows no more (path_resolution(7)), so a ring of links leads nowhere
 
 
 def check_links(root: Path, archive: str) -> None:
@@ -38,10 +38,8 @@ def _links(root: Path) -> Iterator[Path]:
 
 def _leads_inside(root: Path, link: Path) -> bool:
     """Walk the way as the kernel would, one part at a time; a way that ends nowhere is inside."""
-    place, ahead = link.parent, [str(link.name)]
-    for _ in range(_MOST_STEPS):
-        if not ahead:
-            return True
+    place, ahead, links = link.parent, [str(link.name)], 0
+    while ahead and links <= _MOST_LINKS:
         part = ahead.pop(0)
         if part == "..":
             if place == root:
@@ -53,8 +51,8 @@ def _leads_inside(root: Path, link: Path) -> bool:
             text = place.readlink()
             if text.is_absolute():
                 return False
-            place, ahead = place.parent, [*text.parts, *ahead]
-    return False
+            place, ahead, links = place.parent, [*text.parts, *ahead], links + 1
+    return True
 
 
 def newest_time(tree: Path) -> int:

@@ -34,7 +34,7 @@ def store_error(error: OSError, place: Path | None = None) -> StoreError:
     """What the operating system refused, and what to do; `place` is where, if the error itself does not say."""
     if isinstance(error, shutil.Error):  # of a whole tree: a list of (source, target, why), without numbers
         error = _first_of(error)
-    if error.errno in _FULL:
+    if is_full(error):
         return StoreError(
             "no space left on the device; nothing half-written was kept",
             where=str(place or error.filename or ""),
@@ -46,6 +46,11 @@ def store_error(error: OSError, place: Path | None = None) -> StoreError:
         where=where if isinstance(where, str) else os.fsdecode(where) if isinstance(where, bytes) else str(where),
         fix="check the path, the disk and the permissions (FARM_HOME, the cache, what the command line names)",
     )
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a disk, a quota or a limit of file sizes said no."""
+    return error.errno in _FULL
 
 
 def _first_of(error: shutil.Error) -> OSError:

@@ -50,6 +50,19 @@ def prepare(home: Path) -> None:
         remove_tree(path)
 
 
+def require(home: Path) -> None:
+    """Raise StoreError if a directory is here that is not a farm's home of this format: its content is not ours."""
+    with disk_errors(home):
+        if (home / _MARKER).exists():
+            _check_format(home / _MARKER)
+        elif home.is_dir() and any(home.iterdir()):
+            raise StoreError(
+                f"is not a farm's home: it has no file {_MARKER}",
+                where=str(home),
+                fix="set --home or FARM_HOME to the farm's directory",
+            )
+
+
 def stale_work(work: Path) -> Iterator[Path]:
     """Work directories and temporary files whose process is dead. Those without an owner's name are not touched."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
