@@ -10,7 +10,7 @@ from pathlib import Path
 from farm.errors import SourceError
 from farm.fetch.guard import NOT_USABLE, check_link
 
-_MOST_LINKS = 40  # on one way: the kernel follows no more (path_resolution(7)), so a ring of links leads nowhere
+_MOST_LINKS = 40  # on one way: the kernel follows no more (path_resolution(7)), and no honest archive needs more
 
 
 def check_links(root: Path, archive: str) -> None:
@@ -18,7 +18,9 @@ def check_links(root: Path, archive: str) -> None:
     for path in _links(root):
         if not _leads_inside(root, path):
             raise SourceError(
-                f"{path.relative_to(root)}: is a link that leads outside the tree", where=archive, fix=NOT_USABLE
+                f"{path.relative_to(root)}: is a link that leads outside the tree or in a ring",
+                where=archive,
+                fix=NOT_USABLE,
             )
 
 
@@ -37,7 +39,7 @@ def _links(root: Path) -> Iterator[Path]:
 
 
 def _leads_inside(root: Path, link: Path) -> bool:
-    """Walk the way as the kernel would, one part at a time; a way that ends nowhere is inside."""
+    """Walk the way as the kernel would, one part at a time; a way that ends at nothing is inside, a ring is not."""
     place, ahead, links = link.parent, [str(link.name)], 0
     while ahead and links <= _MOST_LINKS:
         part = ahead.pop(0)
@@ -52,7 +54,7 @@ def _leads_inside(root: Path, link: Path) -> bool:
             if text.is_absolute():
                 return False
             place, ahead, links = place.parent, [*text.parts, *ahead], links + 1
-    return True
+    return not ahead
 
 
 def newest_time(tree: Path) -> int:
