@@ -165,7 +165,6 @@ def test_links_that_lead_in_a_ring_are_refused(tmp_path: Path) -> None:
     archive = tar_of(tmp_path / "a.tar.gz", *((info, b"") for info in ring))
     with pytest.raises(SourceError, match="in a ring"):
         unpack(archive, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_name_that_is_no_text_can_be_said_everywhere(tmp_path: Path) -> None:
