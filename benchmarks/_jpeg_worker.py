@@ -8,8 +8,10 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageChops, features
 
@@ -47,17 +49,25 @@ def make(folder: Path) -> None:
     image.convert("L").save(folder / "gray, quality 85.jpg", "JPEG", quality=85)
 
 
+def encode(image: Image.Image, options: Mapping[str, Any]) -> None:
+    image.save(io.BytesIO(), "JPEG", **options)
+
+
+def decode(data: bytes) -> None:
+    Image.open(io.BytesIO(data)).load()
+
+
 def operations(folder: Path) -> dict[str, tuple[Callable[[], object], int]]:
     """Name -> what is measured, and how many bytes of pixels it takes or gives."""
     image = Image.frombytes("RGB", SIZE, (folder / "picture.rgb").read_bytes())
     pixels = SIZE[0] * SIZE[1]
     calls: dict[str, tuple[Callable[[], object], int]] = {}
     for name, options in KINDS.items():
-        calls[f"encode {name}"] = (lambda o=options: image.save(io.BytesIO(), "JPEG", **o), 3 * pixels)
+        calls[f"encode {name}"] = (partial(encode, image, options), 3 * pixels)
     for file in sorted(folder.glob("*.jpg")):
         data = file.read_bytes()
         channels = 1 if file.name.startswith("gray") else 3
-        calls[f"decode {file.stem}"] = (lambda d=data: Image.open(io.BytesIO(d)).load(), channels * pixels)
+        calls[f"decode {file.stem}"] = (partial(decode, data), channels * pixels)
     return calls
 
 

@@ -23,7 +23,7 @@ def disk() -> dict[str, dict[str, int]]:
     """Bytes by distribution, and how many of them are builds for higher instruction-set levels; no byte code."""
     found: dict[str, dict[str, int]] = {}
     for distribution in metadata.distributions(path=[str(SITE)]):
-        files = [Path(distribution.locate_file(file)) for file in distribution.files or ()]
+        files = [Path(str(distribution.locate_file(file))) for file in distribution.files or ()]
         files = [file for file in files if file.suffix != ".pyc" and file.is_file() and not file.is_symlink()]
         sizes = {file: file.stat().st_size for file in files}
         found[distribution.name.lower()] = {

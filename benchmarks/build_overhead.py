@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from benchmarks._processes import medians
 from farm import catalog, settings
-from farm.build import sources, toolchain
+from farm.build import sources, toolchain, warm
 from farm.cli.output import print_json, print_table
 from farm.plan.effective import merged
 from farm.process import run
@@ -41,9 +41,11 @@ def plain(recipe: str, scratch: Path) -> Cost:
     values = loaded.recipes[recipe]
     release = values.recipe.current
     effective = merged(values.recipe, release, PLATFORM)
-    tree = sources.prepare(release, effective.patches, values.directory, places.downloads, scratch / "src").tree
+    tree = sources.prepare(
+        release, effective.patches, values.directory, places.downloads, scratch / "kept", scratch / "src"
+    ).tree
     cache = scratch / "compiler-cache"
-    toolchain.copy_warm(tools, cache)
+    warm.copy(tools.warm, cache)
     work = scratch / "work"
     work.mkdir()
     triple = loaded.toolchains[PLATFORM].triple
@@ -69,7 +71,17 @@ def plain(recipe: str, scratch: Path) -> Cost:
 
 def with_farm(recipe: str, scratch: Path) -> Cost:
     """Wall time of the whole process; CPU of the step as the ledger has it, which counts what ran in the sandbox."""
-    command = [sys.executable, "-m", "farm.cli", "--catalog", ROOT, "--home", scratch / "home", "build", recipe]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "farm.cli",
+        "--catalog",
+        ROOT,
+        "--home",
+        scratch / "home",
+        "build",
+        recipe,
+    ]
     wall = run(command, cwd=ROOT).seconds
     with Ledger.open(scratch / "home" / "ledger.sqlite") as ledger:
         (step,) = ledger.matching(recipe)

@@ -119,7 +119,7 @@ def dumb_pypi(folder: Path, files: list[PublishedFile], rounds: int) -> list[Com
             "../../files/",
             "--no-per-release-json",
         ]  # the farm writes none either
-        done.append(run([*command, "--output-dir", out], env=dict(os.environ)))
+        done.append(run([*map(str, command), "--output-dir", out], env=dict(os.environ)))
         written = sum(1 for _ in (out / "simple").glob("*/index.html"))
         if written != len({f.project for f in files}):
             raise SystemExit(f"dumb-pypi wrote {written} project pages: the comparison would be void")

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks._environments import farm_environment, peer_environment
 from farm.cli.output import print_json, print_table
@@ -20,13 +21,14 @@ from farm.process import run
 
 WORKER = Path(__file__).with_name("_jpeg_worker.py")
 GOAL = 0.98
+Speeds = dict[str, dict[str, float]]  # operation, side -> MB/s
 
 
-def measure(pythons: dict[str, Path], folder: Path, rounds: int, budget: float) -> tuple[dict, dict[str, dict]]:
+def measure(pythons: dict[str, Path], folder: Path, rounds: int, budget: float) -> tuple[Speeds, dict[str, Any]]:
     """``{operation: {side: MB/s}}`` and what each side is; the sides take turns, the second goes first every other
     time, so that a slow spell of the machine hits both."""
     fast: dict[str, dict[str, float]] = defaultdict(dict)
-    about = {}
+    about: dict[str, Any] = {}
     core = min(os.sched_getaffinity(0))
     for number in range(rounds):
         for side, python in list(pythons.items())[:: -1 if number % 2 else 1]:

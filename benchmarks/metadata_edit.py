@@ -20,6 +20,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from farm.process import run
 from farm.wheel import metadata, names, record
@@ -108,7 +109,7 @@ def main() -> int:
         wheel = make_wheel(folder, args.megabytes)
         record.verify(edit(wheel, folder / "check", changes))
         peer = peer_python(folder / "peer")
-        results = {
+        results: dict[str, Any] = {
             "wheel_bytes": wheel.stat().st_size,
             "farm": measure(lambda out: edit(wheel, out, changes), folder, args.rounds * 5),
             "farm_process": measure(lambda out: run([sys.executable, "-c", EDIT, wheel, out]), folder, args.rounds),
@@ -125,8 +126,8 @@ def main() -> int:
     return 0 if results["ratio_work"]["cpu"] >= GOAL else 1
 
 
-def report(results: dict[str, dict[str, float]]) -> None:
-    print(f"wheel of {results['wheel_bytes'] / 1e6:.1f} MB; seconds, median   wall     CPU")  # type: ignore[operator]
+def report(results: dict[str, Any]) -> None:
+    print(f"wheel of {results['wheel_bytes'] / 1e6:.1f} MB; seconds, median   wall     CPU")
     for label, key in (
         ("wheel unpack + wheel pack, whole processes", "peer_process"),
         ("farm, whole process", "farm_process"),

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks import _processes, _synthetic
 from farm.cli.output import print_json, print_table
@@ -34,7 +35,7 @@ def main() -> int:
     return 0 if result["ratio"] <= LIMIT else 1
 
 
-def measure(scratch: Path, recipes: int, platforms: int, rounds: int) -> dict:
+def measure(scratch: Path, recipes: int, platforms: int, rounds: int) -> dict[str, Any]:
     root, edges = scratch / "catalog", scratch / "ninja"
     _synthetic.write(root, recipes=recipes, platforms=platforms)
     steps = _synthetic.fill_store(root, root / ".farm" / "store")
@@ -46,7 +47,7 @@ def measure(scratch: Path, recipes: int, platforms: int, rounds: int) -> dict:
     time.sleep(2.5)  # files younger than two seconds are not trusted by the snapshot
     first = run([str(word) for word in farm], cwd=root)
     assert f"nothing to do: {steps} steps" in first.output, first.output
-    sides = {
+    sides: dict[str, tuple[list[object], Path | None]] = {
         "farm plan, nothing to do": (farm, root),
         "ninja, nothing to do": ([ninja], edges),
         "python -c pass": ([sys.executable, "-c", "pass"], root),

@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     farm = Path(sys.executable).parent / "farm"
-    sides = {
+    sides: dict[str, tuple[list[object], Path | None]] = {
         "farm --help": ([farm, "--help"], None),
         "farm plan --help": ([farm, "plan", "--help"], None),
         "python -c pass": ([sys.executable, "-c", "pass"], None),

@@ -8,6 +8,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from farm import settings
 from farm.cli import run as farm
@@ -48,11 +49,12 @@ def pip_install(python: Path, *args: str) -> None:
     run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", *args])
 
 
-def proof(python: Path) -> dict:
-    return json.loads(run([python, "-I", HERE / "proof.py"]).output)
+def proof(python: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(run([python, "-I", HERE / "proof.py"]).output)
+    return facts
 
 
-def show(facts: dict) -> None:
+def show(facts: dict[str, Any]) -> None:
     installed = {**facts["versions"], **facts["natives"]}
     print("   installed: " + ", ".join(f"{name} {version}" for name, version in installed.items()))
     for what, value in facts["computed"].items():
@@ -62,7 +64,7 @@ def show(facts: dict) -> None:
         print(f"   {name}: {copies} mapped: {', '.join(Path(p).name for p in paths)}")
 
 
-def compare(ours: dict, farm_python: Path, work: Path, index: Path) -> None:
+def compare(ours: dict[str, Any], farm_python: Path, work: Path, index: Path) -> None:
     """Sizes beside PyPI's own wheels, which come through pip's configuration; without them, say so."""
     peers = work / "peers"
     try:
@@ -99,7 +101,7 @@ def unpacked_size(folder: Path) -> int:
     return total
 
 
-def copies(facts: dict) -> str:
+def copies(facts: dict[str, Any]) -> str:
     return ", ".join(str(len(facts["mapped"][name])) for name in ("gmp", "mpfr"))
 
 
