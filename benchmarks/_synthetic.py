@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from farm import catalog
+from farm.model.plan import Plan
 from farm.plan import planner
 from farm.plan.values import Wanted
 
@@ -77,8 +78,12 @@ def write(root: Path, *, recipes: int, platforms: int) -> None:
 
 
 def fill_store(root: Path, store: Path) -> int:
-    """Put a stand-in wheel into the store for every step; returns how many. Written directly: `put` syncs each."""
-    plan = planner.plan(catalog.load_from(root), Wanted())
+    """Put a stand-in wheel into the store for every step of a made-up catalog; returns how many."""
+    return fill(planner.plan(catalog.load_from(root), Wanted()), store)
+
+
+def fill(plan: Plan, store: Path) -> int:
+    """The same for the steps of a plan. Written directly: `put` syncs each."""
     for step in plan.steps:
         content = step.key.encode()
         sha256 = hashlib.sha256(content).hexdigest()
