@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks import _processes, _synthetic
 from benchmarks._environments import ROOT
@@ -34,7 +35,7 @@ def main() -> int:
     return 0
 
 
-def measure(home: Path, rounds: int) -> dict:
+def measure(home: Path, rounds: int) -> dict[str, Any]:
     loaded = catalog.load_from(ROOT)
     pythons = [python.short for python in loaded.pythons.values()]
     plan = wanted.make_plan(loaded, settings.load(catalog=ROOT, home=home), platforms=["*"], pythons=pythons)
