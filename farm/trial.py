@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm import runners
-from farm.build import pysdk, sources, toolchain
+from farm.build import pysdk, sources, testpython, toolchain
 from farm.build.frame import release_of
 from farm.catalog.values import Catalog, LoadedRecipe
 from farm.model.outcome import Outcome
@@ -66,7 +66,12 @@ class Trial:
     @property
     def runner(self) -> Runner:
         """What runs programs of the step's platform. Raises MissingToolError."""
-        return runners.get(self.toolchain, sysroots=self.catalog.sysroots, settings=self.settings)
+        return runners.get(
+            self.toolchain,
+            sysroots=self.catalog.sysroots,
+            settings=self.settings,
+            maker=testpython.maker(self.catalog, self.settings),
+        )
 
     def install(self, requires: Sequence[str] = ()) -> Install:
         """The wheel to test with what is installed beside it."""

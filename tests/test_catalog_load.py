@@ -283,3 +283,18 @@ def test_places_are_written_for_people() -> None:
     assert place_of(("license",)) == "license"
     assert place_of(("release", 1, "source", 0, "into")) == "[release #2, source #1] into"
     assert place_of(("license_files", 0)) == "license_files #1"
+
+
+def test_unknown_tools_and_sysroots_are_said_with_what_is_near(tmp_path: Path) -> None:
+    recipe = library("a", requires={"tools": ["nasn", "c++"]}, when=[{"platform": ["*"], "tools": ["cmaek"]}])
+    root = catalog(tmp_path, recipe)
+    write_toolchain(root, toolchain(run={"kind": "qemu", "sysroot": "debian-amd65"}))
+    (root / "toolchains" / "sysroots").mkdir()
+    (root / "toolchains" / "sysroots" / "debian-amd64.toml").write_text("x = ")
+    said = tuple(line for line in faults(root) if "debian-amd64.toml: end of" not in line)
+    file, run = "recipes/a/recipe.toml", "[run] sysroot: there is no toolchains/sysroots/debian-amd65.toml"
+    assert said == (
+        f"{file}: [requires] tools #1: 'nasn' is no tool that the farm knows; did you mean 'nasm'?",
+        f"{file}: [when #1] tools #1: 'cmaek' is no tool that the farm knows; did you mean 'cmake'?",
+        f"toolchains/{PLATFORM}.toml: {run}; did you mean 'debian-amd64'?",
+    )

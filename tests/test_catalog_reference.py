@@ -20,7 +20,14 @@ def test_every_key_of_a_recipe_is_in_the_reference() -> None:
     text = reference.markdown()
     for name in Recipe.model_fields:
         assert f"| `{name}` |" in text
-    for table in ("[[release.source.location]]", "[build]", "[[products.library]]", "[tests.upstream]"):
+    for table in (
+        "[[release.source.location]]",
+        "[build]",
+        "[[products.library]]",
+        "[tests.upstream]",
+        "[[package.location]]",
+        "[[compiled.part]]",
+    ):
         assert f"### `{table}`" in text
 
 
@@ -35,5 +42,5 @@ def test_schemas_refuse_unknown_keys() -> None:
 
 
 def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
-    assert len(reference.write(tmp_path)) == 3
+    assert len(reference.write(tmp_path)) == 5
     assert reference.write(tmp_path) == []

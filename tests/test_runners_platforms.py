@@ -9,11 +9,13 @@ import os
 from pathlib import Path
 
 import pytest
-from platform_files import sysroots, toolchain
+from platform_files import ROOT, sysroots, toolchain
 
 from farm import runners
 from farm import settings as farm_settings
+from farm.build import testpython
 from farm.build import toolchain as toolchains
+from farm.catalog import loader
 from farm.errors import UnreachableError
 from farm.model.outcome import Outcome
 from farm.runners import Install, ProgramTest, PythonTest, SmokeResult, SuiteTest
@@ -140,6 +142,44 @@ def test_python_of_the_platform_imports_and_starts_itself_again(platform: str, m
     assert not any(name.startswith("libssl.so") for name in result.mapped), "the interpreter's own"
 
 
+EXTENSION = """
+import platform, subprocess, sys
+import markupsafe._speedups, ctypes, hashlib, json, math, zipfile, zlib
+again = [sys.executable, "-c", "import markupsafe._speedups, platform; print(platform.machine())"]
+print(platform.machine(), subprocess.run(again, capture_output=True, text=True, check=True).stdout.strip())
+assert zlib.decompress(zlib.compress(b"abc")) == b"abc"
+assert ctypes.pythonapi.Py_GetVersion
+assert sys.prefix != sys.base_prefix
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("platform", "version", "machine"),
+    [
+        ("win_amd64", "3.13", "AMD64"),
+        ("win32", "3.11", "x86"),
+    ],
+)
+def test_python_that_the_farm_makes_imports_an_extension(
+    platform: str, version: str, machine: str, tmp_path: Path
+) -> None:
+    """In the user's cache for good; made the first time (some seconds for Windows, minutes for musl)."""
+    catalog, settings = loader.examine(ROOT.parent)[0], _settings(tmp_path)
+    script = tmp_path / "smoke.py"
+    script.write_text(EXTENSION)
+    test = PythonTest(
+        install=Install(requires=("markupsafe",)), version=version, imports=("markupsafe._speedups",), script=script
+    )
+    maker = testpython.maker(catalog, settings)
+    runner = runners.get(toolchain(platform), sysroots=sysroots(), settings=settings, maker=maker)
+    result = runner.run_python(test, tmp_path / "work")
+    _skip_without_network(result)
+    assert result.outcome is Outcome.PASSED, result
+    assert result.output.split() == [machine, machine]
+    assert any(name.lower().startswith(("libffi-", "libc.musl", "ld-musl", "python3")) for name in result.mapped)
+
+
 def test_suite_of_the_platform_is_counted(tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "tests").mkdir(parents=True)
@@ -166,3 +206,15 @@ def test_python_that_nobody_has_is_not_run(tmp_path: Path) -> None:
     result = runner.run_python(test, tmp_path / "work")
     assert result.outcome is Outcome.NOT_RUN
     assert "debian-arm64-python3.2" in result.reason
+
+
+@pytest.mark.parametrize("platform", ["musllinux_1_2_x86_64", "win_amd64"])
+def test_python_that_nobody_makes_is_not_run(platform: str, tmp_path: Path) -> None:
+    test = PythonTest(install=Install(), version="3.2")
+    catalog, settings = loader.examine(ROOT.parent)[0], _settings(tmp_path)
+    maker = testpython.maker(catalog, settings)
+    runner = runners.get(toolchain(platform), sysroots=sysroots(), settings=settings, maker=maker)
+    result = runner.run_python(test, tmp_path / "work")
+    assert result.outcome is Outcome.NOT_RUN
+    assert f"no cp32 to test with on {platform}" in result.reason
+    assert "toolchains/pythons/cp32.toml" in result.reason

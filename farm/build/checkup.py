@@ -11,10 +11,11 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
-from farm.build import compiler, sandbox, tools
+from farm.build import compiler, sandbox, testpython, tools
 from farm.catalog import Catalog, load
 from farm.errors import CatalogError, MissingToolError
 from farm.fetch import locations
+from farm.model.toolchain import Toolchain
 from farm.runners.host import Host
 from farm.runners.readiness import readiness
 from farm.settings import Settings, build_machine
@@ -54,6 +55,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         *_python(),
         *_compilers(catalog, settings),
         *_runners(catalog, settings),
+        *_test_pythons(catalog, settings),
         *_mirrors(catalog),
         *_disks(settings),
     )
@@ -135,10 +137,26 @@ def _runners(catalog: Catalog | None, settings: Settings) -> Iterator[Check]:
     if catalog is None:
         return
     for platform, chain in sorted(catalog.toolchains.items()):
-        host = Host(toolchain=chain, machine=build_machine(), sysroots=catalog.sysroots, settings=settings)
-        found = readiness(host)
+        found = readiness(_host(catalog, chain, settings))
         state = State.OK if found.works else State.OPTIONAL
         yield Check(name=f"runner {platform}", state=state, detail=found.detail, fix=found.fix)
+
+
+def _test_pythons(catalog: Catalog | None, settings: Settings) -> Iterator[Check]:
+    """The interpreters that the farm makes for tests; the first test that needs one makes it."""
+    for platform, chain in sorted(catalog.toolchains.items()) if catalog else ():
+        assert catalog is not None
+        tags = testpython.described(catalog, platform)
+        if not tags or not readiness(_host(catalog, chain, settings)).works:
+            continue
+        lacking = [tag for tag in tags if not testpython.present(tag, chain, catalog, settings)]
+        made = ", ".join(tag for tag in tags if tag not in lacking) or "none"
+        later = f"; {', '.join(lacking)} by the first test, or farm toolchain python {platform}" if lacking else ""
+        yield Check(name=f"pythons {platform}", state=State.OK, detail=f"{made} made{later}")
+
+
+def _host(catalog: Catalog, chain: Toolchain, settings: Settings) -> Host:
+    return Host(toolchain=chain, machine=build_machine(), sysroots=catalog.sysroots, settings=settings)
 
 
 def _mirrors(catalog: Catalog | None) -> Iterator[Check]:

@@ -45,6 +45,9 @@ def examine(root: Path) -> tuple[Catalog, list[Fault]]:
     toolchains = _toolchains(root, faults)
     sysroots = _beside_toolchains(root, "sysroots", Sysroot, "name", faults)
     pythons = _beside_toolchains(root, "pythons", Python, "tag", faults)
+    faults += toolchaincheck.check_runs(
+        toolchains, {path.stem for path in (root / "toolchains/sysroots").glob("*.toml")}
+    )
     faults += pythoncheck.check(pythons, sysroots)
     recipes = _recipes(root, faults)
     for loaded in recipes.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from farm.catalog.faults import Fault
 from farm.model.python import Python
@@ -27,4 +27,17 @@ def check(pythons: Mapping[str, Python], sysroots: Mapping[str, Sysroot]) -> lis
                 faults.append(Fault(file=file, at=(*at, "package"), why="sysroot and package go together"))
             if not entry.sysroot and not python.source:
                 faults.append(Fault(file=file, at=at, why="has no sysroot, and the file names no source"))
+        faults += [Fault(file=file, at=at, why=why) for at, why in _interpreters(python)]
     return faults
+
+
+def _interpreters(python: Python) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What must hold for the interpreters that tests run with."""
+    if not python.build:
+        for kind, entries in (("assembled", python.assembled), ("compiled", python.compiled)):
+            if entries:
+                yield (kind,), "needs the interpreter that [build] names, and there is none"
+    for number, compiled in enumerate(python.compiled):
+        for index, part in enumerate(compiled.part):
+            if not part.location and not python.source:
+                yield ("compiled", number, "part", index), "names no location, and the file names no source"

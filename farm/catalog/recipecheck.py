@@ -10,10 +10,11 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion
 
-from farm.catalog.faults import Fault
+from farm.catalog.faults import Fault, did_you_mean
 from farm.catalog.values import LoadedRecipe
 from farm.model.recipe import PlatformGlob, Recipe
 from farm.model.toolchain import Toolchain
+from farm.model.tools import BASIC, EXTRA
 from farm.plan.effective import matches
 from farm.plan.requirements import parse_host, parse_version
 
@@ -138,6 +139,17 @@ def _requirements(recipe: Recipe) -> Found:
             yield at, f"{text!r} is not a PEP 508 requirement"
 
 
+def _tools(recipe: Recipe) -> Found:
+    asked: list[tuple[tuple[str | int, ...], str]] = []
+    asked += [(("requires", "tools", i), name) for i, name in enumerate(recipe.requires.tools)]
+    asked += [(("when", k, "tools", i), name) for k, row in enumerate(recipe.when) for i, name in enumerate(row.tools)]
+    for at, name in asked:
+        if name not in BASIC and name not in EXTRA:
+            known = sorted({*BASIC, *EXTRA})
+            hint = did_you_mean(name, known) or f" (known are {', '.join(known)})"
+            yield at, f"{name!r} is no tool that the farm knows{hint}"
+
+
 def _build(recipe: Recipe) -> Found:
     if recipe.build.system == "script" and not recipe.build.script.strip():
         yield ("build", "script"), 'is missing: `system = "script"` runs it'
@@ -179,6 +191,7 @@ _RULES: tuple[Callable[[Recipe], Found], ...] = (
     _releases,
     _sources,
     _requirements,
+    _tools,
     _build,
     _misc,
 )

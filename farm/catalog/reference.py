@@ -8,6 +8,7 @@ import sys
 import tempfile
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +16,41 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from farm.model.python import Python
 from farm.model.recipe import Recipe
+from farm.model.sysroot import Sysroot
 from farm.model.toolchain import Toolchain
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 
+_FILES: Mapping[str, tuple[str, type[BaseModel]]] = {
+    "recipe": ("`recipes/<name>/recipe.toml`", Recipe),
+    "toolchain": ("`toolchains/<platform>.toml`", Toolchain),
+    "python": ("`toolchains/pythons/<tag>.toml`", Python),
+    "sysroot": ("`toolchains/sysroots/<name>.toml`", Sysroot),
+}
+"""Name of a schema -> the files it is of, and their model."""
+
 _HEAD = """# Recipe and toolchain reference
 
 Generated from `farm/model/` by `python -m farm.catalog.reference`; do not edit. How to write a recipe is told in
-[recipes.md](recipes.md). Editors read `recipe.schema.json` and `toolchain.schema.json` beside this file.
+[recipes.md](recipes.md), what the files below `toolchains/` do in [toolchains.md](toolchains.md) and
+[pythons.md](pythons.md). Editors read the schemas beside this file: `recipe.schema.json`, `toolchain.schema.json`,
+`python.schema.json`, `sysroot.schema.json`.
 
 Unknown keys are errors. `farm recipe lint` shows every fault of the catalog at once.
 """
 
 
-def recipe_schema() -> dict[str, Any]:
-    """JSON Schema of ``recipe.toml``."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
-
-
-def toolchain_schema() -> dict[str, Any]:
-    """JSON Schema of ``toolchains/<platform>.toml``."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Toolchain.model_json_schema()}
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of one kind of file: ``recipe``, ``toolchain``, ``python``, ``sysroot``."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_FILES[name][1].model_json_schema()}
 
 
 def markdown() -> str:
     """The reference: one section per table."""
     parts = [_HEAD]
-    for title, model in (("`recipes/<name>/recipe.toml`", Recipe), ("`toolchains/<platform>.toml`", Toolchain)):
+    for title, model in _FILES.values():
         parts.append(f"## {title}\n")
         parts += [_section(path, table) for path, table in _tables(model)]
     return "\n".join(parts)
@@ -50,11 +58,7 @@ def markdown() -> str:
 
 def files() -> dict[str, str]:
     """File name -> text of everything that is generated."""
-    return {
-        "recipe-reference.md": markdown(),
-        "recipe.schema.json": _json(recipe_schema()),
-        "toolchain.schema.json": _json(toolchain_schema()),
-    }
+    return {"recipe-reference.md": markdown(), **{f"{name}.schema.json": _json(schema(name)) for name in _FILES}}
 
 
 def write(docs: Path) -> list[Path]:

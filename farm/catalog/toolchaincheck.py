@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
-from farm.catalog.faults import Fault
+from farm.catalog.faults import Fault, did_you_mean
 from farm.model.toolchain import Toolchain
 
 _OF_OS = {"linux": ("elf", ("glibc", "musl")), "windows": ("pe", ("ucrt",)), "macos": ("macho", ("libsystem",))}
@@ -23,6 +23,20 @@ def check(file: str, stem: str, toolchain: Toolchain) -> list[Fault]:
         why = f"is {toolchain.platform!r}, but the file is {stem}.toml: they must be equal"
         return [Fault(file=file, at=("platform",), why=why)]
     return [Fault(file=file, at=at, why=why) for rule in _RULES for at, why in rule(toolchain)]
+
+
+def check_runs(toolchains: Mapping[str, Toolchain], sysroots: Collection[str]) -> list[Fault]:
+    """The faults of `[run]` tables: what they name must be there. `sysroots` are the names of all files, readable or
+    not."""
+    return [
+        Fault(
+            file=f"toolchains/{platform}.toml",
+            at=("run", "sysroot"),
+            why=f"there is no toolchains/sysroots/{name}.toml{did_you_mean(name, sysroots)}",
+        )
+        for platform, toolchain in toolchains.items()
+        if (name := toolchain.run.sysroot) and name not in sysroots
+    ]
 
 
 def _formats(toolchain: Toolchain) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -104,7 +104,7 @@ def _schema(args: argparse.Namespace, _settings: Settings) -> int:
     if args.markdown:
         print(reference.markdown(), end="")
     else:
-        output.print_json(reference.recipe_schema())
+        output.print_json(reference.schema("recipe"))
     return 0
 
 

@@ -9,8 +9,9 @@ from farm.cli import output
 from farm.errors import FarmError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from farm.catalog.values import Catalog
     from farm.model.sysroot import Sysroot
     from farm.model.toolchain import Toolchain
     from farm.settings import Settings
@@ -21,6 +22,7 @@ EPILOG = """examples:
   farm toolchain check manylinux_2_17_x86_64 --json
   farm toolchain sysroot 'debian-arm64*'        fetch packages of another system, for runners and SDKs
   farm toolchain sysroot debian-arm64 --update  pin the packages that the mirror has today
+  farm toolchain python 'musllinux*'            make the interpreters that tests run with on these platforms
 """
 
 
@@ -37,11 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sysroot.add_argument("--update", action="store_true", help="write the mirror's present packages into the files")
     sysroot.add_argument("--expired", action="store_true", help="take a signed index whose validity is over")
     sysroot.add_argument("--json", action="store_true", help="print one JSON document")
+    python = actions.add_parser("python", help="make the interpreters for tests that cannot be fetched as they are")
+    python.add_argument("platform", nargs="*", metavar="P", help="platform tags or globs; none: all")
+    python.add_argument("--python", action="append", default=[], metavar="X.Y", help="only this version; repeatable")
+    python.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Do the action. Raises UsageError, CatalogError, and what fetching raises."""
-    actions = {"list": _list, "check": _check, "sysroot": _sysroot}
+    actions = {"list": _list, "check": _check, "sysroot": _sysroot, "python": _python}
     return actions[args.action](args, settings)
 
 
@@ -72,13 +78,8 @@ def _row(toolchain: Toolchain) -> dict[str, Any]:
 
 def _check(args: argparse.Namespace, settings: Settings) -> int:
     from farm import catalog
-    from farm.plan.effective import matches
 
-    toolchains = catalog.load(settings).toolchains
-    for glob in args.platform:
-        if not any(matches(platform, (glob,)) for platform in toolchains):
-            raise UsageError(f"there is no platform {glob!r}", fix="`farm toolchain list` shows them")
-    chosen = [t for p, t in toolchains.items() if not args.platform or matches(p, args.platform)]
+    chosen = _chosen(catalog.load(settings).toolchains, args.platform)
     answers = [(toolchain, *_try(toolchain, settings)) for toolchain in chosen]
     if args.json:
         output.print_json([{**_row(t), "ok": error is None, "detail": said} for t, said, error in answers])
@@ -86,6 +87,16 @@ def _check(args: argparse.Namespace, settings: Settings) -> int:
         cells = [(t.platform, "broken" if error else "ok", said) for t, said, error in answers]
         output.print_table(("platform", "state", "detail"), cells)
     return next((error.exit_code for _, _, error in answers if error), 0)
+
+
+def _chosen(toolchains: Mapping[str, Toolchain], globs: Sequence[str]) -> list[Toolchain]:
+    """The toolchains of platforms that match; all if there are no globs. Raises UsageError for one without a match."""
+    from farm.plan.effective import matches
+
+    for glob in globs:
+        if not any(matches(platform, (glob,)) for platform in toolchains):
+            raise UsageError(f"there is no platform {glob!r}", fix="`farm toolchain list` shows them")
+    return [toolchain for platform, toolchain in toolchains.items() if not globs or matches(platform, globs)]
 
 
 def _try(toolchain: Toolchain, settings: Settings) -> tuple[str, FarmError | None]:
@@ -119,6 +130,40 @@ def _sysroot(args: argparse.Namespace, settings: Settings) -> int:
             ("sysroot", "state", "detail"), [(s.name, "broken" if error else "ok", said) for s, said, error in answers]
         )
     return next((error.exit_code for _, _, error in answers if error), 0)
+
+
+def _python(args: argparse.Namespace, settings: Settings) -> int:
+    from farm import catalog
+    from farm.build import testpython
+    from farm.plan.selection import python_tag
+
+    loaded = catalog.load(settings)
+    only = {python_tag(text) for text in args.python}
+    pairs = [
+        (tag, toolchain)
+        for toolchain in _chosen(loaded.toolchains, args.platform)
+        for tag in testpython.described(loaded, toolchain.platform)
+        if not only or tag in only
+    ]
+    answers = []
+    for tag, toolchain in pairs:
+        said, error = _made(tag, toolchain, loaded, settings)
+        answers.append((f"{tag} {toolchain.platform}", said, error))
+    if args.json:
+        output.print_json([{"name": n, "ok": error is None, "detail": said} for n, said, error in answers])
+    else:
+        cells = [(name, "broken" if error else "ok", said) for name, said, error in answers]
+        output.print_table(("python", "state", "detail"), cells)
+    return next((error.exit_code for _, _, error in answers if error), 0)
+
+
+def _made(tag: str, toolchain: Toolchain, loaded: Catalog, settings: Settings) -> tuple[str, FarmError | None]:
+    from farm.build import testpython
+
+    try:
+        return str(testpython.materialise(tag, toolchain, loaded, settings).root), None
+    except FarmError as error:
+        return str(error).replace("\n", " "), error
 
 
 def _answer(

@@ -13,7 +13,13 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 
 from farm import process
 from farm.errors import SourceError
@@ -43,7 +49,7 @@ def addresses(url: str, recipe_dir: Path) -> tuple[str, ...]:
     if scheme == "pypi" and rest:
         return (_pypi(rest),)
     raise SourceError(
-        f"{url!r} is no location", fix="write https://..., debian:<file>, pypi:<sdist> or file:<path below the recipe>"
+        f"{url!r} is no location", fix="write https://..., debian:<file>, pypi:<file> or file:<path below the recipe>"
     )
 
 
@@ -135,15 +141,17 @@ def _fields(stanza: str) -> dict[str, str]:
 
 @lru_cache(maxsize=256)
 def _pypi(file: str) -> str:
-    """The address of an sdist, as pip with this machine's configuration sees it.
+    """The address of an sdist or wheel, as pip with this machine's configuration sees it.
 
     `pip download` of an sdist runs its build back end, and pip has no command that only prints a file's address. But
     ``pip index versions -vv`` lists every link of the project's pages, runs nothing and obeys all of pip's settings.
     """
     try:
-        name = canonicalize_name(parse_sdist_filename(file)[0])
-    except InvalidSdistFilename as error:
-        raise SourceError(f"pypi:{file} is no sdist file name", fix="write pypi:<name>-<version>.tar.gz") from error
+        parse = parse_wheel_filename if file.endswith(".whl") else parse_sdist_filename
+        name = canonicalize_name(parse(file)[0])
+    except (InvalidSdistFilename, InvalidWheelFilename) as error:
+        fix = "write pypi:<name>-<version>.tar.gz, or a wheel's whole name"
+        raise SourceError(f"pypi:{file} is no sdist file name", fix=fix) from error
     argv = [sys.executable, "-m", "pip", "--no-color", "--disable-pip-version-check", "index", "versions", name]
     listed: list[str] = []  # as it comes: a large project's page is longer than what is kept of an output
     done = process.run(

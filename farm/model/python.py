@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field, StringConstraints
 
 from farm.model.base import Frozen
-from farm.model.recipe import Location, PlatformGlob, RelPath
+from farm.model.recipe import Build, Location, Name, PlatformGlob, RelPath
 
 MacroName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]
 LibraryName = Annotated[str, StringConstraints(pattern=r"^python\d+$")]
@@ -34,6 +34,36 @@ class Headers(Frozen):
     )
 
 
+class Part(Frozen):
+    """One build of a compiled interpreter: a static library that its modules link, or CPython itself."""
+
+    name: Name
+    location: tuple[Location, ...] = Field(
+        default=(), description="the source archive: alternatives; none: CPython's own, which the file names"
+    )
+    build: Build
+
+
+class Compiled(Frozen):
+    """An interpreter that the farm compiles, for platforms that have none to be fetched. Tests run with it; no part of
+    any build key."""
+
+    platform: tuple[PlatformGlob, ...] = Field(min_length=1)
+    part: tuple[Part, ...] = Field(min_length=1, description="built one after the other, into one prefix")
+
+
+class Assembled(Frozen):
+    """An interpreter for Windows, put together of published binaries, the standard library of the build's
+    interpreter and a small program of the farm that starts it. Tests run with it; no part of any build key."""
+
+    platform: tuple[PlatformGlob, ...] = Field(min_length=1)
+    location: tuple[Location, ...] = Field(min_length=1, description="an archive with Python's DLL and modules")
+    folder: RelPath = Field(description="the directory of the archive in which they lie")
+    beside: tuple[str, ...] = Field(description="globs of names: what lies beside the program, as Python's DLL does")
+    modules: tuple[str, ...] = Field(description="globs of names: extension modules, and the DLLs that they need")
+    drop: tuple[str, ...] = Field(default=(), description="globs of names that are left out")
+
+
 class Python(Frozen):
     """One CPython."""
 
@@ -46,6 +76,8 @@ class Python(Frozen):
     )
     source: tuple[Location, ...] = Field(default=(), description="CPython's own source archive: alternatives")
     headers: tuple[Headers, ...] = Field(min_length=1)
+    compiled: tuple[Compiled, ...] = Field(default=(), description="interpreters for tests that the farm compiles")
+    assembled: tuple[Assembled, ...] = Field(default=(), description="interpreters for tests on Windows")
 
     @property
     def short(self) -> str:
@@ -54,4 +86,19 @@ class Python(Frozen):
 
     def headers_for(self, platform: str) -> Headers | None:
         """The first entry that is for a platform; None if it has none."""
-        return next((entry for entry in self.headers if any(fnmatchcase(platform, g) for g in entry.platform)), None)
+        return _first(self.headers, platform)
+
+    def compiled_for(self, platform: str) -> Compiled | None:
+        """The same of interpreters that are compiled."""
+        return _first(self.compiled, platform)
+
+    def assembled_for(self, platform: str) -> Assembled | None:
+        """The same of interpreters that are put together."""
+        return _first(self.assembled, platform)
+
+
+_Entry = TypeVar("_Entry", Headers, Compiled, Assembled)
+
+
+def _first(entries: tuple[_Entry, ...], platform: str) -> _Entry | None:
+    return next((entry for entry in entries if any(fnmatchcase(platform, glob) for glob in entry.platform)), None)

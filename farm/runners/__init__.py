@@ -14,6 +14,8 @@ from farm.runners.kinds import KINDS
 from farm.runners.platform import PlatformRunner
 from farm.runners.values import (
     Install,
+    MadePython,
+    Maker,
     ProgramTest,
     PythonTest,
     Runner,
@@ -25,6 +27,8 @@ from farm.settings import Settings, build_machine
 
 __all__ = [
     "Install",
+    "MadePython",
+    "Maker",
     "ProgramTest",
     "PythonTest",
     "Runner",
@@ -42,10 +46,17 @@ def get(
     sysroots: Mapping[str, Sysroot] | None = None,
     settings: Settings | None = None,
     machine: str | None = None,
+    maker: Maker | None = None,
 ) -> Runner:
-    """The runner of a platform. `sysroots` are the catalog's, fetched when a test first needs one; `machine` is the
-    build machine's architecture (asked if not given)."""
-    host = Host(toolchain=toolchain, machine=machine or build_machine(), sysroots=sysroots or {}, settings=settings)
+    """The runner of a platform. `sysroots` are the catalog's, fetched when a test first needs one; `maker` makes the
+    Pythons that no sysroot has; `machine` is the build machine's architecture (asked if not given)."""
+    host = Host(
+        toolchain=toolchain,
+        machine=machine or build_machine(),
+        sysroots=sysroots or {},
+        settings=settings,
+        maker=maker,
+    )
     return PlatformRunner(host, KINDS[toolchain.run.kind])
 
 

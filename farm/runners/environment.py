@@ -73,13 +73,14 @@ def create(python: Path, root: Path, *, cancel: Cancel | None = None) -> Environ
 
 def create_foreign(interpreter: Interpreter, root: Path, work: Path) -> Environment:
     """An empty environment of another platform's interpreter; `work` is the test's scratch directory."""
-    site = root / "lib" / f"python{interpreter.version}" / "site-packages"
+    site = root / interpreter.site_packages
     site.mkdir(parents=True)
     (root / "bin").mkdir()
     python = root / "bin" / "python"
-    python.write_text(interpreter.script(work, python), "utf-8")
+    python.write_text(interpreter.script(work, python, interpreter.put(root)), "utf-8")
     python.chmod(0o755)
-    text = f"home = {interpreter.executable.parent}\ninclude-system-site-packages = false\n"
+    home = interpreter.home or interpreter.executable.parent
+    text = f"home = {home}\ninclude-system-site-packages = false\n"
     (root / "pyvenv.cfg").write_text(text, "utf-8")
     interpreter.launcher.prepare(work)
     platforms = [word for tag in interpreter.platforms for word in ("--platform", tag)]

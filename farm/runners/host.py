@@ -14,6 +14,7 @@ from farm.errors import MissingToolError
 from farm.model.sysroot import Sysroot
 from farm.model.toolchain import Toolchain
 from farm.process import Cancel
+from farm.runners.values import MadePython, Maker
 from farm.settings import Settings, on_linux
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
@@ -54,12 +55,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """`machine` is the build machine's architecture. Without `settings` nothing is fetched."""
+    """`machine` is the build machine's architecture. Without `settings` nothing is fetched, without `maker` no Python
+    is made."""
 
     toolchain: Toolchain
     machine: str
     sysroots: Mapping[str, Sysroot] = field(default_factory=dict)
     settings: Settings | None = None
+    maker: Maker | None = None
 
     @property
     def is_own(self) -> bool:
@@ -69,6 +72,17 @@ class Host:
     def python_sysroot(self, version: str) -> str:
         """The name of the sysroot with a Python: ``debian-arm64-python3.13`` beside ``debian-arm64``."""
         return f"{self.toolchain.run.sysroot}-python{version}"
+
+    @property
+    def has_pythons(self) -> bool:
+        """Whether there are sysroots with Pythons of the platform."""
+        return any(name.startswith(self.python_sysroot("")) for name in self.sysroots)
+
+    def made_python(self, version: str, cancel: Cancel | None = None) -> MadePython:
+        """The Python that the farm makes for the platform. Raises MissingToolError, and what the maker raises."""
+        if self.maker is None:
+            raise MissingToolError(f"nobody makes a Python {version} for {self.toolchain.platform} here")
+        return self.maker(self.toolchain, version, cancel)
 
     def place(self, name: str, cancel: Cancel | None = None) -> Place:
         """A sysroot, fetched if need be. Raises MissingToolError, and what `sysroot.materialise` raises."""

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 _WORK = "{work}"
@@ -51,13 +52,37 @@ def _link_or_copy(source: str, target: str) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
     """A Python of another platform: its executable, its version (``3.13``), the tags of wheels that it takes, best
-    first."""
+    first.
+
+    Where an environment holds a copy of the executable, `copied` are the files that go with it (globs of names beside
+    it), `programs` is the directory it goes to, and `home` the executable's directory as programs see it.
+    """
 
     launcher: Launcher
     executable: Path
     version: str
     platforms: tuple[str, ...]
+    site: str = "lib/python{version}/site-packages"
+    programs: str = ""
+    copied: tuple[str, ...] = ()
+    home: str = ""
 
-    def script(self, work: Path, name: Path) -> str:
+    @property
+    def site_packages(self) -> str:
+        """Where packages are in an environment."""
+        return self.site.format(version=self.version)
+
+    def script(self, work: Path, name: Path, executable: Path) -> str:
         """A shell script that is the interpreter under another name, for all that starts `sys.executable`."""
-        return f'#!/bin/sh\nexec {shlex.join(self.launcher.argv(work, self.executable, name=name))} "$@"\n'
+        return f'#!/bin/sh\nexec {shlex.join(self.launcher.argv(work, executable, name=name))} "$@"\n'
+
+    def put(self, root: Path) -> Path:
+        """What starts it in an environment at `root`: a copy there, or itself."""
+        if not self.programs:
+            return self.executable
+        folder = root / self.programs
+        folder.mkdir(parents=True)
+        for file in sorted(self.executable.parent.iterdir()):
+            if file.is_file() and any(fnmatchcase(file.name, glob) for glob in (self.executable.name, *self.copied)):
+                shutil.copy2(file, folder / file.name)
+        return folder / self.executable.name

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-_SHARED = re.compile(r"\.so(\.|$)")
+_SHARED = re.compile(r"\.so(\.|$)|\.dll$", re.IGNORECASE)
 _ANCHOR = ".anchor.so"
 
 
@@ -35,7 +35,7 @@ def read(pid: int | str = "self") -> dict[str, tuple[str, ...]]:
 def copies(mapped: Mapping[str, tuple[str, ...]], library: str) -> tuple[str, ...]:
     """Every mapped file that is a copy of `library` (link name) under any name: the shared name, the system's soname,
     a vendored ``libgmp-a1b2c3d4.so.10.5.0``. One is right; two are a duplicate."""
-    name = re.compile(rf"(lib)?{re.escape(library)}([-_][0-9A-Za-z]+)*\.so(\.[0-9.]+)?")
+    name = re.compile(rf"(lib)?{re.escape(library)}([-_][0-9A-Za-z]+)*(\.so(\.[0-9.]+)?|\.dll)", re.IGNORECASE)
     return tuple(path for file, paths in mapped.items() if name.fullmatch(file) for path in paths)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from farm.errors import MissingToolError
 from farm.process import Cancel
-from farm.runners import native_ld
-from farm.runners.host import Host
+from farm.runners.host import Host, wheel_platforms
 from farm.runners.launcher import Interpreter, Launcher
 
 
@@ -20,10 +19,20 @@ def check(host: Host) -> None:
 def program(host: Host, cancel: Cancel | None = None) -> Launcher:
     """For C programs. Raises MissingToolError."""
     check(host)
-    place = host.place(host.toolchain.run.sysroot, cancel)
-    return Launcher(prefix=(str(place.loader),), renames="--argv0")
+    return _launcher(host, cancel)
 
 
 def python(host: Host, version: str, cancel: Cancel | None = None) -> Interpreter:
-    """For Pythons. Raises MissingToolError."""
-    return native_ld.python(host, version, cancel)
+    """The Python that the farm compiles. Raises MissingToolError."""
+    check(host)
+    return Interpreter(
+        launcher=_launcher(host, cancel),
+        executable=host.made_python(version, cancel).executable,
+        version=version,
+        platforms=wheel_platforms(host.toolchain),
+    )
+
+
+def _launcher(host: Host, cancel: Cancel | None) -> Launcher:
+    place = host.place(host.toolchain.run.sysroot, cancel)
+    return Launcher(prefix=(str(place.loader),), renames="--argv0")

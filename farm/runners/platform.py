@@ -33,8 +33,8 @@ class PlatformRunner:
 
         def run(prepared: Environment, scratch: Path) -> SmokeResult:
             maps = scratch / "maps"
-            script = str(test.script.resolve()) if test.script else ""
-            argv = [str(prepared.python), "-I", str(_driver(scratch)), str(maps), script, *test.imports]
+            script = str(_shown(test.script, scratch)) if test.script else ""
+            argv = [str(prepared.python), "-I", str(_shown(_DRIVER, scratch)), str(maps), script, *test.imports]
             home = _directory(scratch / "home")
             done = process.run(
                 argv, env=prepared.variables(home), cwd=home, check=False, timeout=test.timeout, cancel=cancel
@@ -97,9 +97,9 @@ class PlatformRunner:
         return environment.create_foreign(interpreter, scratch / "venv", scratch)
 
 
-def _driver(scratch: Path) -> Path:
-    """The driver, where a sandbox sees it."""
-    return Path(shutil.copyfile(_DRIVER, scratch / _DRIVER.name))
+def _shown(file: Path, scratch: Path) -> Path:
+    """A copy where a sandbox sees it."""
+    return Path(shutil.copyfile(file, scratch / file.name))
 
 
 @contextmanager

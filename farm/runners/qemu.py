@@ -25,12 +25,18 @@ def program(host: Host, cancel: Cancel | None = None) -> Launcher:
 
 
 def python(host: Host, version: str, cancel: Cancel | None = None) -> Interpreter:
-    """For Pythons. Raises MissingToolError."""
-    place = host.place(host.python_sysroot(version), cancel)
-    bytecode.ensure(host, place, cancel)
+    """The Python of a sysroot, or, where the platform has no such sysroots, the one that the farm compiles. Raises
+    MissingToolError."""
+    if host.has_pythons:
+        place = host.place(host.python_sysroot(version), cancel)
+        bytecode.ensure(host, place, cancel)
+        executable = place.program("python")
+    else:
+        place = host.place(host.toolchain.run.sysroot, cancel)
+        executable = host.made_python(version, cancel).executable
     return Interpreter(
         launcher=_launcher(host, place, cancel),
-        executable=place.program("python"),
+        executable=executable,
         version=version,
         platforms=wheel_platforms(host.toolchain),
     )

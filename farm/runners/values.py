@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from farm.model.outcome import Outcome
+from farm.model.toolchain import Toolchain
 from farm.process import Cancel
 
 
@@ -100,6 +101,19 @@ class SuiteTest:
     version: str = ""
     copy_paths: tuple[str, ...] = ()
     timeout: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadePython:
+    """A platform's Python that the farm made itself, in a directory of this machine that holds all of it."""
+
+    root: Path
+    executable: Path
+
+
+Maker = Callable[[Toolchain, str, Cancel | None], MadePython]
+"""Makes the Python of a platform and a version (``3.13``), or finds it made already. Raises MissingToolError if there
+is none, UnreachableError or SourceError if its parts cannot be had."""
 
 
 class Runner(Protocol):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from farm import process
 from farm.errors import MissingToolError
 from farm.process import Cancel
-from farm.runners.host import Host, Place, install_command, installed
+from farm.runners.host import Host, Place, install_command, installed, wheel_platforms
 from farm.runners.launcher import Interpreter, Launcher
 from farm.settings import Settings
 from farm.store.files import file_lock
@@ -31,6 +32,8 @@ _ENVIRONMENT = {
     "WINEDLLOVERRIDES": "mscoree,mshtml,winemenubuilder.exe=",  # installers and menus that nobody sees
 }
 _FIRST_START = 600
+_ROOT_DRIVE = "Z:"
+"""Wine's name for the root directory."""
 
 
 def check(host: Host) -> None:
@@ -42,25 +45,35 @@ def check(host: Host) -> None:
 def program(host: Host, cancel: Cancel | None = None) -> Launcher:
     """For C programs. Raises MissingToolError."""
     check(host)
-    place = host.place(host.toolchain.run.sysroot, cancel)
-    assert host.settings is not None  # or there were no place
-    return Launcher(prefix=_prefix(place), seeds={_DRIVES: _drives(place, host.settings, cancel)})
+    return _launcher(host, cancel)
 
 
-def python(host: Host, version: str, _cancel: Cancel | None = None) -> Interpreter:
-    """There is none yet. Raises MissingToolError."""
-    raise MissingToolError(
-        f"no CPython {version} for {host.toolchain.platform} is pinned", fix="test it on Windows: farm test there"
+def python(host: Host, version: str, cancel: Cancel | None = None) -> Interpreter:
+    """The Python that the farm puts together. Raises MissingToolError."""
+    check(host)
+    made = host.made_python(version, cancel)
+    return Interpreter(
+        launcher=_launcher(host, cancel, made.root),
+        executable=made.executable,
+        version=version,
+        platforms=wheel_platforms(host.toolchain),
+        site="Lib/site-packages",
+        programs="Scripts",
+        copied=("*.dll",),
+        home=_ROOT_DRIVE + str(made.executable.parent).replace("/", "\\"),
     )
 
 
-def _prefix(place: Place) -> tuple[str, ...]:
-    """The words before a program."""
-    return (*_sandbox(place), f"/{place.pinned.programs['wine']}")
+def _launcher(host: Host, cancel: Cancel | None, *seen: Path) -> Launcher:
+    place = host.place(host.toolchain.run.sysroot, cancel)
+    assert host.settings is not None  # or there were no place
+    prefix = (*_sandbox(place, seen), f"/{place.pinned.programs['wine']}")
+    return Launcher(prefix=prefix, seeds={_DRIVES: _drives(place, host.settings, cancel)})
 
 
-def _sandbox(place: Place) -> tuple[str, ...]:
-    """A sandbox whose root is the sysroot's, with what Wine wants to find in its environment."""
+def _sandbox(place: Place, seen: Iterable[Path] = ()) -> tuple[str, ...]:
+    """A sandbox whose root is the sysroot's, with what Wine wants to find in its environment. Programs start in the
+    directory of their caller, which must be below the test's."""
     bwrap = installed("bwrap")
     if bwrap is None:
         raise MissingToolError("bubblewrap is not on this machine", fix=install_command("bwrap"))
@@ -71,7 +84,9 @@ def _sandbox(place: Place) -> tuple[str, ...]:
     words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
     for link in sorted(p for p in root.iterdir() if p.is_symlink()):
         words += ["--symlink", str(link.readlink()), f"/{link.name}"]
-    words += ["--bind", "{work}", "{work}", "--chdir", "{work}"]
+    for shown in seen:
+        words += ["--ro-bind", str(shown), str(shown)]
+    words += ["--bind", "{work}", "{work}"]
     wine, server = (f"/{place.pinned.programs[name]}" for name in ("wine", "wineserver"))
     environment = {
         **_ENVIRONMENT,
@@ -103,7 +118,7 @@ def _make_drives(place: Place, target: Path, cancel: Cancel | None) -> None:
         # The server writes the registry when it ends, which the sandbox's end would not wait for.
         commands = '"$WINELOADER" wineboot --init; "$WINESERVER" -w'
         words = Launcher(prefix=_sandbox(place)).argv(scratch, Path("/usr/bin/dash"), "-c", commands)
-        done = process.run(words, timeout=_FIRST_START, cancel=cancel, check=False)
+        done = process.run(words, cwd=scratch, timeout=_FIRST_START, cancel=cancel, check=False)
         if not (scratch / _DRIVES / "system.reg").is_file():
             last = "".join(done.output.strip().splitlines()[-1:])
             raise MissingToolError(f"the first start of {place.pinned.name} made no registry: {last}")
