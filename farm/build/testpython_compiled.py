@@ -22,7 +22,7 @@ from farm.build.toolchain import Tools
 from farm.build.workspace import Workspace
 from farm.catalog.values import Catalog
 from farm.errors import MissingToolError
-from farm.fetch import archives
+from farm.fetch import archives, trees
 from farm.fetch.obtain import obtain
 from farm.model.python import Compiled, Part, Python
 from farm.model.recipe import Location
@@ -116,7 +116,7 @@ class Compilation:
             space.baseline,
             tools,
             programs=_programs(self.entry),
-            epoch_seconds=archives.newest_time(space.baseline.source),
+            epoch_seconds=trees.newest_time(space.baseline.source),
             enabled=self.settings.sandbox,
             extra=self._build_python(space),
         )

@@ -20,7 +20,7 @@ class Headers(Frozen):
     They come from a pinned package of a sysroot, or, where `sysroot` is empty, from CPython's own source.
     """
 
-    platform: tuple[PlatformGlob, ...] = Field(min_length=1)
+    platform: tuple[PlatformGlob, ...] = Field(min_length=1, description="globs of platform tags")
     sysroot: str = Field(default="", description="name of a file in `toolchains/sysroots/`, without `.toml`")
     package: str = Field(default="", description="the package of that sysroot that holds the headers")
     include: RelPath = Field(description="directory of Python.h in the package or the source")
@@ -37,18 +37,18 @@ class Headers(Frozen):
 class Part(Frozen):
     """One build of a compiled interpreter: a static library that its modules link, or CPython itself."""
 
-    name: Name
+    name: Name = Field(description="for messages: `libffi`")
     location: tuple[Location, ...] = Field(
         default=(), description="the source archive: alternatives; none: CPython's own, which the file names"
     )
-    build: Build
+    build: Build = Field(description="as in a recipe")
 
 
 class Compiled(Frozen):
     """An interpreter that the farm compiles, for platforms that have none to be fetched. Tests run with it; no part of
     any build key."""
 
-    platform: tuple[PlatformGlob, ...] = Field(min_length=1)
+    platform: tuple[PlatformGlob, ...] = Field(min_length=1, description="globs of platform tags")
     part: tuple[Part, ...] = Field(min_length=1, description="built one after the other, into one prefix")
 
 
@@ -56,7 +56,7 @@ class Assembled(Frozen):
     """An interpreter for Windows, put together of published binaries, the standard library of the build's
     interpreter and a small program of the farm that starts it. Tests run with it; no part of any build key."""
 
-    platform: tuple[PlatformGlob, ...] = Field(min_length=1)
+    platform: tuple[PlatformGlob, ...] = Field(min_length=1, description="globs of platform tags")
     location: tuple[Location, ...] = Field(min_length=1, description="an archive with Python's DLL and modules")
     folder: RelPath = Field(description="the directory of the archive in which they lie")
     beside: tuple[str, ...] = Field(description="globs of names: what lies beside the program, as Python's DLL does")
@@ -67,9 +67,9 @@ class Assembled(Frozen):
 class Python(Frozen):
     """One CPython."""
 
-    format: int = Field(ge=1, le=1)
+    format: int = Field(ge=1, le=1, description="of this file: 1")
     tag: str = Field(pattern=r"^cp3\d+$", description="as wheels spell it: cp313; the file's name")
-    version: str = Field(pattern=r"^3\.\d+\.\d+$")
+    version: str = Field(pattern=r"^3\.\d+\.\d+$", description="the whole version of the headers: `3.13.5`")
     build: dict[str, str] = Field(
         default_factory=dict,
         description="sysroot with the interpreter that runs builds, by the build machine's architecture",

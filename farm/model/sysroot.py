@@ -23,9 +23,9 @@ class Package(Frozen):
 class Sysroot(Frozen):
     """Pinned packages that are unpacked side by side into one directory of the user's cache."""
 
-    format: Literal[1]
+    format: Literal[1] = Field(description="of this file: 1")
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", description="as the file is called")
-    summary: str
+    summary: str = Field(description="what is in it, in a sentence")
     suite: str = Field(pattern=r"^[a-z0-9-]+$", description="release of the distribution that the pins come from")
     architecture: Name = Field(description="as the distribution spells it: arm64, i386, ppc64el")
     machine: str = Field(description="as the kernel spells it: aarch64, i686, ppc64le, x86_64")
