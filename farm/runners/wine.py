@@ -32,6 +32,10 @@ _ENVIRONMENT = {
     "WINEDLLOVERRIDES": "mscoree,mshtml,winemenubuilder.exe=",  # installers and menus that nobody sees
 }
 _FIRST_START = 600
+_DRIVES_LAYOUT = 2
+"""Raised when drives are made in another way, so that old ones in caches are not taken."""
+
+_SYSTEM = "drive_c/windows/system32"
 _ROOT_DRIVE = "Z:"
 """Wine's name for the root directory."""
 
@@ -102,7 +106,7 @@ def _sandbox(place: Place, seen: Iterable[Path] = ()) -> tuple[str, ...]:
 
 def _drives(place: Place, settings: Settings, cancel: Cancel | None) -> Path:
     """Wine's drives and registry, made by its own first start; whole or not at all."""
-    target = settings.cache / "wine" / place.root.name
+    target = settings.cache / "wine" / f"{place.root.name}.{_DRIVES_LAYOUT}"
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(target.with_name(target.name + ".lock")):
@@ -122,6 +126,15 @@ def _make_drives(place: Place, target: Path, cancel: Cancel | None) -> None:
         if not (scratch / _DRIVES / "system.reg").is_file():
             last = "".join(done.output.strip().splitlines()[-1:])
             raise MissingToolError(f"the first start of {place.pinned.name} made no registry: {last}")
+        _add_libraries(place, scratch / _DRIVES / _SYSTEM)
         (scratch / _DRIVES).rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _add_libraries(place: Place, system: Path) -> None:
+    """Wine's first start installs its own DLLs only, and some of them need others, which the sysroot links among them.
+    Programs would find those beside Wine's start only: user32.dll could not be loaded."""
+    for name in place.pinned.links:
+        if name.endswith(".dll"):
+            shutil.copyfile(place.root / name, system / Path(name).name)
