@@ -103,6 +103,17 @@ def test_symbols_of_the_interpreter_are_fine_in_extensions_but_not_in_native_whe
     assert "PyErr_Occurred" in facts(findings, "undefined-symbols")
 
 
+def test_loading_libraries_is_what_an_interpreter_can_do_but_no_native_wheel_asks_for(tmp_path: Path) -> None:
+    loads = "\nextern void *dlopen(const char *, int); void *open_it(void) { return dlopen(0, 2); }"
+    policy = with_libraries(STRICT, natives=[wf.make_native(tmp_path / "n", wf.native_files())])
+    extension = wf.extension("-nostdlib", source=wf.EXTENSION_SOURCE + loads)
+    findings = audit_dependent(tmp_path, policy, {wf.EXTENSION: extension})
+    assert "dlopen" not in facts(findings, "undefined-symbols")
+    library = wf.library("-nostdlib", source=wf.LIBRARY_SOURCE + loads)
+    findings = audit_native(tmp_path, {wf.LIBRARY: library, wf.VARIANT: None})
+    assert "dlopen" in facts(findings, "undefined-symbols")
+
+
 def test_a_symbol_version_that_the_library_does_not_have(tmp_path: Path) -> None:
     versioned = ("v.map", b"T_1 { global: *; };")
     changed = ("v.map", b"T_2 { global: *; };")

@@ -19,6 +19,9 @@ _PYTHON = re.compile(r"_*Py[A-Z_]\w*")
 _OF_THE_LINKER = frozenset(
     {"_GLOBAL_OFFSET_TABLE_", "_DYNAMIC", "__ehdr_start", "dyld_stub_binder", "_dyld_stub_binder", "__dso_handle"}
 )
+_OF_THE_LOADER = frozenset({"dlopen", "dlsym", "dlclose", "dlerror"})
+"""What every interpreter that can load an extension module has in the process; older glibcs keep it in a library of its
+own, which modules seldom name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def _scope(linkage: Linkage, visible: Mapping[str, Linkage]) -> _Scope:
 def _found(name: str, scope: _Scope, *, native: bool) -> bool:
     if name in scope.names or scope.opaque or name in _OF_THE_LINKER:
         return True
-    return not native and is_of_python(name)
+    return not native and (is_of_python(name) or name in _OF_THE_LOADER)
 
 
 def _bound_problem(symbol: Symbol, linkage: Linkage, visible: Mapping[str, Linkage]) -> str:
@@ -116,7 +119,7 @@ CHECK = Check(
     name="undefined-symbols",
     meaning="Every strong undefined symbol is defined by a library the binary needs: one in the wheel, one of the "
     "given native wheels, or (by its symbol version, or by the name that Windows and macOS record) one of the system. "
-    "`Py*` symbols come from the interpreter, except in native wheels, which must not need one.",
+    "`Py*` symbols, `dlopen` and `dlsym` come from the interpreter, except in native wheels, which must not need one.",
     remedy="link the library that defines it (products.library.system for system libraries), or show the audit the "
     "native wheel that holds it (--native)",
     run=_run,
