@@ -105,6 +105,15 @@ def test_an_atomic_that_asked_the_system_first() -> None:
     assert [excess.function for excess in found] == ["bare"]
 
 
+def test_a_table_of_distances_behind_a_jump_is_no_code() -> None:
+    """GCC puts the tables of `switch` among POWER code; a negative distance alone looks like POWER9."""
+    function = ".globl {0}\\n.type {0},%function\\n{0}: {1}\\n.size {0},.-{0}\\n"
+    table = function.format("table", "bctr\\n.long 0xb68, 0xfffffbc8, 0xfffffbc8\\nblr")
+    bare = function.format("bare", "nop\\n.long 0xfffffbc8\\nblr")
+    found = isa.excess_of(program(elf(PPC64LE, source=f'__asm__(".text\\n{table}{bare}");')), level="power8")
+    assert [excess.function for excess in found] == ["bare"]
+
+
 @pytest.mark.parametrize(
     ("word", "feature"),
     [

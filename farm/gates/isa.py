@@ -235,6 +235,23 @@ def _in_traceback(hit: Hit, data: bytes) -> bool:
     return 0 in _before(hit, data, 2)
 
 
+def _is_data(hit: Hit, data: bytes) -> bool:
+    """True for a word of a table among POWER code."""
+    return _in_traceback(hit, data) or _in_jump_table(hit, data)
+
+
+def _in_jump_table(hit: Hit, data: bytes) -> bool:
+    """True in the table that GCC puts behind the jump of a `switch` on POWER: distances from the table to the cases,
+    small multiples of four. A negative one looks like an instruction on floating point numbers; two in a row that are
+    small are none."""
+    beside = data[max(0, hit.offset - 4) : hit.offset], data[hit.offset + 4 : hit.offset + 8]
+    return _is_distance(hit.word) and any(map(_is_distance, words_of(beside[0] + beside[1])))
+
+
+def _is_distance(word: int) -> bool:
+    return word % 4 == 0 and (word >= 0xFFF00000 or 0 < word < 0x100000)
+
+
 def _before(hit: Hit, data: bytes, count: int) -> tuple[int, ...]:
     """The words in front of an instruction."""
     return tuple(words_of(data[max(0, hit.offset - 4 * count) : hit.offset]))
@@ -261,7 +278,7 @@ def _arm64(_program: Program, level: str) -> _Examine:
 
 
 def _power(_program: Program, level: str) -> _Examine:
-    return partial(_examine_words, isa_power.TABLE, isa_power.LEVELS[level], _in_traceback)
+    return partial(_examine_words, isa_power.TABLE, isa_power.LEVELS[level], _is_data)
 
 
 _X86 = _Examiner(levels=frozenset(LEVELS), examiner=_x86)
