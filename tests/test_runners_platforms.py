@@ -96,6 +96,13 @@ def test_failure_is_a_failure(platform: str, tmp_path: Path) -> None:
     assert result.reason.startswith("exit code 7"), result
 
 
+def test_what_wine_lacks_is_no_fault_of_the_wheel(tmp_path: Path) -> None:
+    says = 'puts("wine: Call from 0x1234 to unimplemented function ucrtbase.dll.crealf, aborting"); exit(3);'
+    result = _run("win_amd64", tmp_path, says)
+    assert result.outcome is Outcome.NOT_RUN, result
+    assert result.reason == "wine has no ucrtbase.dll.crealf"
+
+
 @pytest.mark.parametrize("platform", ["manylinux_2_17_aarch64", "win_amd64"])
 def test_endless_program_is_killed_with_all_that_it_started(platform: str, tmp_path: Path) -> None:
     result = _run(platform, tmp_path, "for (;;) ;", timeout=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
@@ -18,13 +19,15 @@ class Kind:
     """`check` raises MissingToolError if such programs never run on this machine; `programs` of it are needed.
 
     `program` and `python` also raise UnreachableError and SourceError; the error says why. `python` is None where the
-    Python under test is a program of this machine.
+    Python under test is a program of this machine. `lacks` finds in a failed program's output what the runner itself
+    cannot do, which is no fault of the wheel.
     """
 
     check: Callable[[Host], None]
     program: Callable[[Host, Cancel | None], Launcher]
     python: Callable[[Host, str, Cancel | None], Interpreter] | None
     programs: tuple[str, ...] = ()
+    lacks: re.Pattern[str] | None = None
 
 
 def _native_check(host: Host) -> None:
@@ -46,7 +49,9 @@ KINDS: Mapping[str, Kind] = {
     "native-ld": Kind(check=native_ld.check, program=native_ld.program, python=native_ld.python),
     "qemu": Kind(check=qemu.check, program=qemu.program, python=qemu.python),
     "musl": Kind(check=musl.check, program=musl.program, python=musl.python),
-    "wine": Kind(check=wine.check, program=wine.program, python=wine.python, programs=("bwrap",)),
+    "wine": Kind(
+        check=wine.check, program=wine.program, python=wine.python, programs=("bwrap",), lacks=wine.UNIMPLEMENTED
+    ),
     "inspect": Kind(check=_inspect, program=_inspect, python=_inspect),
 }
 """The kind of a toolchain's `[run]` table -> how it starts programs."""

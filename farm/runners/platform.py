@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from farm import process
@@ -51,7 +52,7 @@ class PlatformRunner:
         def run() -> SmokeResult:
             launcher = self._kind.program(self._host, cancel)
             with _scratch(work) as scratch:
-                return program.run(test, scratch, launcher=launcher, shape=shape, cancel=cancel)
+                return self._judged(program.run(test, scratch, launcher=launcher, shape=shape, cancel=cancel))
 
         return _guarded(run, cancel)
 
@@ -85,9 +86,16 @@ class PlatformRunner:
             with _scratch(work) as scratch:
                 prepared = self._environment(test, scratch, cancel)
                 environment.fill(prepared, test.install, scratch, cancel=cancel)
-                return run(prepared, scratch)
+                return self._judged(run(prepared, scratch))
 
         return _guarded(make_and_run, cancel)
+
+    def _judged(self, result: SmokeResult) -> SmokeResult:
+        """What fails because the runner lacks something says nothing of the wheel."""
+        lacks = self._kind.lacks.search(result.output) if self._kind.lacks else None
+        if lacks is None or result.outcome is not Outcome.FAILED:
+            return result
+        return replace(result, outcome=Outcome.NOT_RUN, reason=f"{self._host.toolchain.run.kind} has no {lacks[1]}")
 
     def _environment(self, test: PythonTest | SuiteTest, scratch: Path, cancel: Cancel | None) -> Environment:
         if self._kind.python is None:

@@ -6,6 +6,7 @@ holds all that Wine starts: when the program ends or runs out of time, its serve
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -34,6 +35,9 @@ _ENVIRONMENT = {
 _FIRST_START = 600
 _DRIVES_LAYOUT = 2
 """Raised when drives are made in another way, so that old ones in caches are not taken."""
+
+UNIMPLEMENTED = re.compile(r"^wine: Call from \S+ to unimplemented function (\S+), aborting", re.MULTILINE)
+"""What Wine says when a program calls what Windows has and Wine has not."""
 
 _SYSTEM = "drive_c/windows/system32"
 _ROOT_DRIVE = "Z:"
