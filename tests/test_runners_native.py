@@ -242,3 +242,13 @@ def test_libraries_of_another_process_can_be_read() -> None:
         assert isinstance(mapped.read(child.pid), dict)
     finally:
         child.communicate(b"\n", timeout=30)
+
+
+def test_what_the_interpreter_is_linked_to_is_no_second_copy(tmp_path: Path) -> None:
+    """Its own libraries lie outside of the environment; what the environment brings is counted."""
+    driver = Path(mapped.__file__).with_name("driver.py")
+    maps = tmp_path / "maps"
+    code = "import runpy, sys; sys.prefix = sys.argv[1]; del sys.argv[:2]; runpy.run_path(sys.argv[0], {}, '__main__')"
+    for prefix, is_own in (("/nowhere", True), ("", False)):
+        subprocess.run([sys.executable, "-I", "-c", code, prefix, driver, maps, "", "json"], check=True)
+        assert ("libc.so.6" not in mapped.parse(maps.read_text())) is is_own

@@ -14,13 +14,13 @@ INTERPRETERS = ("zlib", "bz2", "lzma", "ssl", "sqlite3")
 
 
 def main(maps_file: str, script: str, modules: "list[str]") -> None:
-    """Leave the process's memory map in `maps_file` also if the script fails, less what the interpreter's own modules
-    brought along."""
-    before = paths()
+    """Leave the process's memory map in `maps_file` also if the script fails, less what is the interpreter's: what it
+    is linked to itself, and what its own modules bring along."""
     for module in INTERPRETERS:
         with contextlib.suppress(ImportError):
             import_module(module)
-    own = paths() - before
+    environment = sys.prefix.encode() + b"/"
+    own = {path for path in paths() if not path.startswith(environment)}
     try:
         for module in modules:
             import_module(module)
