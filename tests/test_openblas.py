@@ -1,0 +1,165 @@
+"""OpenBLAS, really built: its names, every table of kernels, and the test suites of BLAS, CBLAS and LAPACK.
+
+The suites are Fortran, compiled with this machine's gfortran: a caller that f2c has nothing to do with. Twenty minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from small_farm import ROOT
+from test_real_libraries import HOME, real
+
+from farm import settings
+from farm.build import sources
+from farm.catalog import loader
+
+pytestmark = pytest.mark.slow
+HERE = Path(__file__).parent
+SHARED = "libopenblas-nf03.so"
+RECIPE = ROOT / "recipes/openblas"
+# Table of kernels -> what the processor must have.
+TABLES = {"Prescott": "pni", "Haswell": "avx2", "SkylakeX": "avx512dq"}
+PROGRAMS = {
+    "LIN": "xlintsts xlintstd xlintstc xlintstz xlintstds xlintstzc xlintstrfs xlintstrfd xlintstrfc xlintstrfz",
+    "EIG": "xeigtsts xeigtstd xeigtstc xeigtstz",
+}
+# Failures of the rounding of one processor or compiler, not of a routine, are known to every build of LAPACK: upstream
+# calls up to this share of its 3 million tests normal.
+TOLERATED = 1e-5
+
+needs_gfortran = pytest.mark.skipif(shutil.which("gfortran") is None, reason="needs gfortran: apt-get install gfortran")
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked package ``native_openblas`` of this machine's platform."""
+    done = real("build", "openblas", "--json")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (row,) = json.loads(done.stdout)["steps"]
+    where = tmp_path_factory.mktemp("openblas")
+    with zipfile.ZipFile(HOME / "store/blobs" / row["sha256"][:2] / row["sha256"] / row["wheel"]) as archive:
+        archive.extractall(where)
+    return where / "native_openblas"
+
+
+@pytest.fixture(scope="module")
+def lapack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LAPACK's sources, as the recipe has them."""
+    places = settings.load(catalog=ROOT)
+    release = loader.load(places).recipes["openblas"].recipe.release[-1]
+    where = tmp_path_factory.mktemp("source")
+    return (
+        sources.prepare(release, release.patches, RECIPE, places.downloads, places.sources, where).tree
+        / "lapack-netlib"
+    )
+
+
+def environment(native: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "LD_LIBRARY_PATH": str(native / "lib"), "OPENBLAS_NUM_THREADS": "1", **more}
+
+
+def test_it_has_every_name_that_numpy_and_scipy_import(native: Path) -> None:
+    """The list is what the wheels of numpy 2.4.6 and scipy 1.17.1 on the package index import from their own copies of
+    OpenBLAS, without the prefix `scipy_`."""
+    listed = subprocess.check_output(["nm", "-D", "--defined-only", native / "lib" / SHARED], text=True)
+    has = {line.split()[-1] for line in listed.splitlines()}
+    wanted = set((HERE / "data/openblas-names.txt").read_text().split())
+    assert len(wanted) > 1600
+    assert wanted - has == set()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_table_of_kernels_computes(native: Path, tmp_path: Path, table: str) -> None:
+    """With matrices of order 2000, so that every kind of block occurs, on one thread and on two."""
+    if TABLES[table] not in Path("/proc/cpuinfo").read_text().split():
+        pytest.skip(f"this processor has no {TABLES[table]}")
+    program = tmp_path / "smoke"
+    source, library = RECIPE / "smoke.c", native / "lib" / SHARED
+    subprocess.run(["gcc", "-O1", source, "-I", native / "include", library, "-lm", "-o", program], check=True)
+    done = subprocess.run(
+        [program, "2000"], env=environment(native, OPENBLAS_CORETYPE=table), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    # With a list of tables, what is not on it is another name of one that is; OpenBLAS says the first that fits.
+    assert done.stdout.strip().endswith({"Prescott": "Katmai"}.get(table, table)), done.stdout
+
+
+@pytest.fixture(scope="module")
+def suites(native: Path, lapack: Path) -> Path:
+    """The sources with a make.inc that links every test program to the library, whose XERBLA and ILAENV the program
+    replaces (interpose.c)."""
+    compiled = lapack / "interpose.o"
+    subprocess.run(["gcc", "-O1", "-c", f'-DLIBRARY="{SHARED}"', HERE / "interpose.c", "-o", compiled], check=True)
+    (lapack / "make.inc").write_text(
+        "CC = gcc\nCFLAGS = -O1 -w\nFC = gfortran\nFFLAGS = -O1 -w -frecursive\nFFLAGS_DRV = $(FFLAGS)\n"
+        "FFLAGS_NOOPT = -O0 -w -frecursive\nLDFLAGS =\nAR = ar\nARFLAGS = cr\nRANLIB = ranlib\n"
+        f"BLASLIB = {compiled} {native / 'lib' / SHARED}\nTMGLIB = $(TOPSRCDIR)/libtmglib.a\n"
+    )
+    return lapack
+
+
+def make(folder: Path, *words: str, environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(["make", "-s", *words], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def run(folder: Path, program: str, given: str, native: Path, summary: str) -> str:
+    """What a test program prints, and the summary that it writes for levels 2 and 3 of BLAS."""
+    done = subprocess.run(
+        [folder / program], input=given, env=environment(native), cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    written = folder / summary
+    return done.stdout + done.stderr + (written.read_text() if written.exists() else "")
+
+
+@needs_gfortran
+@pytest.mark.parametrize("suite", ["BLAS", "CBLAS"])
+def test_blas_suites(native: Path, suites: Path, suite: str) -> None:
+    """The tests of reference BLAS and CBLAS, levels 1 to 3, rows first and columns first; error exits of level 2 alone.
+
+    In level 3 they compare seven letters of a name, and OpenBLAS's names end in a NUL there; errors of CBLAS it reports
+    under the names of BLAS.
+    """
+    folder = suites / {"BLAS": "BLAS/TESTING", "CBLAS": "CBLAS/testing"}[suite]
+    make(folder, "all")
+    for letter in "sdcz":
+        for level in "123":
+            name = {"BLAS": f"{letter}blat{level}", "CBLAS": f"{letter}in{level}"}[suite]
+            program = {"BLAS": f"xblat{level}{letter}", "CBLAS": f"x{letter}cblat{level}"}[suite]
+            data = folder / {"BLAS": f"{name}.in", "CBLAS": name}[suite]
+            given = data.read_text() if data.exists() else ""
+            if suite == "CBLAS" or level == "3":
+                given = re.sub(r"^T( +LOGICAL FLAG, T TO TEST ERROR EXITS)", r"F\1", given, flags=re.MULTILINE)
+            report = run(folder, program, given, native, f"{name}.out")
+            assert len(re.findall("PASS", report)) >= 4, f"{program}: {report}"
+            assert not re.search(r"FAIL|FATAL|NOT DETECTED|SUSPECT", report), f"{program}: {report}"
+
+
+@needs_gfortran
+def test_lapack_suite(native: Path, suites: Path) -> None:
+    """LAPACK's own tests of all four kinds, linear equations and eigenvalues, error exits too, with the small block
+    sizes that they set. Not those of ?gedmd, which the library does not have."""
+    testing = suites / "TESTING"
+    make(testing / "MATGEN", "-j2")
+    for folder, programs in PROGRAMS.items():
+        make(testing / folder, "-j2", *programs.split())
+    kinds = [f"{kind}{what}" for kind in ("single", "double", "complex", "complex16") for what in ("", "proto")]
+    make(testing, "-k", *kinds, *(f"{letter}DMDEIGTST=" for letter in "SDCZ"), environment=environment(native))
+    counted = subprocess.run(
+        ["python3", suites / "lapack_testing.py", "-d", testing, "-s"], cwd=suites, capture_output=True, text=True
+    ).stdout
+    total = re.search(r"ALL PRECISIONS\s+(\d+)\s+(\d+)\s+\([^)]*\)\s+(\d+)", counted)
+    assert total, counted
+    tests, numerical, other = map(int, total.groups())
+    assert tests > 1_000_000
+    assert other == 0, counted
+    assert numerical <= TOLERATED * tests, counted
