@@ -10,11 +10,11 @@ import pytest
 from wheel_factory import make_tree
 
 from farm import settings as places
-from farm.build import testpython, testpython_assembled
+from farm.build import testpython, testpython_assembled, testpython_compiled
 from farm.catalog import loader
 from farm.catalog.pythoncheck import check
 from farm.catalog.values import Catalog
-from farm.errors import MissingToolError, SourceError
+from farm.errors import BuildError, MissingToolError, SourceError
 from farm.model.python import Assembled, Compiled, Part, Python
 from farm.model.recipe import Build
 from farm.runners import mapped
@@ -86,10 +86,35 @@ def test_an_archive_without_pythons_dll_is_refused(
     assert not list((at.cache / "pythons").glob("cp313-*/"))
 
 
+def test_what_cannot_be_compiled_is_no_fault_of_the_wheel_under_test(
+    real: Catalog, at: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise BuildError("make failed", where="cp313-for-tests", fix="look", log="/the/log")
+
+    monkeypatch.setattr(testpython_compiled.Compilation, "fill", fail)
+    with pytest.raises(MissingToolError, match="make failed") as caught:
+        testpython.materialise("cp313", real.toolchains["musllinux_1_2_x86_64"], real, at)
+    assert caught.value.fix == "look into /the/log"
+
+
 def test_a_platform_without_a_description_says_where_one_is_written(real: Catalog, at: Settings) -> None:
     with pytest.raises(MissingToolError, match=r"no cp313 to test with on win_arm64") as caught:
         testpython.materialise("cp313", real.toolchains["win_arm64"], real, at)
     assert "toolchains/pythons/cp313.toml" in caught.value.fix
+
+
+def test_every_input_changes_where_an_interpreter_lies(real: Catalog, at: Settings) -> None:
+    chain, python = real.toolchains["musllinux_1_2_x86_64"], real.pythons["cp313"]
+    part = python.compiled[0].part[-1]
+    other = part.model_copy(update={"build": part.build.model_copy(update={"args": ("--with-pydebug",)})})
+    catalogs = (
+        real,
+        replace(real, pythons={"cp313": _with(python, compiled=(Compiled(platform=("musl*",), part=(other,)),))}),
+        replace(real, pythons={"cp313": _with(python, source=python.source[:0])}),
+    )
+    places_ = {testpython._root("cp313", chain, testpython._way("cp313", chain, c, at), at) for c in catalogs}
+    assert len(places_) == 3
 
 
 def test_faults_of_descriptions_are_said(real: Catalog) -> None:

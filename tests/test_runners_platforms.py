@@ -166,6 +166,8 @@ assert sys.prefix != sys.base_prefix
     [
         ("win_amd64", "3.13", "AMD64"),
         ("win32", "3.11", "x86"),
+        ("musllinux_1_2_x86_64", "3.13", "x86_64"),
+        ("musllinux_1_2_aarch64", "3.13", "aarch64"),
     ],
 )
 def test_python_that_the_farm_makes_imports_an_extension(
@@ -184,7 +186,7 @@ def test_python_that_the_farm_makes_imports_an_extension(
     _skip_without_network(result)
     assert result.outcome is Outcome.PASSED, result
     assert result.output.split() == [machine, machine]
-    assert any(name.lower().startswith(("libffi-", "libc.musl", "ld-musl", "python3")) for name in result.mapped)
+    assert any(name.startswith(("_speedups", "python3")) for name in result.mapped)
 
 
 def test_suite_of_the_platform_is_counted(tmp_path: Path) -> None:

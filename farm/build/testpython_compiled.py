@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from farm.sysroot import place
 
 _PYTHON = "/farm/python"
 _LOG = "build.log"
-_UNUSED = ("__pycache__", "idlelib", "turtledemo", "ensurepip", "lib2to3")
+_UNUSED = ("test", "idlelib", "turtledemo", "ensurepip", "lib2to3")
 _log = logging.getLogger(__name__)
 
 
@@ -91,12 +91,18 @@ class Compilation:
         name = f"{self.python.tag}-for-tests/{self.platform.platform}"
         space = workspace.claim(self.settings, name)
         path = space.root / _LOG
-        with path.open("ab") as stream:
-            yield space, self._runner(name, space, stream, path, cancel)
-        space.remove()  # after an error it stays: its log and its files say why
+        try:
+            with path.open("ab") as stream:
+                yield space, self._runner(name, space, stream, path, cancel)
+        except BaseException:
+            space.release()  # it stays: its log and its files say why
+            raise
+        space.remove()
 
     def _runner(self, name: str, space: Workspace, stream: BinaryIO, path: Path, cancel: Cancel | None) -> Runner:
-        say: Callable[[str], None] = lambda phase: _log.info("%s: %s", name, phase)  # noqa: E731
+        def say(phase: str) -> None:
+            _log.info("%s: %s", name, phase)
+
         return Runner(step=name, log=stream, log_path=path, root=space.root, report_phase=say, cancel=cancel)
 
     def _build(self, part: Part, archive: Path, tools: Tools, space: Workspace, runner: Runner) -> None:
