@@ -71,7 +71,7 @@ def compare(ours: dict[str, Any], farm_python: Path, work: Path, index: Path) ->
         run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
              "--only-binary=:all:", "--dest", peers, *(f"{n}=={v}" for n, v in ours["versions"].items())])  # fmt: skip
     except ProcessError as error:
-        print(f"   (PyPI's wheels could not be fetched to compare with: {error.output.strip().splitlines()[-1:]})")
+        print(f"   (PyPI's wheels could not be fetched to compare with: {_last_line(error.output)})")
         return
     python = fresh_environment(work / "peer-venv")
     pip_install(python, "--no-index", "--no-deps", *map(str, peers.glob("*.whl")))
@@ -87,6 +87,10 @@ def compare(ours: dict[str, Any], farm_python: Path, work: Path, index: Path) ->
     ]
     print()
     print_table(["gmpy2 + python-flint together", "the farm", "PyPI"], rows)
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]
 
 
 def download_size(folder: Path) -> int:

@@ -228,11 +228,16 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert farm([*home, "index", "generations"]) == 0
     assert "no generations yet" in capsys.readouterr().out
     assert farm([*home, "index", "build", one]) == 0
-    assert "staging@000001, 1 files of 1 projects" in capsys.readouterr().out
+    assert "staging@000001, 1 file of 1 project" in capsys.readouterr().out
     assert farm([*home, "index", "build", "--channel", "staging", "--comment", "second", "--json", one, two]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["number"], shown["comment"], shown["added"]) == (2, "second", [GMP63])
     assert shown["url"] == f"file://{tmp_path}/home/index/staging@000002/simple"
+    assert farm([*home, "index", "promote", "stable"]) == 0
+    assert "promoted staging@000002: stable@000001, 2 files of 1 project" in capsys.readouterr().out
+    assert farm([*home, "index", "promote", "stable", "1"]) == 0
+    assert "promoted staging@000001: stable@000002, 1 file of" in capsys.readouterr().out
+    assert farm([*home, "index", "promote", "--channel", "none", "stable"]) == 11
     assert farm([*home, "index", "rollback", "1"]) == 0
     capsys.readouterr()
     assert farm([*home, "index", "generations"]) == 0

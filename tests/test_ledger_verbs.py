@@ -125,7 +125,7 @@ def test_logs_by_any_name(farm: Farm) -> None:
     assert farm("logs", "mpfr", "--path").strip() == str(farm.settings.logs / f"{key}.log")
     (farm.settings.logs / f"{key}.log").unlink()
     assert "is gone" in farm("logs", "mpfr", code=9)
-    assert "there is no step '%'" in farm("logs", "%", code=2)
+    assert "no step '%' was ever tried here" in farm("logs", "%", code=2)
 
 
 def test_status_shows_states_tests_and_reasons(farm: Farm) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
@@ -106,7 +107,7 @@ def _order(model: type[BaseModel], path: str) -> tuple[int, str]:
 
 
 def _section(path: str, table: type[BaseModel]) -> str:
-    lines = [f"### `{path}`\n" if path else "### Top level\n", f"{(table.__doc__ or '').strip()}\n"]
+    lines = [f"### `{path}`\n" if path else "### Top level\n", f"{inspect.cleandoc(table.__doc__ or '')}\n"]
     lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for name, field in table.model_fields.items():
         if _table(field.annotation) is None:

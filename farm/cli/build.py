@@ -162,15 +162,17 @@ def _conclude(plan: Plan, result: RunResult, published: str, seconds: float) -> 
 
 def explain_failure(outcome: StepOutcome) -> None:
     """What failed, the end of its log, and how to look closer."""
-    show = [f"\n{outcome.step} failed: {outcome.message or outcome.error}"]
+    said = str(outcome.message or outcome.error).removeprefix(f"{outcome.step}: ")
+    show = [f"\n{outcome.step} failed: {said}"]
     tail = _tail(outcome)
     if tail:
-        show += [f"last {len(tail)} lines of its log:", *(f"  | {line}" for line in tail)]
-    if outcome.log is not None:
-        show.append(f"log:     {outcome.log}")
+        what = f"last {len(tail)} lines of its log:" if len(tail) > 1 else "last line of its log:"
+        show += [what, *(f"  | {line}" for line in tail)]
     recipe = outcome.step.partition("@")[0]
     platform = outcome.step.split("/")[1]
-    show += [f"again:   farm build {recipe} --platform {platform}", f"inside:  farm shell {outcome.step}"]
+    ways = {f"log:     {outcome.log}": outcome.log, f"inside:  farm shell {outcome.step}": f"farm shell {outcome.step}"}
+    show += [line for line, what in ways.items() if what and str(what) not in said]  # a build's error says both
+    show.append(f"again:   farm build {recipe} --platform {platform}")
     print("\n".join(show), file=sys.stderr)
 
 

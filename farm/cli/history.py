@@ -79,7 +79,7 @@ def unknown(text: str, ids: Sequence[str]) -> UsageError:
 
     names = sorted({id_.partition("@")[0] for id_ in ids})
     close = difflib.get_close_matches(text, [*names, *ids], n=3)
-    fix = f"did you mean {' or '.join(close)}?" if close else "`farm plan --all` lists the steps"
+    fix = f"did you mean {' or '.join(close)}?" if close else "`farm plan --all --platform '*'` lists the steps"
     return UsageError(f"there is no step {text!r}", where="STEP", fix=fix)
 
 

@@ -1,4 +1,4 @@
-"""Build, serve, roll back and prune channels: static indexes that pip and uv install from."""
+"""Build, promote, serve, roll back and prune channels: static indexes that pip and uv install from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farm.cli.output import human_size, print_json, print_table
-from farm.errors import UsageError
+from farm.errors import INTERRUPTED_EXIT_CODE, IndexFormatError, UsageError
 from farm.index.contents import STAGING
 from farm.settings import Settings
 
@@ -22,6 +22,7 @@ examples:
   farm index build --channel staging                render all pages of a channel anew
   farm index generations --channel staging          what was served when; `*` marks what is served now
   farm index rollback --channel staging 12          serve generation 12 again
+  farm index promote stable                         stable offers exactly what staging serves now
   farm index prune --keep 30                        forget old generations, and the files only they offer
   farm index serve --port 8000                      http://127.0.0.1:8000/staging/simple/
 
@@ -44,6 +45,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     back = actions.add_parser("rollback", help="serve another generation that is kept")
     _common(back)
     back.add_argument("number", type=int, metavar="NUMBER", help="from `farm index generations`")
+    promote = actions.add_parser("promote", help="let another channel offer exactly what a generation offers")
+    _common(promote)
+    promote.add_argument("to", metavar="TO", help="the channel that gets a new generation: stable")
+    promote.add_argument("number", type=int, nargs="?", metavar="NUMBER", help="of --channel; default: the served one")
+    promote.add_argument("--comment", default="", help="kept with the new generation")
     prune = actions.add_parser("prune", help="remove old generations; the served and the newest one stay")
     _common(prune)
     prune.add_argument("--keep", type=int, required=True, metavar="N", help="how many of the newest stay")
@@ -60,6 +66,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "build": _build,
         "generations": _generations,
         "rollback": _rollback,
+        "promote": _promote,
         "prune": _prune,
         "serve": _serve,
     }
@@ -113,6 +120,22 @@ def _rollback(args: argparse.Namespace, index: Index) -> int:
     return 0
 
 
+def _promote(args: argparse.Namespace, index: Index) -> int:
+    served = index.current(args.channel)
+    if args.number is None and served is None:
+        raise IndexFormatError(
+            f"channel {args.channel!r} has no generation to promote",
+            where=str(index.root),
+            fix=f"publish one: `farm build`, or `farm index build --channel {args.channel} WHEEL...`",
+        )
+    chosen = served if args.number is None else index.generation(args.channel, args.number)
+    assert chosen is not None
+    before = index.current(args.to)
+    now = index.promote(chosen, args.to, comment=args.comment)
+    _show(args, index, now, "nothing changed:" if now == before else f"promoted {chosen.name}:")
+    return 0
+
+
 def _prune(args: argparse.Namespace, index: Index) -> int:
     if args.keep < 1:
         raise UsageError("must be 1 or more", where="--keep", fix="say how many of the newest generations stay")
@@ -121,7 +144,7 @@ def _prune(args: argparse.Namespace, index: Index) -> int:
         print_json([_facts(index, generation, served=False) for generation in gone])
         return 0
     listed = f": {', '.join(generation.name for generation in gone)}" if gone else ""
-    print(f"removed {len(gone)} generation{'' if len(gone) == 1 else 's'} of {args.channel}{listed}")
+    print(f"removed {_count(len(gone), 'generation')} of {args.channel}{listed}")
     return 0
 
 
@@ -138,7 +161,10 @@ def _serve(args: argparse.Namespace, index: Index) -> int:
     with server:
         for channel in index.channels() or (STAGING,):
             print(f"{server.url}/{channel}/simple/", flush=True)
-        server.serve_forever(poll_interval=0.2)
+        try:
+            server.serve_forever(poll_interval=0.2)
+        except KeyboardInterrupt:  # how serving ends; there is nothing to go on with
+            return INTERRUPTED_EXIT_CODE
     return 0
 
 
@@ -147,8 +173,13 @@ def _show(args: argparse.Namespace, index: Index, generation: Generation, word: 
         print_json(_facts(index, generation, served=True))
         return
     size = human_size(generation.size)
-    print(f"{word} {generation.name}, {generation.files} files of {generation.projects} projects, {size}")
+    content = f"{_count(generation.files, 'file')} of {_count(generation.projects, 'project')}"
+    print(f"{word} {generation.name}, {content}, {size}")
     print(f"  pip install --index-url {_url(index.root / generation.channel)} ...")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _facts(index: Index, generation: Generation, *, served: bool) -> dict[str, Any]:

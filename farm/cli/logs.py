@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farm.cli import history
-from farm.errors import StoreError
+from farm.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from farm.settings import Settings
@@ -55,7 +55,8 @@ def _newest(ledger: Ledger, text: str) -> tuple[KnownStep, Attempt]:
             return step, tried[step.key]
     if found:
         raise StoreError(f"{found[0].id} was never tried here", where=text, fix="`farm build` it")
-    raise history.unknown(text, [])
+    fix = f"`farm why {text}` says whether there is such a step, `farm plan --all --platform '*'` lists them"
+    raise UsageError(f"no step {text!r} was ever tried here", where="STEP", fix=fix)
 
 
 def _log_path(settings: Settings, step: KnownStep, attempt: Attempt) -> Path:

@@ -32,7 +32,8 @@ class Progress(Protocol):
 def describe(event: StepEvent, done: int, total: int) -> str:
     """One finished step as a line: ``[3/6] gmp@6.3.0/manylinux_2_17_x86_64 built in 41 s``."""
     took = f" in {human_seconds(event.seconds)}" if event.seconds and event.state is not State.BLOCKED else ""
-    why = f": {event.message}" if event.message else ""
+    message = event.message.partition("\n")[0].removeprefix(f"{event.step}: ")  # a failure is told whole at the end
+    why = f": {message}" if message else ""
     return f"[{done}/{total}] {event.step} {_FINAL[event.state]}{took}{why}"
 
 

@@ -30,7 +30,7 @@ EPILOG = """examples:
 
 as cibuildwheel's repair command (docs/library-authors.md):
   [tool.cibuildwheel.linux]
-  before-build = "pip install wheel-farm native-gmp"
+  before-build = "pip install /path/to/wheel-farm native-gmp"
   repair-wheel-command = "farm repair {wheel} -w {dest_dir}"
 """
 
@@ -61,6 +61,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if missing is not None:
         raise UsageError(f"there is no file {missing}", where="farm repair", fix="check the path of the wheel")
     natives = _natives(args.native, settings)
+    if not len(natives):
+        note = "no native wheel was found, so nothing can be shared: name a directory of them with --native"
+        print(f"farm repair: {note}", file=sys.stderr)
     options = RepairOptions(platform=args.platform)
     results = [(wheel, repair(wheel, args.wheel_dir, natives, options)) for wheel in args.wheels]
     if args.json:

@@ -71,7 +71,8 @@ def _fresh(text: str, settings: Settings) -> Entrance:
     plan, step = _step(text, loaded, settings)
     if step.kind != "library":
         raise UsageError(
-            f"{step.id} makes a Python wheel, and no failed build of it is kept", fix=f"farm build {step.recipe}"
+            f"{step.id} makes a Python wheel: a shell is where its build failed, and no failed one is kept",
+            fix=f"`farm build {step.recipe}`, and if that fails, the same again",
         )
     return enter.enter_fresh(
         step,
@@ -84,7 +85,7 @@ def _fresh(text: str, settings: Settings) -> Entrance:
 
 
 def _step(text: str, loaded: Catalog, settings: Settings) -> tuple[Plan, Step]:
-    """The step a person means, with the plan it is in; of several releases or Pythons the last."""
+    """The step a person means, with the plan it is in; of several platforms this machine's own, else the last."""
     from farm.cli import history, wanted
 
     head, slash, rest = text.partition("/")
@@ -95,6 +96,8 @@ def _step(text: str, loaded: Catalog, settings: Settings) -> tuple[Plan, Step]:
         text = f"{recipes[0]}{slash}{rest}"
     plan = wanted.make_plan(loaded, settings, recipes=recipes, pythons=re.findall(r"/(cp\d+)$", text))
     found = history.find_steps(plan, text)
+    own = wanted.own_platforms(loaded)
+    found = tuple(step for step in found if step.platform in own) or found
     if len({(step.recipe, step.platform) for step in found}) > 1:
         raise UsageError(f"{text} may be any of: {', '.join(step.id for step in found)}", fix="write the whole id")
     return plan, found[-1]

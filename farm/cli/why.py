@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from farm.cli import history, output
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from farm.model.plan import Plan, Step
     from farm.plan.because import Because
     from farm.settings import Settings
@@ -44,8 +47,17 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         output.print_json(answers)
     else:
-        print("\n\n".join(_text(answer) for answer in answers))
+        print(_page([_text(answer) for answer in answers]))
     return 0
+
+
+def _page(texts: Sequence[str]) -> str:
+    """Answers one below the other; those of several lines stand apart."""
+    page = ""
+    for before, text in itertools.pairwise(["", *texts]):
+        gap = "\n" if "\n" in before + text and before else ""
+        page += f"{gap}{text}\n"
+    return page.rstrip("\n")
 
 
 def _answer(step: Step, plan: Plan, store: Store, ledger: Ledger | None) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def _judge(
     else:
         yield CHECK.finding(
             binary.file,
-            f"needs {needed}, which is not in the wheel, not one of the farm's and not promised by {policy.platform}",
+            f"needs {needed}, which is not in the wheel, not in a native wheel that the audit was shown, "
+            f"and not promised by {policy.platform}",
         )
 
 
@@ -142,6 +143,6 @@ CHECK = Check(
     "directory, or in one that Python code adds). `libpython` is never needed by an extension module, except on "
     "Windows, where it must be, and never by a native wheel.",
     remedy="require it as a native library (requires.host), or if it is really a system library on every such system, "
-    "say so in audit.allow_libraries with the reason",
+    "say so in audit.allow_libraries with the reason; a native wheel that is there already must be shown (--native)",
     run=_run,
 )
