@@ -153,7 +153,9 @@ def test_libpython_is_refused_with_its_own_advice(tmp_path: Path, policy: AuditP
 
 def test_an_unknown_native_library_asks_for_its_wheel(tmp_path: Path) -> None:
     findings = audit_dependent(tmp_path, STRICT, {})
-    assert "needs libt-nf01.so, which is not in the wheel, not one of the farm's" in facts(findings, "libraries")
+    assert "needs libt-nf01.so, which is not in the wheel, not in a native wheel that the audit was shown" in facts(
+        findings, "libraries"
+    )
 
 
 def test_a_run_path_that_does_not_lead_to_the_library(tmp_path: Path, policy: AuditPolicy) -> None:
