@@ -189,10 +189,20 @@ def test_python_that_the_farm_makes_imports_an_extension(
     assert any(name.startswith(("_speedups", "python3")) for name in result.mapped)
 
 
-def test_suite_of_the_platform_is_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("platform", "machine"),
+    [
+        ("manylinux_2_17_i686", "i686"),
+        pytest.param("win_amd64", "AMD64", marks=pytest.mark.slow),
+        pytest.param("musllinux_1_2_x86_64", "x86_64", marks=pytest.mark.slow),
+    ],
+)
+def test_suite_of_the_platform_is_counted(platform: str, machine: str, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "tests").mkdir(parents=True)
-    text = "import platform\ndef test_machine(): assert platform.machine() == 'i686'\ndef test_no(): assert False\n"
+    text = (
+        f"import platform\ndef test_machine(): assert platform.machine() == '{machine}'\ndef test_no(): assert False\n"
+    )
     (source / "tests" / "test_it.py").write_text(text)
     test = SuiteTest(
         install=Install(requires=("pytest",)),
@@ -201,7 +211,9 @@ def test_suite_of_the_platform_is_counted(tmp_path: Path) -> None:
         copy_paths=("tests",),
         version="3.13",
     )
-    runner = runners.get(toolchain("manylinux_2_17_i686"), sysroots=sysroots(), settings=_settings(tmp_path))
+    catalog, settings = loader.examine(ROOT.parent)[0], _settings(tmp_path)
+    maker = testpython.maker(catalog, settings)
+    runner = runners.get(toolchain(platform), sysroots=sysroots(), settings=settings, maker=maker)
     result = runner.run_suite(test, tmp_path / "work")
     _skip_without_network(result)
     assert result.counts is not None, result
