@@ -40,8 +40,8 @@ def _native(host: Host, _cancel: Cancel | None = None) -> Launcher:
     return Launcher()
 
 
-def _inspect(host: Host, *_: object) -> NoReturn:
-    raise MissingToolError(f"{host.toolchain.platform} binaries are inspected only: nothing on this machine runs them")
+def _inspect(_host: Host, *_: object) -> NoReturn:
+    raise MissingToolError("its binaries are inspected only: nothing on this machine runs them")
 
 
 KINDS: Mapping[str, Kind] = {
