@@ -1,11 +1,19 @@
-"""For all tests: the environment of whoever runs them must not choose the farm's places."""
+"""For all tests: the environment of whoever runs them chooses neither the farm's places nor the width of tables."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import pytest
+
 # The long tests build into one home that is kept between runs (test_real_libraries).
 os.environ.setdefault("FARM_TEST_HOME", os.environ.get("FARM_HOME") or str(Path(__file__).parent.parent / ".farm"))
 for name in ("FARM_HOME", "FARM_CATALOG", "FARM_LEDGER", "FARM_CORES"):
     os.environ.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of pytest-xdist are told a width."""
+    monkeypatch.delenv("COLUMNS", raising=False)

@@ -170,8 +170,9 @@ def explain_failure(outcome: StepOutcome) -> None:
         show += [what, *(f"  | {line}" for line in tail)]
     recipe = outcome.step.partition("@")[0]
     platform = outcome.step.split("/")[1]
-    ways = {f"log:     {outcome.log}": outcome.log, f"inside:  farm shell {outcome.step}": f"farm shell {outcome.step}"}
-    show += [line for line, what in ways.items() if what and str(what) not in said]  # a build's error says both
+    if outcome.log is not None:
+        show.append(f"log:     {outcome.log}")
+    show.append(f"inside:  farm shell {outcome.step}")
     show.append(f"again:   farm build {recipe} --platform {platform}")
     print("\n".join(show), file=sys.stderr)
 
