@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from farm import settings
@@ -12,10 +13,13 @@ from farm.process import run
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def farm_environment(where: Path, *packages: str) -> Path:
-    """A venv with packages from the staging channel, built first if need be; returns its python."""
+def farm_environment(where: Path, *packages: str, recipes: Sequence[str] = ()) -> Path:
+    """A venv with packages from the staging channel, built first if need be; returns its python.
+
+    `recipes` are what makes the packages, where their names are others.
+    """
     places = settings.load(catalog=ROOT)
-    if farm(["--catalog", str(ROOT), "build", *packages]):
+    if farm(["--catalog", str(ROOT), "build", *(recipes or packages)]):
         raise SystemExit("the farm could not build what is to be measured")
     index = f"file://{places.index}/staging/simple"
     return _environment(where, "--isolated", "--index-url", index, *packages)
