@@ -46,8 +46,8 @@ def wheels(recipe: str, platforms: list[str], home: Path) -> dict[str, Path]:
         name, platform = row["step"].partition("@")[0], row["step"].split("/")[1]
         if name != recipe:
             continue
-        if row.get("wheel"):
-            found[platform] = Path(row["wheel"])
+        if row["wheel"]:
+            found[platform] = home / "store" / "blobs" / row["sha256"][:2] / row["sha256"] / row["wheel"]
         else:
             print(f"  {row['step']}: {row['state']}", file=sys.stderr)
     return found

@@ -13,15 +13,21 @@ from farm.errors import BuildError
 
 
 def definition(inputs: Inputs) -> str:
-    """The text of the module definition file. Raises BuildError for a thread-local export: DLLs cannot have one."""
+    """The text of the module definition file.
+
+    DLLs cannot export what is thread-local: what only a glob takes is left out (libraries have functions for it on
+    Windows), a name that is listed as such raises BuildError.
+    """
     lines = []
     for export in public(inputs):
-        if export.is_thread_local:
+        if export.is_thread_local and export.name in inputs.exports:
             raise BuildError(
                 f"{export.name} is thread-local, which no DLL can export",
                 where=inputs.shared_name,
-                fix="leave it out of [[products.library]] exports",
+                fix="leave it out of [[products.library]] exports, or write it as a glob",
             )
+        if export.is_thread_local:
+            continue
         lines.append(f"  {export.name} DATA" if export.is_data else f"  {export.name}")
     return "\n".join([f'LIBRARY "{inputs.shared_name}"', "EXPORTS", *lines, ""])
 
