@@ -1,6 +1,6 @@
 """gmpy2 computes with the native GMP, MPFR and MPC, and each of them is mapped once."""
 
-import sys
+import os
 from pathlib import Path
 
 import gmpy2
@@ -17,7 +17,7 @@ with gmpy2.context(precision=200):
     assert abs(gmpy2.exp(mpfr(1)) - mpfr("2.718281828459045235360287471352662497757247093699959574966")) < mpfr("1e-50")
 
 maps = Path("/proc/self/maps")
-if sys.platform == "linux" and maps.exists():  # Wine shows Windows programs the file, too
+if os.name == "posix" and maps.exists():  # Wine shows Windows programs the file, too
     files = {line.split()[-1] for line in maps.read_text().splitlines() if ".so" in line}
     for library in ("gmp", "mpfr", "mpc"):
         copies = [file for file in files if Path(file).name.startswith(f"lib{library}") and "anchor" not in file]

@@ -1,6 +1,6 @@
 """python-flint computes with the native FLINT, MPFR and GMP, and each of them is mapped once."""
 
-import sys
+import os
 from pathlib import Path
 
 import flint
@@ -18,7 +18,7 @@ assert "3.14159265358979323846264338327950288419716939937510582" in flint.arb.pi
 assert flint.acb(1).exp().real.overlaps(flint.arb(1).exp())
 
 maps = Path("/proc/self/maps")
-if sys.platform == "linux" and maps.exists():  # Wine shows Windows programs the file, too
+if os.name == "posix" and maps.exists():  # Wine shows Windows programs the file, too
     files = {line.split()[-1] for line in maps.read_text().splitlines() if ".so" in line}
     for library in ("gmp", "mpfr", "flint"):
         copies = [file for file in files if Path(file).name.startswith(f"lib{library}") and "anchor" not in file]
