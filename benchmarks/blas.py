@@ -31,7 +31,7 @@ def measure(pythons: dict[str, Path], threads: int, rounds: int, budget: float, 
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": str(threads)}
     for _ in range(rounds):
         for side, python in pythons.items():
-            command = ["taskset", "-c", cores, python, "-I", WORKER, side, str(budget), only]
+            command: list[str | Path] = ["taskset", "-c", cores, python, "-I", WORKER, side, str(budget), only]
             for name, seconds in json.loads(run(command, env=environment).output).items():
                 best[name][side] = min(seconds, best[name].get(side, seconds))
     return best
