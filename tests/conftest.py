@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 os.environ.setdefault("FARM_TEST_HOME", os.environ.get("FARM_HOME") or str(Path(__file__).parent.parent / ".farm"))
 for name in ("FARM_HOME", "FARM_CATALOG", "FARM_LEDGER", "FARM_CORES"):
     os.environ.pop(name, None)
+# A shell that starts the tests in its background has them ignore Ctrl-C, and so would the farms that they interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -262,4 +262,7 @@ def test_serve_command(tmp_path: Path) -> None:
         url = child.stdout.readline().strip()
         assert b"native-gmp" in urllib.request.urlopen(url, timeout=10).read()
         child.send_signal(2)
-        assert child.wait(10) == 130
+        try:
+            assert child.wait(10) == 130
+        finally:
+            child.kill()
