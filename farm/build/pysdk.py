@@ -113,7 +113,7 @@ def sdk(
                 tools = toolchain.materialise(platform, settings, cancel=cancel)
                 for library, text in naming.items():
                     pysdk_imports.make(library, text, layout.libraries, tools, cancel=cancel)
-    pinned = _build_sysroot(python, catalog)
+    pinned = pysdk_interpreter.sysroot_of(python, catalog)
     return PythonSdk(
         tag=python_tag,
         version=python.version,
@@ -138,7 +138,7 @@ def interpreter(python_tag: str, catalog: Catalog, settings: Settings, *, cancel
     except MissingToolError:
         if python is None:
             raise
-        return pysdk_interpreter.runnable(_build_sysroot(python, catalog), settings, cancel=cancel)
+        return pysdk_interpreter.runnable(pysdk_interpreter.sysroot_of(python, catalog), settings, cancel=cancel)
 
 
 def _entry(python: Python, platform: Toolchain) -> Headers:
@@ -149,17 +149,6 @@ def _entry(python: Python, platform: Toolchain) -> Headers:
             fix=f"add [[headers]] for it to toolchains/pythons/{python.tag}.toml, or build for another --python",
         )
     return entry
-
-
-def _build_sysroot(python: Python, catalog: Catalog) -> Sysroot:
-    name = python.build.get(build_machine(), "")
-    found = catalog.sysroots.get(name)
-    if found is None:
-        raise MissingToolError(
-            f"no {python.tag} is pinned that runs builds on a {build_machine()} machine",
-            fix=f"name its sysroot in [build] of toolchains/pythons/{python.tag}.toml",
-        )
-    return found
 
 
 def _machine_parts(

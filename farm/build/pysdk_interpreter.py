@@ -11,13 +11,29 @@ import tempfile
 from pathlib import Path
 
 from farm import process, sysroot
+from farm.catalog.values import Catalog
 from farm.errors import MissingToolError
+from farm.model.python import Python
 from farm.model.sysroot import Sysroot
 from farm.process import Cancel
 from farm.repair.patch import patchelf
-from farm.settings import Settings
+from farm.settings import Settings, build_machine
 
 _PROGRAM = "python"
+
+
+def sysroot_of(python: Python, catalog: Catalog, *, needed: str = "") -> Sysroot:
+    """The sysroot with the interpreter that runs builds on this machine.
+
+    `needed` says what for, in the MissingToolError that is raised if the Python's file pins none.
+    """
+    found = catalog.sysroots.get(python.build.get(build_machine(), ""))
+    if found is None:
+        raise MissingToolError(
+            f"no {python.tag} is pinned that runs builds on a {build_machine()} machine{needed and f': {needed}'}",
+            fix=f"name its sysroot in [build] of toolchains/pythons/{python.tag}.toml",
+        )
+    return found
 
 
 def program(pinned: Sysroot) -> str:

@@ -19,13 +19,13 @@ from farm import process, sysroot
 from farm.binary import pe
 from farm.build import pysdk_interpreter, toolchain
 from farm.catalog.values import Catalog
-from farm.errors import MissingToolError, SourceError
+from farm.errors import SourceError
 from farm.fetch.obtain import obtain
 from farm.model.python import Assembled, Python
 from farm.model.sysroot import Sysroot
 from farm.model.toolchain import Toolchain
 from farm.process import Cancel
-from farm.settings import Settings, build_machine
+from farm.settings import Settings
 from farm.sysroot import place
 from farm.wheel.archive import WheelArchive
 
@@ -50,12 +50,7 @@ class Assembly:
     @classmethod
     def of(cls, python: Python, entry: Assembled, platform: Toolchain, catalog: Catalog, settings: Settings) -> Self:
         """Raises MissingToolError if the Python's file names no interpreter for this build machine."""
-        library = catalog.sysroots.get(python.build.get(build_machine(), ""))
-        if library is None:
-            raise MissingToolError(
-                f"no {python.tag} is pinned that runs builds on a {build_machine()} machine: its library is needed",
-                fix=f"name its sysroot in [build] of toolchains/pythons/{python.tag}.toml",
-            )
+        library = pysdk_interpreter.sysroot_of(python, catalog, needed="its library is needed")
         return cls(python=python, entry=entry, platform=platform, library=library, settings=settings)
 
     @property

@@ -21,7 +21,6 @@ from farm.build.systems.base import flag_environment
 from farm.build.toolchain import Tools
 from farm.build.workspace import Workspace
 from farm.catalog.values import Catalog
-from farm.errors import MissingToolError
 from farm.fetch import archives, trees
 from farm.fetch.obtain import obtain
 from farm.model.python import Compiled, Part, Python
@@ -52,12 +51,7 @@ class Compilation:
     @classmethod
     def of(cls, python: Python, entry: Compiled, platform: Toolchain, catalog: Catalog, settings: Settings) -> Self:
         """Raises MissingToolError if the Python's file names no interpreter for this build machine."""
-        base = catalog.sysroots.get(python.build.get(build_machine(), ""))
-        if base is None:
-            raise MissingToolError(
-                f"no {python.tag} is pinned that runs builds on a {build_machine()} machine: CPython's build needs it",
-                fix=f"name its sysroot in [build] of toolchains/pythons/{python.tag}.toml",
-            )
+        base = pysdk_interpreter.sysroot_of(python, catalog, needed="CPython's build needs it")
         return cls(python=python, entry=entry, platform=platform, base=base, settings=settings)
 
     @property
