@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from farm.cli import output
 from farm.errors import FarmError, UsageError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from farm.model.sysroot import Sysroot
     from farm.model.toolchain import Toolchain
     from farm.settings import Settings
+
+_T = TypeVar("_T")
+_Answer = tuple[str, FarmError | None]  # what is to be said, and the error if it did not work
 
 EPILOG = """examples:
   farm toolchain list
@@ -79,57 +83,48 @@ def _row(toolchain: Toolchain) -> dict[str, Any]:
 def _check(args: argparse.Namespace, settings: Settings) -> int:
     from farm import catalog
 
-    chosen = _chosen(catalog.load(settings).toolchains, args.platform)
-    answers = [(toolchain, *_try(toolchain, settings)) for toolchain in chosen]
-    if args.json:
-        output.print_json([{**_row(t), "ok": error is None, "detail": said} for t, said, error in answers])
-    else:
-        cells = [(t.platform, "broken" if error else "ok", said) for t, said, error in answers]
-        output.print_table(("platform", "state", "detail"), cells)
-    return next((error.exit_code for _, _, error in answers if error), 0)
+    chosen = _platforms(catalog.load(settings).toolchains, args.platform)
+    return _tell("platform", [(_row(t), _tried(partial(_set_up, t, settings))) for t in chosen], args)
 
 
-def _chosen(toolchains: Mapping[str, Toolchain], globs: Sequence[str]) -> list[Toolchain]:
+def _platforms(toolchains: Mapping[str, Toolchain], globs: Sequence[str]) -> list[Toolchain]:
     """The toolchains of platforms that match; all if there are no globs. Raises UsageError for one without a match."""
+    return _chosen(toolchains, globs, "platform", fix="`farm toolchain list` shows them")
+
+
+def _chosen(found: Mapping[str, _T], globs: Sequence[str], kind: str, *, fix: str) -> list[_T]:
     from farm.plan.effective import matches
 
     for glob in globs:
-        if not any(matches(platform, (glob,)) for platform in toolchains):
-            raise UsageError(f"there is no platform {glob!r}", fix="`farm toolchain list` shows them")
-    return [toolchain for platform, toolchain in toolchains.items() if not globs or matches(platform, globs)]
+        if not any(matches(name, (glob,)) for name in found):
+            raise UsageError(f"there is no {kind} {glob!r}", fix=fix)
+    return [value for name, value in found.items() if not globs or matches(name, globs)]
 
 
-def _try(toolchain: Toolchain, settings: Settings) -> tuple[str, FarmError | None]:
-    """Set it up as a build would, which compiles and links once. What was found, and the error if it does not work."""
-    from farm.build.toolchain import materialise
-
+def _tried(act: Callable[[], str]) -> _Answer:
     try:
-        tools = materialise(toolchain, settings)
+        return act(), None
     except FarmError as error:
         return str(error).replace("\n", " "), error
-    return str(tools.root), None
+
+
+def _tell(kind: str, answers: Sequence[tuple[dict[str, Any], _Answer]], args: argparse.Namespace) -> int:
+    """Print what came of each, whose first fact is its name; the exit code is that of the first error."""
+    if args.json:
+        output.print_json([{**facts, "ok": error is None, "detail": said} for facts, (said, error) in answers])
+    else:
+        cells = [(next(iter(facts.values())), "broken" if error else "ok", said) for facts, (said, error) in answers]
+        output.print_table((kind, "state", "detail"), cells)
+    return next((error.exit_code for _, (_, error) in answers if error), 0)
 
 
 def _sysroot(args: argparse.Namespace, settings: Settings) -> int:
-    from fnmatch import fnmatchcase
-    from functools import partial
-
     from farm import catalog
 
     sysroots = catalog.load(settings).sysroots
-    for glob in args.name:
-        if not any(fnmatchcase(name, glob) for name in sysroots):
-            raise UsageError(f"there is no sysroot {glob!r}", fix=f"there are {', '.join(sysroots) or 'none'}")
-    chosen = [s for n, s in sysroots.items() if not args.name or any(fnmatchcase(n, glob) for glob in args.name)]
-    fetch_or_update = partial(_update_sysroot, expired=args.expired) if args.update else _fetch_sysroot
-    answers = [(sysroot, *_answer(fetch_or_update, sysroot, settings)) for sysroot in chosen]
-    if args.json:
-        output.print_json([{"name": s.name, "ok": error is None, "detail": said} for s, said, error in answers])
-    else:
-        output.print_table(
-            ("sysroot", "state", "detail"), [(s.name, "broken" if error else "ok", said) for s, said, error in answers]
-        )
-    return next((error.exit_code for _, _, error in answers if error), 0)
+    act = partial(_update_sysroot, expired=args.expired) if args.update else _fetch_sysroot
+    chosen = _chosen(sysroots, args.name, "sysroot", fix=f"there are {', '.join(sysroots) or 'none'}")
+    return _tell("sysroot", [({"name": s.name}, _tried(partial(act, s, settings))) for s in chosen], args)
 
 
 def _python(args: argparse.Namespace, settings: Settings) -> int:
@@ -139,40 +134,26 @@ def _python(args: argparse.Namespace, settings: Settings) -> int:
 
     loaded = catalog.load(settings)
     only = {python_tag(text) for text in args.python}
-    pairs = [
-        (tag, toolchain)
-        for toolchain in _chosen(loaded.toolchains, args.platform)
+    answers = [
+        ({"name": f"{tag} {toolchain.platform}"}, _tried(partial(_make_python, tag, toolchain, loaded, settings)))
+        for toolchain in _platforms(loaded.toolchains, args.platform)
         for tag in testpython.described(loaded, toolchain.platform)
         if not only or tag in only
     ]
-    answers = []
-    for tag, toolchain in pairs:
-        said, error = _made(tag, toolchain, loaded, settings)
-        answers.append((f"{tag} {toolchain.platform}", said, error))
-    if args.json:
-        output.print_json([{"name": n, "ok": error is None, "detail": said} for n, said, error in answers])
-    else:
-        cells = [(name, "broken" if error else "ok", said) for name, said, error in answers]
-        output.print_table(("python", "state", "detail"), cells)
-    return next((error.exit_code for _, _, error in answers if error), 0)
+    return _tell("python", answers, args)
 
 
-def _made(tag: str, toolchain: Toolchain, loaded: Catalog, settings: Settings) -> tuple[str, FarmError | None]:
+def _make_python(tag: str, toolchain: Toolchain, loaded: Catalog, settings: Settings) -> str:
     from farm.build import testpython
 
-    try:
-        return str(testpython.materialise(tag, toolchain, loaded, settings).root), None
-    except FarmError as error:
-        return str(error).replace("\n", " "), error
+    return str(testpython.materialise(tag, toolchain, loaded, settings).root)
 
 
-def _answer(
-    act: Callable[[Sysroot, Settings], str], sysroot: Sysroot, settings: Settings
-) -> tuple[str, FarmError | None]:
-    try:
-        return act(sysroot, settings), None
-    except FarmError as error:
-        return str(error).replace("\n", " "), error
+def _set_up(toolchain: Toolchain, settings: Settings) -> str:
+    """As a build would, which compiles and links once."""
+    from farm.build.toolchain import materialise
+
+    return str(materialise(toolchain, settings).root)
 
 
 def _fetch_sysroot(sysroot: Sysroot, settings: Settings) -> str:
