@@ -30,6 +30,11 @@ def peer_environment(where: Path, *packages: str) -> Path:
     return _environment(where, *packages)
 
 
+def site_packages(python: Path) -> Path:
+    """Where the packages of an environment are."""
+    return Path(run([python, "-c", "import sysconfig; print(sysconfig.get_paths()['platlib'])"]).output.strip())
+
+
 def _environment(where: Path, *pip_arguments: str) -> Path:
     python = where / "bin" / "python"
     if not python.exists():

@@ -6,39 +6,18 @@ The figure is speed: PyPI's seconds / the farm's seconds, of the fastest call of
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks._environments import farm_environment, peer_environment
+from benchmarks._environments import farm_environment, peer_environment, site_packages
+from benchmarks._processes import Times, fastest
 from farm.cli.output import human_size, print_json, print_table
-from farm.process import run
 
 WORKER = Path(__file__).with_name("_blas_worker.py")
 SIDES = {"farm": "native_openblas", "numpy": "numpy.libs"}
-
-Times = dict[str, dict[str, float]]
-
-
-def measure(pythons: dict[str, Path], threads: int, rounds: int, budget: float, only: str) -> Times:
-    """``{operation: {side: seconds}}``; the sides take turns so that a slow spell of the machine hits both."""
-    best: Times = defaultdict(dict)
-    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:threads]))
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": str(threads)}
-    for _ in range(rounds):
-        for side, python in pythons.items():
-            command: list[str | Path] = ["taskset", "-c", cores, python, "-I", WORKER, side, str(budget), only]
-            for name, seconds in json.loads(run(command, env=environment).output).items():
-                best[name][side] = min(seconds, best[name].get(side, seconds))
-    return best
-
-
-def site(python: Path) -> Path:
-    return Path(run([python, "-c", "import sysconfig; print(sysconfig.get_paths()['platlib'])"]).output.strip())
 
 
 def size(folder: Path) -> int:
@@ -82,11 +61,12 @@ def main() -> int:
             "farm": farm_environment(Path(scratch) / "farm", "native-openblas", recipes=["openblas"]),
             "numpy": peer_environment(Path(scratch) / "peer", "numpy"),
         }
+        workers = {s: (python, "-I", WORKER, s, args.budget, args.only) for s, python in pythons.items()}
         speed = {
-            threads: measure(pythons, threads, args.rounds, args.budget, args.only)
+            threads: fastest(workers, rounds=args.rounds, threads=threads, env={"OPENBLAS_NUM_THREADS": str(threads)})
             for threads in args.threads or (1, 2)
         }
-        sizes = {side: size(site(python) / SIDES[side]) for side, python in pythons.items()}
+        sizes = {side: size(site_packages(python) / SIDES[side]) for side, python in pythons.items()}
     if args.json:
         print_json({"seconds": speed, "bytes": sizes})
         return 0

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks._environments import ROOT
 from benchmarks._processes import medians
 from farm import catalog, settings
 from farm.build import sources, toolchain, warm
@@ -21,7 +22,6 @@ from farm.plan.effective import merged
 from farm.process import run
 from farm.store.ledger import Ledger
 
-ROOT = Path(__file__).resolve().parent.parent
 PLATFORM = "manylinux_2_17_x86_64"
 LIMIT = 1.05
 

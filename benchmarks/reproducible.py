@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks._environments import ROOT
 from farm.binary import formats
 from farm.binary.elf_file import ElfFile
 from farm.binary.macho_file import MachoFile
@@ -24,7 +25,6 @@ from farm.errors import FarmError
 from farm.model.binary import BinaryFormat
 from farm.process import run
 
-ROOT = Path(__file__).resolve().parent.parent
 SIDES = ("a", "second/home/of/another/length")
 
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks._environments import ROOT, farm_environment, peer_environment
+from benchmarks._environments import ROOT, farm_environment, peer_environment, site_packages
 from farm.cli.output import human_size, print_json, print_table
 from farm.process import run
 
@@ -25,11 +25,10 @@ print(json.dumps({k: 1024 * int(fields[k].split()[0]) for k in ("Rss", "Pss")}))
 def site_bytes(python: Path, *, variants: bool = True) -> int:
     """Bytes of the environment's site-packages without pip, setuptools and byte code; with or without the builds for
     higher instruction-set levels, which PyPI's wheels do not have."""
-    site = Path(run([python, "-c", "import sysconfig; print(sysconfig.get_paths()['platlib'])"]).output.strip())
     skip = ("pip", "setuptools", "_distutils_hack", "pkg_resources")
     return sum(
         path.stat().st_size
-        for top in site.iterdir()
+        for top in site_packages(python).iterdir()
         if not top.name.startswith(skip)
         for path in ([top] if top.is_file() else top.rglob("*"))
         if path.is_file() and path.suffix != ".pyc" and (variants or "glibc-hwcaps" not in path.parts)

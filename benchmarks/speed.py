@@ -6,8 +6,6 @@ The figure is speed: PyPI's seconds / the farm's seconds, of the fastest round o
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import sys
 import tempfile
@@ -15,23 +13,11 @@ from collections import defaultdict
 from pathlib import Path
 
 from benchmarks._environments import farm_environment, peer_environment
+from benchmarks._processes import fastest
 from farm.cli.output import print_json, print_table
-from farm.process import run
 
 WORKER = Path(__file__).with_name("_speed_worker.py")
 PACKAGES = ("gmpy2", "python-flint")
-
-
-def measure(pythons: dict[str, Path], rounds: int, budget: float, only: str) -> dict[str, dict[str, float]]:
-    """``{operation: {side: seconds}}``; the sides take turns so that a slow spell of the machine hits both."""
-    best: dict[str, dict[str, float]] = defaultdict(dict)
-    core = min(os.sched_getaffinity(0))
-    for _ in range(rounds):
-        for side, python in pythons.items():
-            out = run(["taskset", "-c", str(core), python, "-I", WORKER, str(budget), only]).output
-            for name, seconds in json.loads(out).items():
-                best[name][side] = min(seconds, best[name].get(side, seconds))
-    return best
 
 
 def main() -> int:
@@ -46,7 +32,8 @@ def main() -> int:
             "farm": farm_environment(Path(scratch) / "farm", *PACKAGES),
             "peer": peer_environment(Path(scratch) / "peer", *PACKAGES),
         }
-        best = measure(pythons, args.rounds, args.budget, args.only)
+        workers = {side: (python, "-I", WORKER, args.budget, args.only) for side, python in pythons.items()}
+        best = fastest(workers, rounds=args.rounds)
     ratios = {name: sides["peer"] / sides["farm"] for name, sides in best.items()}
     if args.json:
         print_json({"seconds": best, "speed_ratio": ratios})

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from wheel_factory import make_tree
 
-from farm import settings as places
 from farm.build import testpython, testpython_assembled, testpython_compiled
-from farm.catalog import loader
 from farm.catalog.pythoncheck import check
 from farm.catalog.values import Catalog
 from farm.errors import BuildError, MissingToolError, SourceError
@@ -28,16 +26,6 @@ FILES = (
     "python313.dll", "VCRUNTIME140.dll", "_ctypes.pyd", "_wmi.pyd", "select.cp313t-win_amd64.pyd", "libffi-8.dll",
     "tk86t.dll", "below/_hashlib.pyd",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def real() -> Catalog:
-    return loader.examine(ROOT)[0]
-
-
-@pytest.fixture
-def at(tmp_path: Path) -> Settings:
-    return places.Settings(catalog=tmp_path / "catalog", home=tmp_path / "home", cache=tmp_path / "cache", cores=2)
 
 
 def _windows(real: Catalog, at: Settings, files: tuple[str, ...] = FILES) -> Catalog:

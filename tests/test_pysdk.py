@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from farm import settings as places
 from farm.build import pysdk, pysdk_headers, pysdk_imports, pysdk_interpreter, pysdk_sysconfig, toolchain
 from farm.build.pysdk_sysconfig import Flavour
-from farm.catalog import loader
 from farm.catalog.pythoncheck import check
 from farm.catalog.values import Catalog
 from farm.errors import MissingToolError, SourceError, UnreachableError
@@ -42,16 +40,6 @@ WINDOWS = {
     "pyconfig": "PC/pyconfig.h",
     "import_libraries": {"python313": "Include", "python3": "PC/python3dll.c"},
 }
-
-
-@pytest.fixture(scope="module")
-def real() -> Catalog:
-    return loader.examine(ROOT)[0]
-
-
-@pytest.fixture
-def at(tmp_path: Path) -> Settings:
-    return places.Settings(catalog=tmp_path / "catalog", home=tmp_path / "home", cache=tmp_path / "cache", cores=2)
 
 
 @pytest.fixture

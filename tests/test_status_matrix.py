@@ -68,6 +68,14 @@ def test_impossible_pairs_are_cells_and_have_reasons() -> None:
     assert "gmp 1.0 for win32, win_arm64: impossible: no assembler" in found.reasons
 
 
+def test_what_is_impossible_everywhere_is_one_row() -> None:
+    found = matrix(
+        [], [impossible("wine", p, "joke", python) for p in ("win32", "win_arm64") for python in ("", "cp311")]
+    )
+    assert found.names == ("wine", "wine cp311")
+    assert set(found.cells.values()) == {"impossible"}
+
+
 def test_a_recipe_may_be_impossible_for_one_python_only() -> None:
     rows = [row(platform, "gmpy2", python=python) for platform in ("win32",) for python in ("cp311", "cp313")]
     rows.append(row("win_arm64", "gmpy2", python="cp313"))

@@ -13,16 +13,10 @@ from typing import Any
 import pytest
 from small_farm import ROOT, farm
 
-from farm import catalog
 from farm.catalog import Catalog
 
 NEEDS_ANOTHER_MACHINE = {"inspect"}
 """Kinds of runners that say of themselves that nothing here runs such programs."""
-
-
-@pytest.fixture(scope="module")
-def real() -> Catalog:
-    return catalog.load_from(ROOT)
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,6 @@ def carry_out(
     from farm.store.ledger import Ledger
     from farm.workers.local import run_plan
 
-    home.prepare(settings.home)
     if any(store.get(step.key) is None for step in plan.steps):
         home.require_free(settings.work, FREE)
     open_ledger = functools.cache(lambda: Ledger.open(settings.ledger))

@@ -50,22 +50,23 @@ class Matrix:
 
 def matrix(steps: Sequence[Mapping[str, Any]], impossible: Sequence[Mapping[str, str]]) -> Matrix:
     """From the rows of `farm status --json` to the matrix."""
-    names = dict.fromkeys(name_of(row) for row in steps)
+    names = {name_of(row): row for row in steps}
     cells = {(name_of(row), row["platform"]): word(row) for row in steps}
     reasons = [reason for row in steps for reason in _reasons(row)]
     for row in impossible:
-        same = [name for name in names if _is_of(name, row)] or [f"{row['recipe']} {row['python']}".rstrip()]
-        names.update(dict.fromkeys(same))
+        same = [name for name, named in names.items() if _means(row, named)] or [
+            f"{row['recipe']} {row['python']}".rstrip()
+        ]
+        names |= {name: row for name in same if name not in names}
         cells.update({(name, row["platform"]): IMPOSSIBLE for name in same})
         reasons += [_Reason(name=n, platform=row["platform"], why=f"impossible: {row['reason']}") for n in same]
     platforms = sorted({row["platform"] for row in (*steps, *impossible)})
     return Matrix(names=tuple(names), platforms=tuple(platforms), cells=cells, reasons=_together(reasons))
 
 
-def _is_of(name: str, row: Mapping[str, str]) -> bool:
-    """Whether a row of the table is of a recipe that is impossible, with any Python or with the one it says."""
-    recipe, *_, last = name.split()
-    return recipe == row["recipe"] and row["python"] in ("", last)
+def _means(impossible: Mapping[str, str], row: Mapping[str, Any]) -> bool:
+    """Whether what is impossible, with any Python or with the one it says, is about a row of the table."""
+    return impossible["recipe"] == row["recipe"] and impossible["python"] in ("", row["python"] or "")
 
 
 def print_text(found: Matrix) -> None:

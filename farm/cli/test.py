@@ -63,7 +63,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def _built(plan: Plan, loaded: Catalog, store: Store, settings: Settings, *, quiet: bool) -> RunResult:
     from farm.cli.build import carry_out, explain_failure, published_whole
     from farm.model.events import State
+    from farm.store import home
 
+    home.prepare(settings.home)
     work = functools.partial(carry_out, plan, loaded, store, settings, jobs=1, quiet=quiet)
     result, _ = published_whole(work, store, settings)
     if not result.ok:
