@@ -420,6 +420,12 @@ def test_leftovers(tmp_path: Path, policy: AuditPolicy, path: str, content: byte
     assert path in facts(audit_dependent(tmp_path, policy, {path: content}), "leftovers")
 
 
+def test_a_static_archive_that_the_recipe_wants(tmp_path: Path, policy: AuditPolicy) -> None:
+    members = {"dep/lib/libt.a": b"!<arch>\n", "dep/libu.a": b"!<arch>\n"}
+    found = facts(audit_dependent(tmp_path, replace(policy, allow_archives=("dep/lib/*.a",)), members), "leftovers")
+    assert found == "dep/libu.a: is a static archive"
+
+
 def test_debug_information(tmp_path: Path, policy: AuditPolicy) -> None:
     findings = audit_dependent(tmp_path, policy, {"dep/g.so": shared("int g;", soname="g.so", debug=True)})
     assert "dep/g.so" in facts(findings, "debug-information")

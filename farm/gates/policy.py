@@ -62,8 +62,9 @@ class AuditPolicy:
 
     `platform` is the tag it claims, `floor` the lowest version of libc or system behind that tag, `isa` the
     instruction-set baseline. `system_libraries` are names, or globs of names, that every such system has.
-    `libraries` are the farm's shared libraries by file name. `dispatched` are globs of functions that may exceed
-    the baseline; `debug_symbols` maps a member (or its file name) to its unstripped twin, for function names.
+    `libraries` are the farm's shared libraries by file name. `allow_archives` are globs of members that may be static
+    archives, `dispatched` globs of functions that may exceed the baseline; `debug_symbols` maps a member (or its file
+    name) to its unstripped twin, for function names.
     `strict`: the wheel is the farm's own, so house rules are errors and not only warnings. `shown`: how many examples
     a finding names.
     """
@@ -76,6 +77,7 @@ class AuditPolicy:
     system_libraries: frozenset[str]
     libraries: Mapping[str, KnownLibrary] = field(default_factory=dict)
     allow_libraries: tuple[str, ...] = ()
+    allow_archives: tuple[str, ...] = ()
     dispatched: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
     build_path_prefixes: tuple[str, ...] = BUILD_PATHS
@@ -94,6 +96,10 @@ class AuditPolicy:
         if binary is BinaryFormat.PE:
             needed, allowed = needed.lower(), tuple(name.lower() for name in allowed)
         return needed in allowed or any(fnmatchcase(needed, glob) for glob in allowed if "*" in glob)
+
+    def allows_archive(self, member: str) -> bool:
+        """True if the recipe wants this static archive in the wheel."""
+        return any(fnmatchcase(member, glob) for glob in self.allow_archives)
 
     def isa_of(self, arch: str) -> str:
         """The baseline of one architecture; a tag for several (``universal2``) promises the lowest of each."""
@@ -121,6 +127,7 @@ def policy_for(
         isa=toolchain.isa if recipe else _isa_of_others(toolchain),
         system_libraries=frozenset(toolchain.system_libraries) | _loader_of(toolchain) | _beyond(toolchain, recipe),
         allow_libraries=recipe.audit.allow_libraries if recipe else (),
+        allow_archives=recipe.audit.allow_archives if recipe else (),
         dispatched=recipe.audit.dispatched if recipe else (),
         variants=tuple(variant.level for variant in recipe.variant) if recipe else (),
         build_path_prefixes=(*BUILD_PATHS, *build_paths),

@@ -176,6 +176,11 @@ class Audit(Frozen):
     )
     dispatch_reason: str = Field(default="", description="where the sources choose these functions")
     allow_libraries: tuple[str, ...] = Field(default=(), description="further shared libraries that may be needed")
+    allow_archives: tuple[RelPath, ...] = Field(
+        default=(),
+        description="globs of static archives that belong into the wheel, because packages that build on this one link "
+        "to them",
+    )
 
 
 class Watch(Frozen):

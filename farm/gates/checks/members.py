@@ -10,13 +10,14 @@ from farm.gates.policy import AuditPolicy
 from farm.model.finding import Finding, Severity
 
 _DEBUGGERS = (".pdb", ".ilk", ".exp")
+_ARCHIVES = (b"!<arch>\n", b"!<thin>\n")
 _IMPORT_OBJECT = b"`\n\0\0\xff\xff\0\0"  # the end of a member's header, then two signatures and version 0
 
 
 def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
     compiled: list[str] = []
     for file, data in wheel.files.items():
-        if data.startswith((b"!<arch>\n", b"!<thin>\n")) and not _is_import_library(file, data):
+        if data.startswith(_ARCHIVES) and not _is_import_library(file, data) and not policy.allows_archive(file):
             yield CHECK.finding(file, "is a static archive", severity=policy.house)
         elif file.endswith(".la"):
             yield CHECK.finding(file, "is a libtool file: it holds build paths", severity=policy.house)
@@ -46,7 +47,8 @@ CHECK = Check(
     name="leftovers",
     meaning="The wheel holds no static archives (dependents would copy the library instead of sharing it), libtool "
     "files, object files, debuggers' files (`.pdb`, `.dSYM`) or compiled Python code. Import libraries of Windows are "
-    "archives that do belong there.",
+    "archives that do belong there, and so do archives of a dependent's own code that packages built on it link to "
+    "(audit.allow_archives).",
     remedy="leave these files out when the wheel is staged",
     run=_run,
 )
