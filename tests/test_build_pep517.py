@@ -15,6 +15,7 @@ import pytest
 import toy
 
 from farm.build import pyenv, pysdk, pysdk_machine, pysdk_sysconfig
+from farm.build.pysdk_sysconfig import CFLAGS
 from farm.build.systems import pep517, pep517_hook
 from farm.build.systems.pep517 import PythonJob
 from farm.catalog.values import Catalog
@@ -78,7 +79,7 @@ def test_meson_python_gets_cross_files(toolchain: Toolchain) -> None:
 def test_environment_points_to_natives_and_host_platform(toolchain: Toolchain) -> None:
     python_job = job(toolchain, env={"X": "{deps}/x"}, cflags=["-DY"])
     found = pep517.environment(python_job, sdk="/farm/sdk", sysconfig_name="_s")
-    assert found["CFLAGS"] == "-I/farm/sdk/include/python3.11 -I/farm/deps/native_gmp/include -DY"
+    assert found["CFLAGS"] == f"{CFLAGS} -I/farm/sdk/include/python3.11 -I/farm/deps/native_gmp/include -DY"
     assert found["PYTHONPATH"] == "/farm/sdk/sysconfig"
     assert found["FARM_LDFLAGS"] == ""
     assert found["LDFLAGS"] == "-L/farm/deps/native_gmp/lib"

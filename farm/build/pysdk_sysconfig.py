@@ -13,6 +13,9 @@ from farm.model.toolchain import Toolchain
 INSIDE = "/farm/sdk"
 SYSCONFIG_NAME = "_sysconfigdata_farm"
 
+# As CPython's own builds have them for extension modules: no assertions, and integers may overflow.
+CFLAGS = "-fno-strict-overflow -DNDEBUG -O3 -Wall"
+
 Value = str | int
 _MULTIARCH_CPU = {"i686": "i386", "ppc64le": "powerpc64le", "armv7l": "arm"}
 _LIBC = {"glibc": "gnu", "musl": "musl"}
@@ -73,7 +76,7 @@ def _common(python: Flavour, toolchain: Toolchain) -> dict[str, Value]:
         "ARFLAGS": "rcs",
         "BASECFLAGS": "-fno-strict-overflow",
         "CC": "cc",
-        "CFLAGS": "-fno-strict-overflow -DNDEBUG -O2 -Wall",
+        "CFLAGS": CFLAGS,
         "CONFIG_ARGS": "",
         "CONFINCLUDEPY": include,
         "CXX": "c++",
@@ -85,9 +88,9 @@ def _common(python: Flavour, toolchain: Toolchain) -> dict[str, Value]:
         "LIBPL": f"{INSIDE}/lib",
         "LIBPYTHON": "",  # what extension modules link: nothing; Meson takes "unset" for yes
         "LIBS": "",
-        "OPT": "-DNDEBUG -O2 -Wall",
+        "OPT": "-DNDEBUG -O3 -Wall",
         "PYTHONFRAMEWORK": "",
-        "PY_CFLAGS": "-fno-strict-overflow -DNDEBUG -O2 -Wall",
+        "PY_CFLAGS": CFLAGS,
         "PY_LDFLAGS": "",
         "Py_DEBUG": 0,
         "Py_ENABLE_SHARED": 0,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from farm.build.crossfiles import shell_words
-from farm.build.pysdk_sysconfig import SHARE
+from farm.build.pysdk_sysconfig import CFLAGS, SHARE
 from farm.build.systems.base import Command, Job
 from farm.errors import CatalogError
 from farm.model.toolchain import Toolchain
@@ -119,9 +119,9 @@ def environment(python_job: PythonJob, *, sdk: str, sysconfig_name: str) -> dict
     backends: the compiler wrapper adds it to each link (FARM_LDFLAGS).
     """
     job, toolchain = python_job.job, python_job.job.toolchain
-    flags = shell_words(
-        (f"-I{python_job.include}", *(f"-I{p}/include" for p in job.packages), *job.expand(job.build.cflags))
-    )
+    includes = (f"-I{python_job.include}", *(f"-I{p}/include" for p in job.packages))
+    # Setuptools takes CFLAGS instead of what sysconfig says, not besides.
+    flags = f"{CFLAGS} {shell_words((*includes, *job.expand(job.build.cflags)))}"
     last = _LINK_LAST[toolchain.os](python_job, sdk)
     # Meson asks the compiler for its version, which then must not be told to link anything.
     early, late = (last, ()) if python_job.backend in MESON_BACKENDS else ((), last)
