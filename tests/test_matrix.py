@@ -27,10 +27,19 @@ HOME = Path(os.environ["FARM_TEST_HOME"]).resolve()
 ALLOWED_NOT_RUN = (
     ("macosx_*", "", "inspected only"),
     ("win_arm64", "", "inspected only"),
-    ("win*", "dependent", "is pinned"),
-    ("musllinux_*", "dependent", "is pinned"),
 )
 """Platform, kind of recipe (empty: any), and what the reason says: the cells that this machine may leave untested."""
+
+SUITES = (
+    ("gmpy2", "manylinux_2_17_aarch64"),
+    ("gmpy2", "manylinux_2_17_ppc64le"),
+    ("numpy", "manylinux_2_17_x86_64"),
+    ("numpy", "manylinux_2_17_aarch64"),
+    ("pillow", "manylinux_2_17_x86_64"),
+    ("pillow", "manylinux_2_17_aarch64"),
+)
+"""Where upstream's own tests run, too, with CPython 3.13. Those of gmpy2 and python-flint for x86-64 are
+compared with PyPI's wheels in test_real_libraries."""
 
 
 def real(*words: str) -> subprocess.CompletedProcess[str]:
@@ -101,6 +110,16 @@ def _fault(loaded: Catalog, row: Mapping[str, Any]) -> str:
         for platform, of, text in ALLOWED_NOT_RUN
     )
     return "" if smoke["outcome"] == "not run" and allowed else f"smoke {smoke['outcome']}: {smoke['reason']}"
+
+
+@pytest.mark.parametrize(("recipe", "platform"), SUITES)
+def test_upstream_suites(recipe: str, platform: str, status: dict[str, Any]) -> None:
+    (row,) = [r for r in status["steps"] if (r["recipe"], r["platform"], r["python"]) == (recipe, platform, "cp313")]
+    if "upstream" not in row["verdicts"]:
+        done = real("test", recipe, "--platform", platform, "--python", "3.13", "--suite", "upstream", "--json")
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return
+    assert row["verdicts"]["upstream"]["outcome"] == "passed", row["verdicts"]["upstream"]["reason"]
 
 
 def test_what_is_impossible_is_so_by_its_recipe_or_its_python(loaded: Catalog, status: dict[str, Any]) -> None:
