@@ -13,8 +13,8 @@ import catalog_builder as builder
 import pytest
 
 from farm import cli, settings
-from farm.cli.build import _recorder
 from farm.cli.history import make_plan
+from farm.cli.running import recorder
 from farm.errors import BuildError
 from farm.model.artifact import Artifact
 from farm.model.finding import Finding, Severity
@@ -169,7 +169,7 @@ def test_a_refused_wheel_is_explained_by_what_the_audit_found(farm: Farm) -> Non
     def refuse_mpfr(step: Step, report: Reporter) -> None:
         if step.recipe == "mpfr":
             report("audit")
-            _recorder(lambda: Ledger.open(farm.settings.ledger))(step, (leak, old))
+            recorder(lambda: Ledger.open(farm.settings.ledger))(step, (leak, old))
             refuse(step, (leak, old))
 
     farm.build(refuse_mpfr)

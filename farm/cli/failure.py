@@ -1,0 +1,40 @@
+"""What to show of a step that failed, and where to look closer."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from farm.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from farm.workers.result import StepOutcome
+
+TAIL_LINES = 20
+
+
+def explain(outcome: StepOutcome) -> None:
+    """What failed, the end of its log, and how to look closer."""
+    said = str(outcome.message or outcome.error).removeprefix(f"{outcome.step}: ")
+    show = [f"\n{outcome.step} failed: {said}"]
+    tail = _tail(outcome)
+    if tail:
+        what = f"last {len(tail)} lines of its log:" if len(tail) > 1 else "last line of its log:"
+        show += [what, *(f"  | {line}" for line in tail)]
+    recipe = outcome.step.partition("@")[0]
+    platform = outcome.step.split("/")[1]
+    if outcome.log is not None:
+        show.append(f"log:     {outcome.log}")
+    show.append(f"inside:  farm shell {outcome.step}")
+    show.append(f"again:   farm build {recipe} --platform {platform}")
+    print("\n".join(show), file=sys.stderr)
+
+
+def _tail(outcome: StepOutcome) -> Sequence[str]:
+    if isinstance(outcome.error, BuildError) and outcome.error.tail:
+        return outcome.error.tail[-TAIL_LINES:]
+    if outcome.log is None or not outcome.log.exists():
+        return ()
+    return outcome.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
