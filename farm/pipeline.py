@@ -74,6 +74,7 @@ class Pipeline:
                 epoch_seconds=built.epoch_seconds,
                 requires=recipe.recipe.requires.run,
                 build=str(revision) if revision else None,
+                strip_debug=True,
             )
             repaired = repair(built.wheel, out, known, options)
             return self._admit(step, repaired.wheel, deps, {}, report_phase, repaired.findings)

@@ -41,7 +41,7 @@ def linkage_of(file: ElfFile) -> Linkage:
         exec_stack=_exec_stack(file),
         text_relocations=elf.DT_TEXTREL in dynamic.entries
         or bool(dynamic.entries.get(elf.DT_FLAGS, 0) & elf.DF_TEXTREL),
-        has_debug_info=any(s.name.startswith((".debug_", ".zdebug_")) for s in file.sections),
+        has_debug_info=any(section.is_debug for section in file.sections),
     )
 
 

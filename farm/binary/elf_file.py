@@ -35,6 +35,11 @@ class Section:
     size: int
     link: int
 
+    @property
+    def is_debug(self) -> bool:
+        """Whether it holds debug information (DWARF)."""
+        return self.name.startswith((".debug_", ".zdebug_")) and not self.flags & elf.SHF_ALLOC
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:

@@ -57,15 +57,20 @@ class Redirect:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEdit:
     """All changes of one file. `runpath` is None where it stays, empty where it goes. In Mach-O files only that is
-    ever changed."""
+    ever changed. `strip_debug`: an ELF file loses its debug information."""
 
     replace_needed: tuple[tuple[str, str], ...] = ()
     remove_needed: tuple[str, ...] = ()
     runpath: tuple[str, ...] | None = None
+    strip_debug: bool = False
+
+    @property
+    def needs_patchelf(self) -> bool:
+        return bool(self.replace_needed or self.remove_needed) or self.runpath is not None
 
     @property
     def is_empty(self) -> bool:
-        return not self.replace_needed and not self.remove_needed and self.runpath is None
+        return not self.needs_patchelf and not self.strip_debug
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Apply the collected edits of a file: ELF files in one run of patchelf, run paths of Mach-O files directly."""
+"""Apply the collected edits of a file: ELF files in one run of patchelf at most, run paths of Mach-O files directly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from farm.binary import formats
 from farm.errors import BinaryFormatError, MissingToolError
 from farm.model.binary import BinaryFormat
 from farm.process import run
-from farm.repair import patch_macho
+from farm.repair import patch_macho, strip_elf
 from farm.repair.graft import FileEdit
 
 _SECONDS = 300.0
@@ -37,7 +37,13 @@ def patched(content: bytes, edit: FileEdit, name: str) -> bytes:
     return result
 
 
-def _elf(content: bytes, edit: FileEdit, _name: str) -> bytes:
+def _elf(content: bytes, edit: FileEdit, name: str) -> bytes:
+    if edit.strip_debug:  # first: patchelf moves things behind the debug information
+        content = strip_elf.without_debug(content, name)
+    return _by_patchelf(content, edit) if edit.needs_patchelf else content
+
+
+def _by_patchelf(content: bytes, edit: FileEdit) -> bytes:
     with tempfile.TemporaryDirectory(prefix="farm-patchelf-") as scratch:
         file = Path(scratch) / "file.so"
         file.write_bytes(content)

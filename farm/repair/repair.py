@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm.errors import UsageError
+from farm.model.binary import BinaryFormat
 from farm.model.finding import Finding, Severity
 from farm.repair import contents, graft, platforms
 from farm.repair.bounds import Need
@@ -38,12 +39,14 @@ _AUDITWHEEL_SBOM = "sboms/auditwheel.cdx.json"
 class RepairOptions:
     """`platform` is the tag the wheel gets, after a check; None keeps a manylinux tag and computes one for ``linux_*``.
     `epoch_seconds` dates new members; None takes the wheel's own date. `requires` are further requirements (PEP 508),
-    added unless the wheel has the very line; `build` is the build tag, None keeps what the wheel has."""
+    added unless the wheel has the very line; `build` is the build tag, None keeps what the wheel has. `strip_debug`
+    takes the debug information out of ELF files."""
 
     platform: str | None = None
     epoch_seconds: int | None = None
     requires: tuple[str, ...] = ()
     build: str | None = None
+    strip_debug: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def _changes(
     job: Job, uses: Uses, wanted: Sequence[Need], platform: str, options: RepairOptions
 ) -> tuple[WheelEdits, tuple[Finding, ...]]:
     added, stale, findings = loaders(job, uses)
-    put = {**_binaries(job), **added}
+    put = {**_binaries(job, strip_debug=options.strip_debug), **added}
     remove: frozenset[str] = job.graft.dropped | stale
     if job.graft.dropped and job.archive.dist_info_file(_AUDITWHEEL_SBOM) in job.archive.members:
         remove |= frozenset({job.archive.dist_info_file(_AUDITWHEEL_SBOM)})  # it lists the copies that are gone
@@ -131,7 +134,7 @@ def _is_required(look: Contents, need: Need) -> bool:
     return lines == [need.requirement]
 
 
-def _binaries(job: Job) -> dict[str, bytes]:
+def _binaries(job: Job, *, strip_debug: bool) -> dict[str, bytes]:
     """New content of the binaries that change."""
     left = contents.folders(b.place for b in job.staying if b.place is not None)
     before = contents.folders(b.place for b in job.contents.binaries if b.place is not None)
@@ -139,6 +142,9 @@ def _binaries(job: Job) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for binary in job.staying:
         change = graft.edits(binary, job.graft, job.natives, emptied=before - left, musl_libc=libc)
+        linkage = binary.linkage
+        if strip_debug and linkage.format is BinaryFormat.ELF and linkage.has_debug_info:
+            change = replace(change, strip_debug=True)
         if not change.is_empty:
             found[binary.member] = patched(
                 job.archive.read(binary.member), change, f"{job.archive.path}: {binary.member}"
