@@ -50,13 +50,12 @@ PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
 PROTOTYPES = "int toy_add(int, int); int toy_mul(int, int); int top_twice(int);"
 
 
-def compile_c(source: str, target: Path, *arguments: str) -> Path:
+def compile_c(source: str, target: Path, *arguments: str, strip: bool = True) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     file = target.with_suffix(".c")
     file.write_text(source)
-    subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-O1", "-s", "-o", str(target), str(file), *arguments], check=True, timeout=60
-    )
+    options = ["-shared", "-fPIC", "-O1", *(["-s"] if strip else [])]
+    subprocess.run(["gcc", *options, "-o", str(target), str(file), *arguments], check=True, timeout=60)
     file.unlink()
     return target
 
@@ -157,10 +156,10 @@ def toy(work: Path, release: str = "1.1", *, epoch: int = 1) -> Native:
     )
 
 
-def extension(target: Path, expression: str, *arguments: str) -> Path:
+def extension(target: Path, expression: str, *arguments: str, strip: bool = True) -> Path:
     name = target.name.partition(".")[0]
     source = EXTENSION_C.format(prototypes=PROTOTYPES, name=name, expression=expression)
-    return compile_c(source, target, f"-I{sysconfig.get_path('include')}", *arguments)
+    return compile_c(source, target, f"-I{sysconfig.get_path('include')}", *arguments, strip=strip)
 
 
 def linked(*natives: Native) -> tuple[str, ...]:
@@ -180,10 +179,12 @@ def dependent(
     init: str = '"""Doc."""\nfrom .ext import call\n',
     requires: tuple[str, ...] = (),
     tag: str = "linux_x86_64",
+    strip: bool = True,
 ) -> Path:
     """A raw wheel of one package with one extension module, as a build backend leaves it."""
     tree = work / f"{package}-tree"
-    extension(tree / package / f"ext.{sysconfig.get_config_var('SOABI')}.so", expression, *arguments)
+    module = tree / package / f"ext.{sysconfig.get_config_var('SOABI')}.so"
+    extension(module, expression, *arguments, strip=strip)
     (tree / package / "__init__.py").write_text(init)
     (tree / package / "ext.pyi").write_text("def call() -> int: ...\n")
     filename = f"{package}-1.0-{PYTHON}-{PYTHON}-{tag}.whl"
