@@ -62,6 +62,11 @@ class Settings:
         return self.home / "logs"
 
     @property
+    def abi(self) -> Path:
+        """ABIs that were measured, by build key."""
+        return self.home / "abi"
+
+    @property
     def work(self) -> Path:
         """Scratch space of builds; anything in it may be removed when no farm runs."""
         return self.home / "work"

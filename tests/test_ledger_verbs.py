@@ -239,6 +239,15 @@ def test_gc_frees_workspaces_and_unpacked_sources_that_nobody_uses(farm: Farm, p
     assert sorted(p.name for p in work.iterdir()) == ["gmp@1.0-x.lock", "mpfr@1.0-x", "mpfr@1.0-x.lock"]
 
 
+def test_gc_frees_measured_abis_of_keys_that_nobody_wants(farm: Farm) -> None:
+    kept = make_plan(farm.settings).steps[0].key
+    farm.settings.abi.mkdir()
+    for key in (kept, "0" * 64):
+        (farm.settings.abi / f"{key}-1.abi").write_text("abi 1\n")
+    assert "0" * 64 in farm("gc", "--keep-days", "0")
+    assert [path.name for path in farm.settings.abi.iterdir()] == [f"{kept}-1.abi"]
+
+
 def test_gc_never_removes_what_a_generation_serves(farm: Farm, tmp_path: Path) -> None:
     from wheel_factory import make_wheel
 

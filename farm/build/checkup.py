@@ -11,6 +11,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
+from farm.abi.library import abidw
 from farm.build import compiler, sandbox, testpython, tools
 from farm.catalog import Catalog, load
 from farm.errors import CatalogError, MissingToolError
@@ -52,6 +53,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         *_catalog(catalog, settings),
         *_sandbox(settings),
         *_programs(catalog),
+        *_abi_tools(),
         *_python(),
         *_compilers(catalog, settings),
         *_runners(catalog, settings),
@@ -99,6 +101,15 @@ def _programs(catalog: Catalog | None) -> Iterator[Check]:
             state = State.MISSING if needed else State.OPTIONAL
             detail = f"no {', '.join(lacking)}; {whom}"
             yield Check(name=name, state=state, detail=detail, fix=tools.install([tool.package]) if needed else "")
+
+
+def _abi_tools() -> Iterator[Check]:
+    try:
+        abidw()
+    except MissingToolError as error:
+        yield Check(name="abigail", state=State.OPTIONAL, detail="no abidw; for `farm abi`", fix=error.fix)
+    else:
+        yield Check(name="abigail", state=State.OK, detail="for `farm abi`")
 
 
 def _used_tools(catalog: Catalog | None) -> dict[str, set[str]]:

@@ -23,6 +23,7 @@ VERBS = {
     "shell": "open a shell inside a step's build environment",
     "logs": "show the log of a step",
     "status": "show what is built, tested, failed",
+    "abi": "measure and compare the ABIs of libraries",
     "audit": "check wheels against the farm's rules",
     "repair": "make a foreign wheel use the farm's native wheels",
     "inspect": "show how a binary or a wheel is linked",

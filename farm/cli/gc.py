@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from farm.index.generations import Index
     from farm.store import home
     from farm.store.artifacts import Store
-    from farm.store.sweep import sweep_logs, sweep_store, sweep_work
+    from farm.store.sweep import sweep_named_by_key, sweep_store, sweep_work
 
     if not args.keep_days >= 0:
         raise UsageError("must be 0 or more", where="--keep-days", fix="0 keeps only what is needed")
@@ -57,8 +57,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     days, dry = args.keep_days, args.dry_run
     store = Store(settings.store)
     removals = sweep_store(store, keep_keys=keep, keep_sha256=served, keep_days=days, dry_run=dry)
-    kept_logs = keep | (set(store.keys()) - {r.key for r in removals})
-    removals += sweep_logs(settings.logs, keep_keys=kept_logs, keep_days=days, dry_run=dry)
+    kept = keep | (set(store.keys()) - {r.key for r in removals})
+    for folder, kind in ((settings.logs, "log"), (settings.abi, "abi")):
+        removals += sweep_named_by_key(folder, kind, keep_keys=kept, keep_days=days, dry_run=dry)
     removals += sweep_work(settings.work, keep_days=days, dry_run=dry)
     removals += sweep_work(settings.sources, keep_days=days, dry_run=dry)  # the user's: other farms only unpack again
     _print(removals, args)

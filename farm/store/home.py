@@ -1,7 +1,7 @@
 """FARM_HOME: its layout, its version, its scratch space.
 
-``store/`` artifacts, ``ledger.sqlite`` history, ``index/`` channels, ``logs/<key>.log``, ``work/`` scratch of running
-builds, ``.farm`` says that this is a farm's home and of which format (docs/state.md).
+``store/`` artifacts, ``ledger.sqlite`` history, ``index/`` channels, ``logs/<key>.log``, ``abi/`` measured ABIs,
+``work/`` scratch of running builds, ``.farm`` says that this is a farm's home and of which format (docs/state.md).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _FOLDERS = ("store", "index", "logs", "work")
 _KNOWN = {
     *_FOLDERS,
     _MARKER,
+    "abi",
     "cache",
     "plan",
     "ledger.sqlite",

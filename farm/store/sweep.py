@@ -20,12 +20,13 @@ from farm.store.home import remove_tree, stale_work
 from farm.store.owner import owner_of_name
 
 _log = logging.getLogger(__name__)
+_KEY = 64  # characters of a build key
 _DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """One thing that was, or would be, removed. `kind`: artifact, blob, log, work; `size` in bytes."""
+    """One thing that was, or would be, removed. `kind`: artifact, blob, log, abi, work; `size` in bytes."""
 
     kind: str
     path: Path
@@ -88,14 +89,17 @@ def sweep_work(work: Path, *, keep_days: float, dry_run: bool) -> list[Removal]:
     return removals
 
 
-def sweep_logs(logs: Path, *, keep_keys: Collection[str], keep_days: float, dry_run: bool) -> list[Removal]:
-    """Remove logs of keys that nothing keeps and that were not written to for `keep_days`."""
+def sweep_named_by_key(
+    folder: Path, kind: str, *, keep_keys: Collection[str], keep_days: float, dry_run: bool
+) -> list[Removal]:
+    """Remove files of a kind (``log``, ``abi``), which the name ends in, whose key nothing keeps and that were not
+    written to for `keep_days`. A name begins with its key."""
     old = time.time() - keep_days * _DAY
     removals = []
-    for entry in sorted(scan(logs), key=lambda e: e.name):
+    for entry in sorted(scan(folder), key=lambda e: e.name):
         info = entry.stat(follow_symlinks=False)
-        if entry.name.endswith(".log") and entry.name[:-4] not in keep_keys and info.st_mtime < old:
-            removals.append(Removal(kind="log", path=Path(entry.path), size=info.st_size, name=entry.name))
+        if entry.name.endswith(f".{kind}") and entry.name[:_KEY] not in keep_keys and info.st_mtime < old:
+            removals.append(Removal(kind=kind, path=Path(entry.path), size=info.st_size, name=entry.name))
     for removal in removals if not dry_run else ():
         removal.path.unlink(missing_ok=True)
     return removals

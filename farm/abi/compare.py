@@ -1,0 +1,206 @@
+"""What a newer ABI changes for programs that were linked to an older one. Pure.
+
+Breaking is what makes such a program fail to load, or read and write the wrong bytes: a symbol or symbol version that
+is gone, data of another size, another number or type of arguments, another layout of a public type, another value of a
+constant in an enumeration. What is only added is compatible; so is a change of a macro, which programs have their own
+copy of, and of `const`, which makes no code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+
+from farm.abi import layouts
+from farm.abi.text import signature
+from farm.model.abi import (
+    Abi,
+    AbiChange,
+    AbiDifference,
+    AbiFunction,
+    AbiLibrary,
+    AbiSymbol,
+    ChangeKind,
+    Verdict,
+)
+
+_QUALIFIERS = re.compile(r"\b(?:const|volatile|restrict)\b *")
+_Make = Callable[..., AbiChange]
+
+
+def compare(older: Abi, newer: Abi) -> AbiDifference:
+    """All changes, the worst first, then by what they are about."""
+    changes = [*_libraries(older, newer), *_headers(older, newer)]
+    both = older.libraries.keys() & newer.libraries.keys()
+    untyped = [name for name in both if not (older.libraries[name].typed and newer.libraries[name].typed)]
+    return AbiDifference(
+        older=older,
+        newer=newer,
+        changes=tuple(sorted(changes, key=lambda c: (-c.verdict.rank, c.library, c.kind, c.subject, c.text))),
+        untyped=tuple(sorted(untyped)),
+    )
+
+
+def _libraries(older: Abi, newer: Abi) -> Iterator[AbiChange]:
+    for name in sorted(older.libraries.keys() | newer.libraries.keys()):
+        make = partial(AbiChange, library=name)
+        old, new = older.libraries.get(name), newer.libraries.get(name)
+        if new is None:
+            names = frozenset(s.name for s in older.libraries[name].symbols)
+            yield make(
+                kind=ChangeKind.LIBRARY,
+                subject=name,
+                verdict=Verdict.BREAKING,
+                text="the library is gone",
+                symbols=names,
+            )
+        elif old is None:
+            yield make(kind=ChangeKind.LIBRARY, subject=name, verdict=Verdict.COMPATIBLE, text="the library is new")
+        else:
+            yield from _library(old, new, make)
+
+
+def _library(old: AbiLibrary, new: AbiLibrary, make: _Make) -> Iterator[AbiChange]:
+    yield from _symbols(old.symbols, new.symbols, make)
+    if not (old.typed and new.typed):
+        return
+    for name in sorted(old.functions.keys() & new.functions.keys()):
+        yield from _function(name, old.functions[name], new.functions[name], make)
+    private = {symbol.name for symbol in old.symbols if symbol.private}
+    for name in sorted((old.variables.keys() & new.variables.keys()) - private):
+        yield from _variable(name, old.variables[name], new.variables[name], make)
+    yield from _types(old, new, make)
+
+
+def _symbols(old: Iterable[AbiSymbol], new: Iterable[AbiSymbol], make: _Make) -> Iterator[AbiChange]:
+    before, after = _by_name(old), _by_name(new)
+    for name in sorted(before.keys() | after.keys()):
+        say = partial(make, kind=ChangeKind.SYMBOL, subject=name, symbols=frozenset({name}))
+        if name not in after:
+            yield say(verdict=Verdict.BREAKING, text="is gone")
+        elif name not in before:
+            yield say(verdict=Verdict.COMPATIBLE, text="is new")
+        else:
+            yield from _symbol(before[name], after[name], say)
+
+
+def _by_name(symbols: Iterable[AbiSymbol]) -> dict[str, dict[str, AbiSymbol]]:
+    """name -> version -> symbol: a name may be there in several versions."""
+    found: dict[str, dict[str, AbiSymbol]] = {}
+    for symbol in symbols:
+        found.setdefault(symbol.name, {})[symbol.version] = symbol
+    return found
+
+
+def _symbol(old: Mapping[str, AbiSymbol], new: Mapping[str, AbiSymbol], say: _Make) -> Iterator[AbiChange]:
+    lost, gained = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
+    if lost == [""]:  # a program that was linked without versions takes any
+        yield say(verdict=Verdict.COMPATIBLE, text=f"has a version now: {', '.join(gained)}")
+    elif lost:
+        now = f", only in {', '.join(v or 'none' for v in sorted(new))}"
+        yield say(verdict=Verdict.BREAKING, text=f"is no longer there in version {', '.join(lost)}{now}")
+    elif gained:
+        yield say(verdict=Verdict.COMPATIBLE, text=f"is there in version {', '.join(gained)} too")
+    for version in sorted(old.keys() & new.keys()):
+        was, now_ = old[version], new[version]
+        if was.kind != now_.kind:
+            yield say(verdict=_kinds(was.kind, now_.kind), text=f"was a {was.kind}, is a {now_.kind}")
+        elif was.size != now_.size:
+            text = f"was {was.size} bytes of data, is {now_.size}"
+            if was.private:
+                yield say(verdict=Verdict.COMPATIBLE, text=f"{text}; no header names it")
+            else:
+                yield say(verdict=Verdict.BREAKING, text=f"{text}: programs may hold a copy of the old size")
+
+
+def _kinds(was: str, now: str) -> Verdict:
+    """A function that is chosen at load time is called like any other."""
+    return Verdict.COMPATIBLE if {was, now} <= {"func", "ifunc", "other"} else Verdict.BREAKING
+
+
+def _function(name: str, old: AbiFunction, new: AbiFunction, make: _Make) -> Iterator[AbiChange]:
+    if old == new:
+        return
+    say = partial(make, kind=ChangeKind.FUNCTION, subject=name, symbols=frozenset({name}))
+    problems = list(_signature(old, new))
+    if problems:
+        text = f"{'; '.join(problems)}. Was {signature(old)}, is {signature(new)}"
+        yield say(verdict=Verdict.BREAKING, text=text)
+    else:
+        yield say(verdict=Verdict.COMPATIBLE, text=f"differs in qualifiers: was {signature(old)}, is {signature(new)}")
+
+
+def _signature(old: AbiFunction, new: AbiFunction) -> Iterator[str]:
+    if not same_type(old.result, new.result):
+        yield f"returned `{old.result}`, returns `{new.result}`"
+    if len(old.parameters) != len(new.parameters):
+        yield f"took {_count(len(old.parameters))}, takes {_count(len(new.parameters))}"
+    else:
+        for number, (was, now) in enumerate(zip(old.parameters, new.parameters, strict=True), 1):
+            if not same_type(was, now):
+                yield f"argument {number} was `{was}`, is `{now}`"
+    if old.variadic != new.variadic:
+        yield "took any number of arguments" if old.variadic else "takes any number of arguments now"
+
+
+def _count(number: int) -> str:
+    return "1 argument" if number == 1 else f"{number} arguments"
+
+
+def same_type(was: str, now: str) -> bool:
+    """Whether two types are the same to a caller: `const` and its like make no code."""
+    return was == now or _plain(was) == _plain(now)
+
+
+def _plain(text: str) -> str:
+    return _QUALIFIERS.sub("", text).replace(" ", "")
+
+
+def _variable(name: str, old: str, new: str, make: _Make) -> Iterator[AbiChange]:
+    if old != new:
+        verdict = Verdict.COMPATIBLE if same_type(old, new) else Verdict.BREAKING
+        yield make(
+            kind=ChangeKind.VARIABLE,
+            subject=name,
+            verdict=verdict,
+            text=f"was `{old}`, is `{new}`",
+            symbols=frozenset({name}),
+        )
+
+
+def _types(old: AbiLibrary, new: AbiLibrary, make: _Make) -> Iterator[AbiChange]:
+    users = layouts.users(old)
+    for name in sorted(old.types.keys() | new.types.keys()):
+        say = partial(make, kind=ChangeKind.TYPE, subject=name, symbols=users.get(name, frozenset()))
+        if name not in old.types:
+            yield say(verdict=Verdict.COMPATIBLE, text="is a public type now")
+        elif name not in new.types:
+            # Either nothing public needs it any more, or it has become opaque: who only passes it on is not concerned.
+            reachable = name in layouts.users(new)
+            yield say(
+                verdict=Verdict.BREAKING if reachable else Verdict.COMPATIBLE,
+                text="can no longer be seen: programs that know its layout may be wrong"
+                if reachable
+                else "is no longer part of any function's type",
+            )
+        else:
+            for verdict, text in layouts.changes(old.types[name], new.types[name], same_type):
+                yield say(verdict=verdict, text=text)
+
+
+def _headers(older: Abi, newer: Abi) -> Iterator[AbiChange]:
+    """The library that headers belong to is not known, so these changes have none."""
+    if not (older.headers and newer.headers):
+        return
+    make = partial(AbiChange, library="", kind=ChangeKind.HEADER)
+    for header in sorted(older.headers.keys() | newer.headers.keys()):
+        old, new = older.headers.get(header), newer.headers.get(header)
+        if new is None or old is None:
+            yield make(subject=header, verdict=Verdict.COMPATIBLE, text="is gone" if new is None else "is new")
+            continue
+        for name in sorted(old.keys() | new.keys()):
+            was, now = old.get(name), new.get(name)
+            if was != now:
+                text = f"{name} was {was}, is {now}" if was and now else f"{name} is {'new' if now else 'gone'}"
+                yield make(subject=header, verdict=Verdict.COMPATIBLE, text=text)

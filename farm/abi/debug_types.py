@@ -1,0 +1,193 @@
+"""The types of exported functions and data, from libabigail's XML (`abidw`): typedefs resolved, private types opaque.
+
+A type is named as in C. A struct without a name takes that of its typedef, or the path to the member that it is.
+Source: libabigail's manual, "abidw"; the elements are those of its format 2.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element
+
+from farm.errors import BinaryFormatError
+from farm.model.abi import AbiFunction, AbiMember, AbiType
+
+_RECORDS = {"class-decl": "struct", "union-decl": "union"}
+_POINTERS = {"pointer-type-def": "*", "reference-type-def": "&"}
+_QUALIFIERS = ("const", "volatile", "restrict")
+_BYTE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebugTypes:
+    """What debug information says of a library: functions and variables by symbol, layouts by the type's name."""
+
+    functions: Mapping[str, AbiFunction] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, AbiType] = field(default_factory=dict)
+
+
+def read(xml: str, name: str) -> DebugTypes:
+    """Read the output of ``abidw`` about the library `name`. Raises BinaryFormatError if it is not such output."""
+    try:
+        corpus = ET.fromstring(xml)  # noqa: S314  # of a program that the farm itself ran
+    except ET.ParseError as error:
+        raise _unreadable(name, str(error)) from error
+    if corpus.tag != "abi-corpus":
+        raise _unreadable(name, f"it begins with <{corpus.tag}>")
+    return _Reader(corpus, name).all()
+
+
+def _unreadable(name: str, why: str) -> BinaryFormatError:
+    return BinaryFormatError(
+        f"has debug information of which abidw made no corpus: {why}", where=name, fix="try `abidw` on the file"
+    )
+
+
+class _Reader:
+    """Resolves types by their identifiers; what it meets on the way becomes `layouts`."""
+
+    def __init__(self, corpus: Element, name: str) -> None:
+        self.corpus, self.name = corpus, name
+        self.by_id = {e.attrib["id"]: e for e in corpus.iter() if "id" in e.attrib}
+        self.symbols = _exported(corpus)
+        self.names: dict[str, str] = {}
+        self.layouts: dict[str, AbiType] = {}
+
+    def all(self) -> DebugTypes:
+        declared = sorted(self.corpus.iter("function-decl"), key=lambda e: "elf-symbol-id" in e.attrib)
+        functions = {s: self._function(e) for e in declared for s in self._symbols(e)}
+        variables = {
+            symbol: self.type(e.attrib["type-id"], symbol)
+            for e in self.corpus.iter("var-decl")
+            for symbol in self._symbols(e)
+        }
+        return DebugTypes(functions=functions, variables=variables, types=self.layouts)
+
+    def _symbols(self, element: Element) -> Iterator[str]:
+        """The exported names of a declaration: its symbol and the aliases of that.
+
+        Of a function that another file calls, abidw may keep the declaration only, which names no symbol.
+        """
+        name = element.attrib.get("elf-symbol-id", element.attrib.get("name", "")).partition("@")[0]
+        yield from self.symbols.get(name, ())
+
+    def _function(self, element: Element) -> AbiFunction:
+        result = element.find("return")
+        parameters = element.findall("parameter")
+        return AbiFunction(
+            result="void" if result is None else self.type(result.attrib["type-id"], element.attrib.get("name", "")),
+            parameters=tuple(
+                self.type(p.attrib["type-id"], element.attrib.get("name", ""))
+                for p in parameters
+                if "type-id" in p.attrib
+            ),
+            variadic=any(p.attrib.get("is-variadic") == "yes" for p in parameters),
+        )
+
+    def type(self, identifier: str, owner: str) -> str:
+        """How C writes a type. `owner` names what a type without a name belongs to."""
+        element = self.by_id.get(identifier)
+        if element is None:
+            raise _unreadable(self.name, f"there is no type {identifier}")
+        return _WRITERS.get(element.tag, _plain)(self, element, owner)
+
+    def record(self, element: Element, owner: str) -> str:
+        """The name of a struct, union or enum; its layout is noted."""
+        identifier = element.attrib["id"]
+        if identifier not in self.names:
+            name = f"{_keyword(element)} {self._own_name(element, owner)}"
+            self.names[identifier] = name
+            if element.attrib.get("is-declaration-only") != "yes":
+                self.layouts[name] = self._layout(element, name.partition(" ")[2])
+        return self.names[identifier]
+
+    def _own_name(self, element: Element, owner: str) -> str:
+        naming = self.by_id.get(element.attrib.get("naming-typedef-id", ""))
+        if naming is not None:
+            return naming.attrib["name"]
+        return owner if element.attrib.get("is-anonymous") == "yes" else element.attrib["name"]
+
+    def _layout(self, element: Element, name: str) -> AbiType:
+        if element.tag == "enum-decl":
+            return self._enumeration(element)
+        members = [
+            AbiMember(
+                name=variable.attrib.get("name", ""),
+                type=self.type(variable.attrib["type-id"], f"{name}.{variable.attrib.get('name', '') or number}"),
+                offset=int(member.attrib.get("layout-offset-in-bits", "0")),
+            )
+            for number, member in enumerate(element.findall("data-member"))
+            for variable in member.findall("var-decl")
+        ]
+        return AbiType(size=int(element.attrib.get("size-in-bits", "0")) // _BYTE, members=tuple(members))
+
+    def _enumeration(self, element: Element) -> AbiType:
+        underlying = element.find("underlying-type")
+        base = None if underlying is None else self.by_id.get(underlying.attrib["type-id"])
+        values = {e.attrib["name"]: int(e.attrib["value"]) for e in element.findall("enumerator")}
+        bits = 0 if base is None else int(base.attrib.get("size-in-bits", "0"))
+        return AbiType(size=bits // _BYTE, values=values)
+
+
+def _exported(corpus: Element) -> dict[str, tuple[str, ...]]:
+    """Exported symbols, each with itself and its aliases, without versions."""
+    found: dict[str, tuple[str, ...]] = {}
+    for element in corpus.iter("elf-symbol"):
+        aliases = element.attrib.get("alias", "").split(",")
+        names = (element.attrib["name"], *(alias.partition("@")[0] for alias in aliases if alias))
+        found[names[0]] = (*found.get(names[0], ()), *names)
+    return found
+
+
+def _keyword(element: Element) -> str:
+    return "enum" if element.tag == "enum-decl" else _RECORDS[element.tag]
+
+
+def _plain(_reader: _Reader, element: Element, _owner: str) -> str:
+    return element.attrib.get("name", "void")
+
+
+def _typedef(reader: _Reader, element: Element, owner: str) -> str:
+    return reader.type(element.attrib["type-id"], owner)
+
+
+def _pointer(reader: _Reader, element: Element, owner: str) -> str:
+    to = reader.type(element.attrib["type-id"], owner)
+    return f"{to}{'' if to.endswith('*') else ' '}{_POINTERS[element.tag]}"
+
+
+def _qualified(reader: _Reader, element: Element, owner: str) -> str:
+    base = reader.type(element.attrib["type-id"], owner)
+    words = [word for word in _QUALIFIERS if element.attrib.get(word) == "yes" and word not in base.split()]
+    return " ".join([base, *words] if base.endswith("*") else [*words, base])
+
+
+def _array(reader: _Reader, element: Element, owner: str) -> str:
+    base = reader.type(element.attrib["type-id"], owner)
+    lengths = [s.attrib.get("length", "") for s in element.findall("subrange")]
+    return base + "".join(f"[{'' if length in ('infinite', 'unknown') else length}]" for length in lengths)
+
+
+def _function_type(reader: _Reader, element: Element, owner: str) -> str:
+    result = element.find("return")
+    parameters = [
+        reader.type(p.attrib["type-id"], owner) if "type-id" in p.attrib else "..."
+        for p in element.findall("parameter")
+    ]
+    return f"{'void' if result is None else reader.type(result.attrib['type-id'], owner)} ({', '.join(parameters)})"
+
+
+_WRITERS = {
+    "typedef-decl": _typedef,
+    "pointer-type-def": _pointer,
+    "reference-type-def": _pointer,
+    "qualified-type-def": _qualified,
+    "array-type-def": _array,
+    "function-type": _function_type,
+    "class-decl": _Reader.record,
+    "union-decl": _Reader.record,
+    "enum-decl": _Reader.record,
+}

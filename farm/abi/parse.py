@@ -1,0 +1,192 @@
+"""Read ABIs back from their text (`farm.abi.text`).
+
+The files are in version control and edited by people and merges, so every fault is told with its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from farm.abi.text import FORMAT, PRIVATE, SIGNATURE, TYPED
+from farm.errors import CatalogError
+from farm.model.abi import Abi, AbiFunction, AbiLibrary, AbiMember, AbiSymbol, AbiType
+
+_HEAD = ("abi", "recipe", "release", "class")
+_FIX = "take the file from version control, or write it anew: `farm abi accept`"
+
+
+def read(text: str, where: str) -> Abi:
+    """The ABI that a text stands for. Raises CatalogError with file and line."""
+    lines = _Lines(text, where)
+    head = [lines.word(name) for name in _HEAD]
+    if head[0] != FORMAT:
+        raise lines.error(f"is of format {head[0]!r}, this farm reads {FORMAT}")
+    draft = _Draft()
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        reader = _READERS.get(word)
+        if reader is None:
+            raise lines.error(f"begins with {word!r}, which is none of {', '.join(_READERS)}")
+        try:
+            reader(draft, rest, lines)
+        except (ValueError, IndexError, KeyError) as error:
+            raise lines.error("is not complete") from error
+    libraries = {name: library.finished() for name, library in draft.libraries.items()}
+    return Abi(recipe=head[1], release=head[2], abi_class=head[3], libraries=libraries, headers=draft.headers)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Library:
+    typed: bool
+    symbols: list[AbiSymbol] = field(default_factory=list)
+    functions: dict[str, AbiFunction] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    types: dict[str, AbiType] = field(default_factory=dict)
+
+    def finished(self) -> AbiLibrary:
+        return AbiLibrary(
+            symbols=tuple(sorted(self.symbols)),
+            functions=self.functions,
+            variables=self.variables,
+            types=self.types,
+            typed=self.typed,
+        )
+
+
+@dataclass(slots=True)
+class _Draft:
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    libraries: dict[str, _Library] = field(default_factory=dict)
+
+    @property
+    def library(self) -> _Library:
+        """The one that lines belong to. Raises KeyError before the first."""
+        return self.libraries[next(reversed(self.libraries), "")]
+
+
+class _Lines:
+    """The lines of a text, with their numbers for errors."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self.lines, self.where, self.number = text.splitlines(), where, 0
+
+    def __iter__(self) -> Iterator[str]:
+        while self.number < len(self.lines):
+            yield self.next()
+
+    def next(self) -> str:
+        self.number += 1
+        return self.lines[self.number - 1]
+
+    def indented(self) -> Iterator[str]:
+        """The lines that belong to the one before."""
+        while self.number < len(self.lines) and self.lines[self.number].startswith("  "):
+            yield self.next()[2:]
+
+    def word(self, name: str) -> str:
+        """The word behind a name that must come now."""
+        found, _, word = (self.next() if self.number < len(self.lines) else "").partition(" ")
+        if found != name or not word:
+            raise self.error(f"is not `{name} ...`, as a description of an ABI begins")
+        return word
+
+    def error(self, why: str) -> CatalogError:
+        return CatalogError([f"{self.where}:{max(1, self.number)}: {why}"], fix=_FIX)
+
+
+def _header(draft: _Draft, rest: str, lines: _Lines) -> None:
+    draft.headers[rest] = dict(_pair(line, " = ") for line in lines.indented())
+
+
+def _library(draft: _Draft, rest: str, _lines: _Lines) -> None:
+    name, _, typed = rest.partition(" ")
+    draft.libraries[name] = _Library(typed=typed == TYPED)
+
+
+def _symbol(draft: _Draft, rest: str, _lines: _Lines) -> None:
+    name, kind, *more = rest.split(" ")
+    facts = dict(_pair(word, "=") for word in more if word != PRIVATE)
+    symbol = AbiSymbol(
+        name=name,
+        kind=kind,
+        size=int(facts.get("size", "0")),
+        version=facts.get("version", ""),
+        private=PRIVATE in more,
+    )
+    draft.library.symbols.append(symbol)
+
+
+def _function(draft: _Draft, rest: str, _lines: _Lines) -> None:
+    name, text = _pair(rest, SIGNATURE)
+    draft.library.functions[name] = function(text)
+
+
+def function(text: str) -> AbiFunction:
+    """The signature that `farm.abi.text.signature` wrote. Raises ValueError, IndexError."""
+    if not text.endswith(")"):
+        raise ValueError(text)
+    start = _opening(text)
+    parameters = list(_parts(text[start + 1 : -1]))
+    variadic = parameters[-1:] == ["..."]
+    kept = parameters[:-1] if variadic else [] if parameters == ["void"] else parameters
+    return AbiFunction(result=text[:start].rstrip(), parameters=tuple(kept), variadic=variadic)
+
+
+def _opening(text: str) -> int:
+    """Where the last pair of brackets opens."""
+    depth = 0
+    for at in range(len(text) - 1, -1, -1):
+        depth += (text[at] == ")") - (text[at] == "(")
+        if not depth:
+            return at
+    raise ValueError(text)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """What commas separate that are in no brackets."""
+    depth = start = 0
+    for at, character in enumerate(text):
+        depth += (character in "([") - (character in ")]")
+        if character == "," and not depth:
+            yield text[start:at].strip()
+            start = at + 1
+    yield text[start:].strip()
+
+
+def _variable(draft: _Draft, rest: str, _lines: _Lines) -> None:
+    name, type_ = _pair(rest, SIGNATURE)
+    draft.library.variables[name] = type_
+
+
+def _type(draft: _Draft, rest: str, lines: _Lines) -> None:
+    name, _, size = rest.rpartition(" ")
+    body = list(lines.indented())
+    if name.startswith("enum "):
+        values = {key: int(value) for key, value in (_pair(line, " = ") for line in body)}
+        draft.library.types[name] = AbiType(size=int(size), values=values)
+        return
+    draft.library.types[name] = AbiType(size=int(size), members=tuple(map(_member, body)))
+
+
+def _member(line: str) -> AbiMember:
+    left, type_ = _pair(line, SIGNATURE)
+    offset, _, name = left.partition(" ")
+    return AbiMember(name=name, type=type_, offset=int(offset))
+
+
+def _pair(text: str, separator: str) -> tuple[str, str]:
+    left, found, right = text.partition(separator)
+    if not found:
+        raise ValueError(text)
+    return left, right
+
+
+_READERS: dict[str, Callable[[_Draft, str, _Lines], None]] = {
+    "header": _header,
+    "library": _library,
+    "symbol": _symbol,
+    "function": _function,
+    "variable": _variable,
+    "type": _type,
+}

@@ -1,0 +1,178 @@
+"""Measure, compare and pin the ABIs of libraries: what programs that were linked to a release rely on.
+
+An ABI is the exported symbols and, where debug information says them, their types and the layouts behind them. It is
+measured from a build of its own; what is needed for that is built first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from farm.cli import output
+from farm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from farm.catalog import Catalog
+    from farm.model.abi import Abi, AbiChange, AbiDifference
+    from farm.settings import Settings
+
+SHOWN = 20  # changes of one kind, without --all
+EPILOG = """examples:
+  farm abi diff gmp@6.2.1 gmp@6.3.0             verdict, and every symbol and type that changed
+  farm abi show zlib                            the whole ABI of the newest release, as text
+  farm abi symbols zlib 'inflate*'              exported symbols with their types
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the actions and their options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    show = actions.add_parser("show", help="print the ABI of a release as canonical text")
+    show.add_argument("release", metavar="RECIPE[@VERSION]")
+    symbols = actions.add_parser("symbols", help="list exported symbols with their types")
+    symbols.add_argument("release", metavar="RECIPE[@VERSION]")
+    symbols.add_argument("glob", nargs="?", default="*", metavar="GLOB", help="only names that match")
+    diff = actions.add_parser("diff", help="say what changes from one release to another")
+    diff.add_argument("older", metavar="RECIPE@VERSION")
+    diff.add_argument("newer", metavar="RECIPE@VERSION")
+    diff.add_argument("--all", action="store_true", help=f"also more than {SHOWN} changes of one kind")
+    for action in (show, symbols, diff):
+        action.add_argument("--platform", metavar="P", help="platform tag; default: this machine's own")
+        action.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Do the action. Raises UsageError, and what building raises."""
+    from farm import catalog
+
+    loaded = catalog.load(settings)
+    return {"show": _show, "symbols": _symbols, "diff": _diff}[args.action](args, loaded, settings)
+
+
+def _show(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
+    from farm.abi import text
+
+    (abi,) = _abis((args.release,), args, loaded, settings)
+    if args.json:
+        output.print_json(_document(abi))
+    else:
+        print(text.write(abi), end="")
+    return 0
+
+
+def _symbols(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
+    from fnmatch import fnmatchcase
+
+    (abi,) = _abis((args.release,), args, loaded, settings)
+    rows = [row for row in _rows(abi) if fnmatchcase(row["symbol"], args.glob)]
+    if args.json:
+        output.print_json(rows)
+        return 0
+    if not rows:
+        raise UsageError(f"{abi.recipe} {abi.release} exports nothing that matches {args.glob!r}", fix="widen the glob")
+    cells = [(r["symbol"], r["kind"], r["version"] or "-", r["size"] or "-", r["type"] or "not known") for r in rows]
+    output.print_table(("symbol", "kind", "version", "bytes", "type"), [tuple(map(str, row)) for row in cells])
+    return 0
+
+
+def _rows(abi: Abi) -> list[dict[str, Any]]:
+    from farm.abi.text import signature
+
+    return [
+        {
+            "library": name,
+            "symbol": symbol.name,
+            "kind": symbol.kind,
+            "version": symbol.version,
+            "size": symbol.size,
+            "type": signature(library.functions[symbol.name])
+            if symbol.name in library.functions
+            else library.variables.get(symbol.name, ""),
+        }
+        for name, library in abi.libraries.items()
+        for symbol in library.symbols
+    ]
+
+
+def _diff(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
+    from farm.abi.compare import compare
+
+    older, newer = _abis((args.older, args.newer), args, loaded, settings)
+    if older.recipe != newer.recipe:
+        raise UsageError(f"{older.recipe} and {newer.recipe} are two libraries", fix="name two releases of one recipe")
+    found = compare(older, newer)
+    if args.json:
+        output.print_json(_difference(found))
+    else:
+        _print(found, everything=args.all)
+    return 0
+
+
+def _abis(texts: Sequence[str], args: argparse.Namespace, loaded: Catalog, settings: Settings) -> list[Abi]:
+    """The ABIs of releases, measured where that was not done before."""
+    from farm.cli import measuring
+
+    return [measuring.abi_of(text, args.platform, loaded, settings, quiet=args.json) for text in texts]
+
+
+def _print(found: AbiDifference, *, everything: bool) -> None:
+    older, newer = found.older, found.newer
+    print(f"{older.recipe} {older.release} -> {newer.release} ({newer.abi_class}): {found.verdict}")
+    for name in found.untyped:
+        print(f"  types of {name} could not be compared: at least one side has no debug information")
+    groups: dict[tuple[str, str], list[AbiChange]] = {}
+    for change in found.changes:
+        groups.setdefault((change.verdict, change.kind), []).append(change)
+    for (verdict, kind), changes in groups.items():
+        print(f"\n{verdict}, {kind}: {len(changes)}")
+        shown = changes if everything else changes[:SHOWN]
+        for change in shown:
+            print(f"  {change.subject}: {change.text}" if change.subject != change.library else f"  {change.text}")
+        if len(changes) > len(shown):
+            print(f"  and {len(changes) - len(shown)} more (--all)")
+
+
+def _difference(found: AbiDifference) -> dict[str, Any]:
+    return {
+        "recipe": found.older.recipe,
+        "older": found.older.release,
+        "newer": found.newer.release,
+        "class": found.newer.abi_class,
+        "verdict": found.verdict,
+        "untyped": found.untyped,
+        "changes": [
+            {
+                "library": change.library,
+                "kind": change.kind,
+                "subject": change.subject,
+                "verdict": change.verdict,
+                "text": change.text,
+                "symbols": sorted(change.symbols),
+            }
+            for change in found.changes
+        ],
+    }
+
+
+def _document(abi: Abi) -> dict[str, Any]:
+    return {
+        "recipe": abi.recipe,
+        "release": abi.release,
+        "class": abi.abi_class,
+        "headers": abi.headers,
+        "symbols": _rows(abi),
+        "types": {
+            name: {
+                type_: {
+                    "size": layout.size,
+                    "members": [{"name": m.name, "type": m.type, "offset": m.offset} for m in layout.members],
+                    "values": layout.values,
+                }
+                for type_, layout in library.types.items()
+            }
+            for name, library in abi.libraries.items()
+        },
+    }

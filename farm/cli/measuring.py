@@ -1,0 +1,74 @@
+"""From ``gmp@6.3.0`` to its measured ABI: build what it needs, then measure, with progress."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from farm.errors import BuildError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from farm.catalog import Catalog
+    from farm.model.abi import Abi
+    from farm.model.plan import Plan, Step
+    from farm.settings import Settings
+
+
+def abi_of(text: str, platform: str | None, loaded: Catalog, settings: Settings, *, quiet: bool) -> Abi:
+    """The ABI of a release on a platform (None: this machine's own).
+
+    Raises UsageError for what is no library's release, BuildError if it, or what it needs, cannot be built.
+    """
+    from farm import measure
+    from farm.store import home
+
+    home.prepare(settings.home)
+    plan, step = _step(text, platform, loaded, settings)
+    deps = _needed(plan, step, loaded, settings, quiet=quiet)
+
+    def report(phase: str) -> None:
+        if not quiet:
+            print(f"  {step.id} (for its ABI): {phase}", file=sys.stderr)
+
+    return measure.measured(step, loaded, deps, settings, settings.logs / f"{step.key}.abi.log", report)
+
+
+def _step(text: str, platform: str | None, loaded: Catalog, settings: Settings) -> tuple[Plan, Step]:
+    from farm.cli import wanted
+
+    name = loaded.providers.get(text.partition("@")[0], "")
+    if name and loaded.recipes[name].recipe.kind != "library":
+        raise UsageError(f"{name} is no library, so it has no ABI", fix='name a recipe with kind = "library"')
+    platforms = [platform] if platform else list(wanted.own_platforms(loaded))
+    plan = wanted.make_plan(loaded, settings, recipes=[text], platforms=platforms)
+    steps = [step for step in plan.steps if step.recipe == name]
+    if not steps:
+        raise UsageError(f"{text} cannot be built for {', '.join(platforms)}", fix="name another --platform")
+    return plan, steps[-1]
+
+
+def _needed(plan: Plan, step: Step, loaded: Catalog, settings: Settings, *, quiet: bool) -> dict[str, Path]:
+    """The native wheels that a step is built against, built if they are not there."""
+    from farm.cli import failure, running
+    from farm.model.events import State
+    from farm.model.plan import Plan as PlanOf
+    from farm.store.artifacts import Store
+
+    store = Store(settings.store)
+    by_id = plan.by_id()
+    if not step.requires:
+        return {}
+    needed = PlanOf(steps=tuple(s for s in plan.steps if s.id != step.id))
+    result = running.carry_out(needed, loaded, store, settings, jobs=1, quiet=quiet)
+    if not result.ok:
+        for outcome in result.having(State.FAILED):
+            failure.explain(outcome)
+        raise BuildError(f"what {step.id} is built against could not be built", fix="see above")
+    found = {}
+    for id_ in step.requires:
+        artifact = store.get(by_id[id_].key)
+        assert artifact is not None
+        found[id_] = store.path(artifact)
+    return found

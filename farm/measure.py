@@ -1,0 +1,76 @@
+"""Measure the ABI of a step's release: a build with debug information beside the shipped one, read by libabigail.
+
+Types are read on ELF, where debug information says them; of other formats the exports are all there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from farm.abi import library, parse, surface, text
+from farm.binary import formats
+from farm.build.library import build_library
+from farm.build.result import BuiltLibrary
+from farm.catalog import Catalog
+from farm.model.abi import Abi
+from farm.model.binary import BinaryFormat, Linkage
+from farm.model.plan import Step
+from farm.process import Cancel
+from farm.settings import Settings
+from farm.store.files import make_dirs, write_atomic
+
+RULES = 1
+"""Raised when another description is made of the same build."""
+
+
+def measured(
+    step: Step,
+    catalog: Catalog,
+    deps: Mapping[str, Path],
+    settings: Settings,
+    log: Path,
+    report_phase: Callable[[str], None],
+    *,
+    cancel: Cancel | None = None,
+) -> Abi:
+    """The ABI of a library step, from FARM_HOME if it was measured before.
+
+    `deps` maps what the step requires to native wheels. Raises what `build_library` raises, MissingToolError without
+    `abidw`, BinaryFormatError for debug information that it cannot read.
+    """
+    place = settings.abi / f"{step.key}-{RULES}.abi"
+    if place.is_file():
+        return parse.read(place.read_text("utf-8"), str(place))
+    recipe, toolchain = catalog.recipes[step.recipe], catalog.toolchains[step.platform]
+    typed = BinaryFormat(toolchain.binary) is BinaryFormat.ELF
+    if typed:
+        library.abidw()  # it must be there: better said before the build than after it
+    with build_library(step, recipe, toolchain, deps, settings, log, report_phase, cancel, debug=typed) as built:
+        report_phase("abi")
+        found = _describe(step, built, recipe.recipe.products.headers, cancel)
+    make_dirs(place.parent)
+    write_atomic(place, text.write(found).encode())
+    return found
+
+
+def _describe(step: Step, built: BuiltLibrary, globs: tuple[str, ...], cancel: Cancel | None) -> Abi:
+    folder = built.prefix / "include"
+    headers = sorted({path for glob in globs for path in folder.glob(glob) if path.is_file()})
+    (abi_class,) = {surface.class_of(_linkage(library.path)) for library in built.libraries}
+    return Abi(
+        recipe=step.recipe,
+        release=step.version,
+        abi_class=abi_class,
+        libraries={
+            built_library.link_name: library.describe(built_library.unstripped, folder, headers, cancel=cancel)
+            for built_library in built.libraries
+        },
+        headers=surface.headers_of(folder, headers),
+    )
+
+
+def _linkage(path: Path) -> Linkage:
+    found = formats.read_file(path)
+    assert found is not None
+    return found

@@ -1,0 +1,205 @@
+"""What is identical, compatible and breaking, said of ABIs that are written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from farm.abi import layouts
+from farm.abi.compare import compare, same_type
+from farm.model.abi import (
+    Abi,
+    AbiDifference,
+    AbiFunction,
+    AbiLibrary,
+    AbiMember,
+    AbiSymbol,
+    AbiType,
+    ChangeKind,
+    Verdict,
+)
+
+STREAM = AbiType(
+    size=16, members=(AbiMember(name="next", type="char *"), AbiMember(name="left", type="int", offset=64))
+)
+LEVEL = AbiType(size=4, values={"LOW": 0, "HIGH": 1})
+
+
+def library(**changes: Any) -> AbiLibrary:
+    fields: dict[str, Any] = {
+        "symbols": (
+            AbiSymbol(name="close"),
+            AbiSymbol(name="names", kind="object", size=24),
+            AbiSymbol(name="open"),
+            AbiSymbol(name="tables", kind="object", size=512, private=True),
+        ),
+        "functions": {
+            "open": AbiFunction(result="struct stream *", parameters=("const char *", "enum level")),
+            "close": AbiFunction(result="int", parameters=("struct stream *",)),
+        },
+        "variables": {"names": "const char *[3]", "tables": "const short[256]"},
+        "types": {"struct stream": STREAM, "enum level": LEVEL},
+        "typed": True,
+    }
+    return AbiLibrary(**{**fields, **changes})
+
+
+def abi(*, headers: dict[str, dict[str, str]] | None = None, **changes: Any) -> Abi:
+    return Abi(recipe="t", release="1.0", abi_class="elf64", libraries={"t": library(**changes)}, headers=headers or {})
+
+
+def texts(found: AbiDifference) -> list[tuple[str, str, str]]:
+    return [(change.verdict.value, change.subject, change.text) for change in found.changes]
+
+
+def without(name: str) -> tuple[AbiSymbol, ...]:
+    return tuple(symbol for symbol in library().symbols if symbol.name != name)
+
+
+def replaced(**changes: AbiSymbol) -> tuple[AbiSymbol, ...]:
+    return tuple(changes.get(symbol.name, symbol) for symbol in library().symbols)
+
+
+def test_nothing_changed() -> None:
+    found = compare(abi(), abi())
+    assert (found.verdict, found.changes, found.untyped) == (Verdict.IDENTICAL, (), ())
+
+
+def test_a_symbol_that_is_gone_breaks_and_a_new_one_does_not() -> None:
+    gone = compare(abi(), abi(symbols=without("close")))
+    assert (gone.verdict, texts(gone)) == (Verdict.BREAKING, [("breaking", "close", "is gone")])
+    assert gone.changes[0].symbols == {"close"}
+    new = compare(abi(symbols=without("close")), abi())
+    assert (new.verdict, texts(new)) == (Verdict.COMPATIBLE, [("compatible", "close", "is new")])
+
+
+@pytest.mark.parametrize(
+    ("symbol", "verdict", "text"),
+    [
+        (AbiSymbol(name="names", kind="object", size=32), "breaking", "was 24 bytes of data, is 32: programs may hold"),
+        (AbiSymbol(name="names", kind="func"), "breaking", "was a object, is a func"),
+        (AbiSymbol(name="tables", kind="object", size=8, private=True), "compatible", "is 8; no header names it"),
+        (AbiSymbol(name="open", kind="ifunc"), "compatible", "was a func, is a ifunc"),
+        (AbiSymbol(name="open", version="T_2"), "compatible", "has a version now: T_2"),
+    ],
+)
+def test_symbols_that_changed(symbol: AbiSymbol, verdict: str, text: str) -> None:
+    (change,) = compare(abi(), abi(symbols=replaced(**{symbol.name: symbol}))).changes
+    assert change.verdict == verdict
+    assert text in change.text
+
+
+def test_a_symbol_version_that_moved_breaks() -> None:
+    old = abi(symbols=(AbiSymbol(name="open", version="T_1"),))
+    moved = compare(old, abi(symbols=(AbiSymbol(name="open", version="T_2"),)))
+    assert texts(moved)[0] == ("breaking", "open", "is no longer there in version T_1, only in T_2")
+    both = compare(old, abi(symbols=(AbiSymbol(name="open", version="T_1"), AbiSymbol(name="open", version="T_2"))))
+    assert texts(both) == [("compatible", "open", "is there in version T_2 too")]
+
+
+@pytest.mark.parametrize(
+    ("function", "verdict", "text"),
+    [
+        (AbiFunction(result="int", parameters=("struct stream *", "int")), "breaking", "took 1 argument, takes 2"),
+        (AbiFunction(result="void", parameters=("struct stream *",)), "breaking", "returned `int`, returns `void`"),
+        (AbiFunction(result="int", parameters=("long int",)), "breaking", "argument 1 was `struct stream *`, is `long"),
+        (AbiFunction(result="int", parameters=("struct stream *",), variadic=True), "breaking", "takes any number"),
+        (AbiFunction(result="int", parameters=("const struct stream *",)), "compatible", "differs in qualifiers"),
+    ],
+)
+def test_functions_that_changed(function: AbiFunction, verdict: str, text: str) -> None:
+    (change,) = compare(abi(), abi(functions={**library().functions, "close": function})).changes
+    assert (change.kind, change.subject, change.verdict) == (ChangeKind.FUNCTION, "close", verdict)
+    assert text in change.text
+
+
+def member(name: str, type_: str, offset: int) -> AbiMember:
+    return AbiMember(name=name, type=type_, offset=offset)
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        (
+            AbiType(size=24, members=(*STREAM.members, member("more", "long int", 128))),
+            [("breaking", "member more is new, at byte 16"), ("breaking", "was 16 bytes, is 24")],
+        ),
+        (
+            AbiType(size=16, members=(member("left", "int", 0), member("next", "char *", 64))),
+            [
+                ("breaking", "member left was at byte 8, is at 0"),
+                ("breaking", "member next was at byte 0, is at 8"),
+            ],
+        ),
+        (
+            AbiType(size=16, members=(member("next", "const char *", 0), member("rest", "int", 64))),
+            [
+                ("compatible", "member left is called rest"),
+                ("compatible", "member next was `char *`, is `const char *`"),
+            ],
+        ),
+        (
+            AbiType(size=8, members=(member("next", "char *", 0),)),
+            [("breaking", "member left is gone"), ("breaking", "was 16 bytes, is 8")],
+        ),
+    ],
+)
+def test_layouts_that_changed(layout: AbiType, expected: list[tuple[str, str]]) -> None:
+    found = compare(abi(), abi(types={**library().types, "struct stream": layout}))
+    assert sorted((c.verdict.value, c.text) for c in found.changes) == sorted(expected)
+    assert {c.symbols for c in found.changes} == {frozenset({"open", "close"})}
+
+
+def test_constants_of_an_enumeration() -> None:
+    inserted = AbiType(size=4, values={"LOW": 0, "MIDDLE": 1, "HIGH": 2})
+    found = compare(abi(), abi(types={**library().types, "enum level": inserted}))
+    assert texts(found) == [
+        ("breaking", "enum level", "HIGH was 1, is 2"),
+        ("compatible", "enum level", "MIDDLE = 1 is new"),
+    ]
+    assert found.changes[0].symbols == {"open"}
+    appended = AbiType(size=4, values={**LEVEL.values, "TOP": 2})
+    assert compare(abi(), abi(types={**library().types, "enum level": appended})).verdict is Verdict.COMPATIBLE
+
+
+def test_a_library_that_is_gone_and_one_that_is_new() -> None:
+    two = Abi(recipe="t", release="1", abi_class="elf64", libraries={"t": library(), "u": library()})
+    assert compare(two, abi()).verdict is Verdict.BREAKING
+    assert texts(compare(abi(), two)) == [("compatible", "u", "the library is new")]
+
+
+def test_headers_change_no_program_that_is_built() -> None:
+    old = abi(headers={"t.h": {"SIZE": "4", "OLD": "1"}, "gone.h": {}})
+    found = compare(old, abi(headers={"t.h": {"SIZE": "8", "NEW": '"x"'}}))
+    assert found.verdict is Verdict.COMPATIBLE
+    assert [t for _, _, t in texts(found)] == ["is gone", "NEW is new", "OLD is gone", "SIZE was 4, is 8"]
+
+
+def test_without_types_only_symbols_are_compared_and_that_is_said() -> None:
+    bare = abi(typed=False, functions={}, variables={}, types={})
+    found = compare(bare, abi(functions={}))
+    assert (found.verdict, found.untyped) == (Verdict.IDENTICAL, ("t",))
+
+
+def test_a_type_that_can_no_longer_be_seen() -> None:
+    opaque = compare(abi(), abi(types={"enum level": LEVEL}))
+    assert [(v, s) for v, s, _ in texts(opaque)] == [("breaking", "struct stream")]
+
+
+def test_who_uses_a_type_through_others() -> None:
+    types = {
+        "struct a": AbiType(size=8, members=(member("b", "struct b *", 0),)),
+        "struct b": AbiType(size=8, members=(member("a", "struct a *", 0), member("call", "void (enum level) *", 64))),
+        "enum level": LEVEL,
+    }
+    found = layouts.users(library(types=types, functions={"f": AbiFunction(result="void", parameters=("struct a *",))}))
+    assert found == {name: {"f"} for name in types}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "same"),
+    [("const char *", "char *", True), ("char * const", "char *", True), ("constant *", "ant *", False)],
+)
+def test_qualifiers_make_no_code(was: str, now: str, same: bool) -> None:
+    assert same_type(was, now) is same

@@ -1,0 +1,103 @@
+"""ABIs as text: what is written is read back, equal ABIs give equal texts, and faults are told with their line."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.abi import parse, surface, text
+from farm.errors import CatalogError
+from farm.model.abi import Abi, AbiFunction, AbiLibrary, AbiMember, AbiSymbol, AbiType
+
+NAMES = st.text(string.ascii_letters + string.digits + "_", min_size=1, max_size=8)
+TYPES = st.sampled_from(
+    [
+        "int",
+        "const char *",
+        "struct s",
+        "enum e",
+        "void * (unsigned long int) *",
+        "double[3]",
+        "int (int (void) *, ...) *",
+    ]
+)
+FUNCTIONS = st.builds(
+    AbiFunction, result=TYPES, parameters=st.lists(TYPES, max_size=4).map(tuple), variadic=st.booleans()
+)
+SYMBOLS = st.builds(
+    AbiSymbol,
+    name=NAMES,
+    version=st.sampled_from(["", "T_1.0"]),
+    kind=st.sampled_from(["func", "object", "tls"]),
+    size=st.integers(0, 10**6),
+    private=st.booleans(),
+)
+RECORDS = st.builds(
+    AbiType,
+    size=st.integers(0, 4096),
+    members=st.lists(
+        st.builds(AbiMember, name=st.one_of(NAMES, st.just("")), type=TYPES, offset=st.integers(0, 999)), max_size=3
+    ).map(tuple),
+)
+ENUMS = st.builds(AbiType, size=st.just(4), values=st.dictionaries(NAMES, st.integers(-9, 9), max_size=3))
+LIBRARIES = st.builds(
+    AbiLibrary,
+    symbols=st.lists(SYMBOLS, max_size=4, unique=True).map(lambda s: tuple(sorted(s))),
+    functions=st.dictionaries(NAMES, FUNCTIONS, max_size=3),
+    variables=st.dictionaries(NAMES, TYPES, max_size=3),
+    types=st.one_of(
+        st.dictionaries(NAMES.map("struct {}".format), RECORDS, max_size=2),
+        st.dictionaries(NAMES.map("enum {}".format), ENUMS, max_size=2),
+    ),
+    typed=st.booleans(),
+)
+ABIS = st.builds(
+    Abi,
+    recipe=NAMES,
+    release=st.sampled_from(["1.0", "6.2.1+ds"]),
+    abi_class=st.sampled_from(["elf64", "pe32"]),
+    libraries=st.dictionaries(NAMES, LIBRARIES, max_size=2),
+    headers=st.dictionaries(
+        NAMES.map("x/{}.h".format), st.dictionaries(NAMES, st.sampled_from(["1", "(-5)", '"a = b"']), max_size=2)
+    ),
+)
+
+
+@given(ABIS)
+def test_what_is_written_is_read_back(abi: Abi) -> None:
+    written = text.write(abi)
+    again = parse.read(written, "t.abi")
+    assert again == abi
+    assert text.write(again) == written
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "why"),
+    [
+        ("", 1, "is not `abi ...`"),
+        ("abi 2\nrecipe t\nrelease 1\nclass elf64\n", 4, "is of format '2'"),
+        ("abi 1\nrecipe t\nrelease 1\n", 3, "is not `class ...`"),
+        ("abi 1\nrecipe t\nrelease 1\nclass elf64\n<<<<<<< HEAD\n", 5, "begins with '<<<<<<<'"),
+        ("abi 1\nrecipe t\nrelease 1\nclass elf64\nsymbol f func\n", 5, "is not complete"),
+        ("abi 1\nrecipe t\nrelease 1\nclass elf64\nlibrary t\nsymbol f\n", 6, "is not complete"),
+        ("abi 1\nrecipe t\nrelease 1\nclass elf64\nlibrary t\ntype struct s big\n", 6, "is not complete"),
+        ("abi 1\nrecipe t\nrelease 1\nclass elf64\nlibrary t\nfunction f : int\n", 6, "is not complete"),
+    ],
+)
+def test_faults_have_a_line(content: str, line: int, why: str) -> None:
+    with pytest.raises(CatalogError) as caught:
+        parse.read(content, "t.abi")
+    assert f"t.abi:{line}: {why}" in str(caught.value)
+
+
+def test_macros_that_programs_carry_in_them(tmp_path: Path) -> None:
+    (tmp_path / "t.h").write_text(
+        '#define SIZE 4 /* bytes */\n# define NAME "t"\n#define BOTH 1\n#define BOTH 2\n#define CALL(x) f(x)\n'
+        "#define OTHER SIZE\n#define MINUS (-1)\n#define LONG \\\n  0x10UL\n"
+    )
+    found = surface.headers_of(tmp_path, [tmp_path / "t.h"])
+    assert found == {"t.h": {"SIZE": "4", "NAME": '"t"', "MINUS": "(-1)", "LONG": "0x10UL"}}
