@@ -6,6 +6,7 @@ Types are read on ELF, where debug information says them; of other formats the e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from farm.abi import library, parse, surface, text
@@ -16,11 +17,12 @@ from farm.catalog import Catalog
 from farm.model.abi import Abi
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.plan import Step
+from farm.model.recipe import Recipe
 from farm.process import Cancel
 from farm.settings import Settings
 from farm.store.files import make_dirs, write_atomic
 
-RULES = 1
+RULES = 2
 """Raised when another description is made of the same build."""
 
 
@@ -48,25 +50,47 @@ def measured(
         library.abidw()  # it must be there: better said before the build than after it
     with build_library(step, recipe, toolchain, deps, settings, log, report_phase, cancel, debug=typed) as built:
         report_phase("abi")
-        found = _describe(step, built, recipe.recipe.products.headers, cancel)
+        found = _describe(step, built, recipe.recipe, cancel)
     make_dirs(place.parent)
     write_atomic(place, text.write(found).encode())
     return found
 
 
-def _describe(step: Step, built: BuiltLibrary, globs: tuple[str, ...], cancel: Cancel | None) -> Abi:
-    folder = built.prefix / "include"
-    headers = sorted({path for glob in globs for path in folder.glob(glob) if path.is_file()})
-    (abi_class,) = {surface.class_of(_linkage(library.path)) for library in built.libraries}
-    return Abi(
-        recipe=step.recipe,
-        release=step.version,
-        abi_class=abi_class,
+def exports(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
+    """The ABI of a build as its exports alone tell."""
+    named = surface.names_in(_headers(built, recipe))
+    libraries = {linked.link_name: surface.symbols_of(_linkage(linked.path), named) for linked in built.libraries}
+    return replace(_frame(step, built, recipe), libraries=libraries)
+
+
+def _describe(step: Step, built: BuiltLibrary, recipe: Recipe, cancel: Cancel | None) -> Abi:
+    folder, headers = built.prefix / "include", _headers(built, recipe)
+    return replace(
+        _frame(step, built, recipe),
         libraries={
             built_library.link_name: library.describe(built_library.unstripped, folder, headers, cancel=cancel)
             for built_library in built.libraries
         },
         headers=surface.headers_of(folder, headers),
+    )
+
+
+def _headers(built: BuiltLibrary, recipe: Recipe) -> list[Path]:
+    folder = built.prefix / "include"
+    return sorted({path for glob in recipe.products.headers for path in folder.glob(glob) if path.is_file()})
+
+
+def _frame(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
+    """Everything but the libraries."""
+    (abi_class,) = {surface.class_of(_linkage(library.path)) for library in built.libraries}
+    assert recipe.abi is not None
+    return Abi(
+        recipe=step.recipe,
+        release=step.version,
+        epoch=recipe.abi.epoch,
+        platform=step.platform,
+        abi_class=abi_class,
+        libraries={},
     )
 
 

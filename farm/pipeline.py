@@ -6,12 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from farm import measure
+from farm.abi import baseline
+from farm.abi.baseline import Accepted
 from farm.build import pysdk
 from farm.build.dependent import build_dependent
 from farm.build.library import build_library, release_of
 from farm.build.staging import native_spec
 from farm.catalog.values import Catalog, LoadedRecipe
 from farm.errors import GateError
+from farm.gates import abi
 from farm.gates.audit import audit_wheel
 from farm.gates.policy import policy_for
 from farm.model.artifact import Artifact
@@ -53,11 +57,33 @@ class Pipeline:
     ) -> Artifact:
         recipe, toolchain = self._inputs(step)
         log = self._log(step)
+        pinned = baseline.load(recipe.directory)
+        findings = self._types(step, pinned, deps, cancel, report_phase)
+        if any(finding.severity is Severity.ERROR for finding in findings):
+            self._judge(step, findings)  # before the build that would be refused anyway
         with build_library(step, recipe, toolchain, deps, self.settings, log, report_phase, cancel) as built:
+            found = measure.exports(step, built, recipe.recipe)
+            held_to = pinned.baseline(step.version, step.platform, found.abi_class)
+            findings += abi.judge(held_to, found) if held_to else ()
             report_phase("pack")
             staged = stage_native(native_spec(step, recipe, toolchain, built, deps), out / "tree")
             wheel = pack(staged.tree, staged.filename, out, epoch_seconds=built.epoch_seconds)
-            return self._admit(step, wheel, deps, built.twins, report_phase)
+            return self._admit(step, wheel, deps, built.twins, report_phase, findings)
+
+    def _types(
+        self,
+        step: Step,
+        pinned: Accepted,
+        deps: Mapping[str, Path],
+        cancel: Cancel,
+        report_phase: Callable[[str], None],
+    ) -> tuple[Finding, ...]:
+        """What a new release does to the pinned types, on the platform that they were pinned on: a build of its own."""
+        held_to = pinned.measured_on(step.version, step.platform)
+        if held_to is None or held_to.release == step.version:
+            return ()
+        found = measure.measured(step, self.catalog, deps, self.settings, self._log(step), report_phase, cancel=cancel)
+        return abi.judge(held_to, found)
 
     def _dependent(
         self, step: Step, deps: Mapping[str, Path], out: Path, cancel: Cancel, report_phase: Callable[[str], None]
@@ -92,10 +118,13 @@ class Pipeline:
         report_phase("audit")
         recipe, toolchain = self._inputs(step)
         policy = policy_for(toolchain, recipe.recipe, natives=deps.values(), debug_symbols=twins)
-        found = (*findings, *audit_wheel(wheel, policy=policy))
-        self.findings(step, found)
-        refuse(step, found)
+        self._judge(step, (*findings, *audit_wheel(wheel, policy=policy)))
         return self.store.put(step.key, wheel)
+
+    def _judge(self, step: Step, findings: tuple[Finding, ...]) -> None:
+        """Write down what the gates found. Raises GateError if they refuse."""
+        self.findings(step, findings)
+        refuse(step, findings)
 
     def _inputs(self, step: Step) -> tuple[LoadedRecipe, Toolchain]:
         return self.catalog.recipes[step.recipe], self.catalog.toolchains[step.platform]
@@ -113,7 +142,7 @@ def refuse(step: Step, findings: tuple[Finding, ...]) -> None:
     if errors:
         listed = "\n".join(f"  {f.file}: {f.fact} [{f.check}]\n    fix: {f.fix}" for f in errors)
         raise GateError(
-            f"the audit refuses the wheel, {len(errors)} findings:\n{listed}",
+            f"the gates refuse it, {'1 finding' if len(errors) == 1 else f'{len(errors)} findings'}:\n{listed}",
             where=step.id,
             fix="mend the recipe; `farm shell` steps inside the kept workspace",
         )

@@ -74,7 +74,7 @@ def test_show_and_symbols(catalog: Path) -> None:
         "abi 1",
         "recipe tiny",
         "release 1.0",
-        "class elf64",
+        "epoch 1",
     ]
     (row,) = json.loads(abi(catalog, "symbols", "tiny@1.0", "*_add", "--json"))
     assert (row["symbol"], row["type"]) == ("tiny_add", "int (int, int)")

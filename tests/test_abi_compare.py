@@ -46,7 +46,15 @@ def library(**changes: Any) -> AbiLibrary:
 
 
 def abi(*, headers: dict[str, dict[str, str]] | None = None, **changes: Any) -> Abi:
-    return Abi(recipe="t", release="1.0", abi_class="elf64", libraries={"t": library(**changes)}, headers=headers or {})
+    return Abi(
+        recipe="t",
+        release="1.0",
+        epoch=1,
+        platform="p",
+        abi_class="elf64",
+        libraries={"t": library(**changes)},
+        headers=headers or {},
+    )
 
 
 def texts(found: AbiDifference) -> list[tuple[str, str, str]]:
@@ -164,7 +172,9 @@ def test_constants_of_an_enumeration() -> None:
 
 
 def test_a_library_that_is_gone_and_one_that_is_new() -> None:
-    two = Abi(recipe="t", release="1", abi_class="elf64", libraries={"t": library(), "u": library()})
+    two = Abi(
+        recipe="t", release="1", epoch=1, platform="p", abi_class="elf64", libraries={"t": library(), "u": library()}
+    )
     assert compare(two, abi()).verdict is Verdict.BREAKING
     assert texts(compare(abi(), two)) == [("compatible", "u", "the library is new")]
 

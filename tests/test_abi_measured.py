@@ -61,7 +61,7 @@ def compiled(folder: Path, header: str = HEADER, source: str = SOURCE) -> Abi:
     command = ["gcc", "-shared", "-fPIC", "-g", "-O1", "-w", "-o", str(folder / "t.so"), str(folder / "t.c")]
     subprocess.run(command, check=True, timeout=60)
     found = library.describe(folder / "t.so", folder, [folder / "t.h"])
-    return Abi(recipe="t", release="1", abi_class="elf64", libraries={"t": found})
+    return Abi(recipe="t", release="1", epoch=1, platform="p", abi_class="elf64", libraries={"t": found})
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,8 @@ ABIS = st.builds(
     Abi,
     recipe=NAMES,
     release=st.sampled_from(["1.0", "6.2.1+ds"]),
+    epoch=st.integers(1, 99),
+    platform=st.sampled_from(["win32", "manylinux_2_17_x86_64"]),
     abi_class=st.sampled_from(["elf64", "pe32"]),
     libraries=st.dictionaries(NAMES, LIBRARIES, max_size=2),
     headers=st.dictionaries(
@@ -79,13 +81,22 @@ def test_what_is_written_is_read_back(abi: Abi) -> None:
     ("content", "line", "why"),
     [
         ("", 1, "is not `abi ...`"),
-        ("abi 2\nrecipe t\nrelease 1\nclass elf64\n", 4, "is of format '2'"),
-        ("abi 1\nrecipe t\nrelease 1\n", 3, "is not `class ...`"),
-        ("abi 1\nrecipe t\nrelease 1\nclass elf64\n<<<<<<< HEAD\n", 5, "begins with '<<<<<<<'"),
-        ("abi 1\nrecipe t\nrelease 1\nclass elf64\nsymbol f func\n", 5, "is not complete"),
-        ("abi 1\nrecipe t\nrelease 1\nclass elf64\nlibrary t\nsymbol f\n", 6, "is not complete"),
-        ("abi 1\nrecipe t\nrelease 1\nclass elf64\nlibrary t\ntype struct s big\n", 6, "is not complete"),
-        ("abi 1\nrecipe t\nrelease 1\nclass elf64\nlibrary t\nfunction f : int\n", 6, "is not complete"),
+        ("abi 2\nrecipe t\n", 1, "is of format '2'"),
+        ("abi 1\nrecipe t\nrelease 1\n", 3, "is not `epoch ...`"),
+        ("abi 1\nrecipe t\nrelease 1\nepoch x\nplatform p\nclass elf64\n", 6, "has 'x' for an epoch"),
+        ("abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\n<<<<<<< HEAD\n", 7, "begins with '<<<<<<<'"),
+        ("abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\nsymbol f func\n", 7, "is not complete"),
+        ("abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\nlibrary t\nsymbol f\n", 8, "is not complete"),
+        (
+            "abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\nlibrary t\ntype struct s big\n",
+            8,
+            "is not complete",
+        ),
+        (
+            "abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\nlibrary t\nfunction f : int\n",
+            8,
+            "is not complete",
+        ),
     ],
 )
 def test_faults_have_a_line(content: str, line: int, why: str) -> None:

@@ -12,16 +12,19 @@ from farm.abi.text import FORMAT, PRIVATE, SIGNATURE, TYPED
 from farm.errors import CatalogError
 from farm.model.abi import Abi, AbiFunction, AbiLibrary, AbiMember, AbiSymbol, AbiType
 
-_HEAD = ("abi", "recipe", "release", "class")
-_FIX = "take the file from version control, or write it anew: `farm abi accept`"
+_HEAD = ("abi", "recipe", "release", "epoch", "platform", "class")
+FIX = "take the file from version control, or write it anew: `farm abi accept`"
 
 
 def read(text: str, where: str) -> Abi:
     """The ABI that a text stands for. Raises CatalogError with file and line."""
     lines = _Lines(text, where)
-    head = [lines.word(name) for name in _HEAD]
-    if head[0] != FORMAT:
-        raise lines.error(f"is of format {head[0]!r}, this farm reads {FORMAT}")
+    format_ = lines.word(_HEAD[0])
+    if format_ != FORMAT:
+        raise lines.error(f"is of format {format_!r}, this farm reads {FORMAT}")
+    recipe, release, epoch, platform, abi_class = (lines.word(name) for name in _HEAD[1:])
+    if not epoch.isdecimal():
+        raise lines.error(f"has {epoch!r} for an epoch, which is a number")
     draft = _Draft()
     for line in lines:
         word, _, rest = line.partition(" ")
@@ -33,7 +36,15 @@ def read(text: str, where: str) -> Abi:
         except (ValueError, IndexError, KeyError) as error:
             raise lines.error("is not complete") from error
     libraries = {name: library.finished() for name, library in draft.libraries.items()}
-    return Abi(recipe=head[1], release=head[2], abi_class=head[3], libraries=libraries, headers=draft.headers)
+    return Abi(
+        recipe=recipe,
+        release=release,
+        epoch=int(epoch),
+        platform=platform,
+        abi_class=abi_class,
+        libraries=libraries,
+        headers=draft.headers,
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +103,7 @@ class _Lines:
         return word
 
     def error(self, why: str) -> CatalogError:
-        return CatalogError([f"{self.where}:{max(1, self.number)}: {why}"], fix=_FIX)
+        return CatalogError([f"{self.where}:{max(1, self.number)}: {why}"], fix=FIX)
 
 
 def _header(draft: _Draft, rest: str, lines: _Lines) -> None:

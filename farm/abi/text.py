@@ -4,6 +4,8 @@
 abi 1
 recipe zlib
 release 1.3.2
+epoch 1
+platform manylinux_2_17_x86_64
 class elf64
 header zlib.h
   Z_OK = 0
@@ -39,7 +41,8 @@ def write(abi: Abi) -> str:
 
 
 def _lines(abi: Abi) -> Iterator[str]:
-    yield from (f"abi {FORMAT}", f"recipe {abi.recipe}", f"release {abi.release}", f"class {abi.abi_class}")
+    yield from (f"abi {FORMAT}", f"recipe {abi.recipe}", f"release {abi.release}", f"epoch {abi.epoch}")
+    yield from (f"platform {abi.platform}", f"class {abi.abi_class}")
     for header, macros in sorted(abi.headers.items()):
         yield f"header {header}"
         yield from (f"  {name} = {value}" for name, value in sorted(macros.items()))

@@ -10,17 +10,21 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from farm.cli import output
-from farm.errors import UsageError
+from farm.errors import GateError, UsageError
+from farm.model.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from farm.catalog import Catalog
     from farm.model.abi import Abi, AbiChange, AbiDifference
+    from farm.model.finding import Finding
     from farm.settings import Settings
 
 SHOWN = 20  # changes of one kind, without --all
 EPILOG = """examples:
+  farm abi check                                does the newest release of each library keep its pinned ABI?
+  farm abi accept zlib                          pin the newest release's ABI: recipes/zlib/abi/
   farm abi diff gmp@6.2.1 gmp@6.3.0             verdict, and every symbol and type that changed
   farm abi show zlib                            the whole ABI of the newest release, as text
   farm abi symbols zlib 'inflate*'              exported symbols with their types
@@ -39,7 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     diff.add_argument("older", metavar="RECIPE@VERSION")
     diff.add_argument("newer", metavar="RECIPE@VERSION")
     diff.add_argument("--all", action="store_true", help=f"also more than {SHOWN} changes of one kind")
-    for action in (show, symbols, diff):
+    check = actions.add_parser("check", help="compare the newest releases with what their recipes pin")
+    check.add_argument("recipe", nargs="*", metavar="RECIPE", help="none: every library that pins an ABI")
+    accept = actions.add_parser("accept", help="pin the ABI of a release in its recipe")
+    accept.add_argument("release", nargs="+", metavar="RECIPE[@VERSION]")
+    for action in (show, symbols, diff, check, accept):
         action.add_argument("--platform", metavar="P", help="platform tag; default: this machine's own")
         action.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -49,7 +57,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from farm import catalog
 
     loaded = catalog.load(settings)
-    return {"show": _show, "symbols": _symbols, "diff": _diff}[args.action](args, loaded, settings)
+    actions = {"show": _show, "symbols": _symbols, "diff": _diff, "check": _check, "accept": _accept}
+    return actions[args.action](args, loaded, settings)
 
 
 def _show(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
@@ -108,6 +117,67 @@ def _diff(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
         output.print_json(_difference(found))
     else:
         _print(found, everything=args.all)
+    return 0
+
+
+def _check(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
+    """Exits with the gate's code if a release breaks what is pinned under its epoch."""
+    from farm.abi import baseline
+    from farm.gates.abi import judge
+
+    asked = args.recipe or [n for n, r in loaded.recipes.items() if baseline.load(r.directory).releases]
+    rows = []
+    for name, abi in zip(asked, _abis(asked, args, loaded, settings), strict=True):
+        pinned = baseline.load(loaded.recipes[abi.recipe].directory).baseline(abi.release, abi.platform, abi.abi_class)
+        if pinned is None:
+            raise UsageError(
+                f"{abi.recipe} pins no ABI that {abi.release} on {abi.platform} could be held to",
+                fix=f"farm abi accept {name}",
+            )
+        rows.append((abi, pinned, judge(pinned, abi)))
+    if args.json:
+        output.print_json([_judged(*row) for row in rows])
+    for abi, pinned, findings in rows if not args.json else ():
+        print(f"{abi.recipe} {abi.release} against {pinned.release} on {abi.platform}: {_worst(findings)}")
+        for finding in findings:
+            print(f"  {finding.severity}: {finding.fact}\n    fix: {finding.fix}")
+    bad = any(finding.severity is Severity.ERROR for _, _, findings in rows for finding in findings)
+    return GateError.exit_code if bad else 0
+
+
+def _worst(findings: Sequence[Finding]) -> str:
+    return findings[0].severity if findings else "kept"
+
+
+def _judged(abi: Abi, pinned: Abi, findings: Sequence[Finding]) -> dict[str, Any]:
+    facts = [{"severity": f.severity, "library": f.file, "fact": f.fact, "fix": f.fix} for f in findings]
+    return {"recipe": abi.recipe, "release": abi.release, "pinned": pinned.release, "findings": facts}
+
+
+def _accept(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
+    """Refuses what breaks an older release under the same epoch: that would unpin what is pinned."""
+    from farm.abi import baseline
+    from farm.gates.abi import judge
+    from farm.store.files import make_dirs, write_atomic
+
+    rows = []
+    for abi in _abis(args.release, args, loaded, settings):
+        folder = loaded.recipes[abi.recipe].directory
+        pinned = baseline.load(folder)
+        older = pinned.before(abi.release, abi.platform, abi.abi_class)
+        findings = judge(older, abi) if older else ()
+        if any(f.severity is Severity.ERROR for f in findings):
+            raise GateError(
+                "\n".join(f.fact for f in findings), where=f"{abi.recipe} {abi.release}", fix=findings[0].fix
+            )
+        place = baseline.path_of(folder, abi)
+        make_dirs(place.parent)
+        write_atomic(place, baseline.content(abi))
+        rows.append({"recipe": abi.recipe, "release": abi.release, "platform": abi.platform, "file": str(place)})
+    if args.json:
+        output.print_json(rows)
+    for row in rows if not args.json else ():
+        print(f"{row['recipe']} {row['release']}: pinned in {row['file']}")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,7 @@ def _lint(args: argparse.Namespace, settings: Settings) -> int:
     files = tuple(f"recipes/{name}/" for name in args.recipe)
     said = [str(fault) for fault in faults if not files or fault.file.startswith(files)]
     names = args.recipe or sorted(catalog.recipes)
+    said += _abi_faults(catalog.recipes[name].directory for name in names if name in catalog.recipes)
     found = [hint for name in names if name in catalog.recipes for hint in hints.of(catalog.recipes[name])]
     if args.json:
         output.print_json({"faults": said, "hints": found})
@@ -96,6 +98,19 @@ def _lint(args: argparse.Namespace, settings: Settings) -> int:
         raise CatalogError(said)
     print(f"{len(names)} {'recipe' if len(names) == 1 else 'recipes'}: no faults")
     return 0
+
+
+def _abi_faults(folders: Iterable[Path]) -> list[str]:
+    """What is wrong with the ABIs that recipes pin."""
+    from farm.abi import baseline
+
+    said: list[str] = []
+    for folder in folders:
+        try:
+            baseline.load(folder)
+        except CatalogError as error:
+            said += error.faults
+    return said
 
 
 def _schema(args: argparse.Namespace, _settings: Settings) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -77,18 +77,31 @@ class AbiLibrary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abi:
-    """The ABI of a release of a recipe on a class of platforms, which is a binary format and the size of a pointer:
-    ``elf64``.
+    """The ABI of a release of a recipe, measured on a platform, under an ABI epoch.
 
-    `libraries` are by link name; `headers` are the installed headers, sorted, with the literal values of their macros,
-    which programs carry in them: ``{"zlib.h": {"Z_OK": "0"}}``.
+    `abi_class` is what platforms may share it: the binary format and the size of a pointer, ``elf64``. `libraries` are
+    by link name; `headers` are the installed headers, sorted, with the literal values of their macros, which programs
+    carry in them: ``{"zlib.h": {"Z_OK": "0"}}``.
     """
 
     recipe: str
     release: str
+    epoch: int
+    platform: str
     abi_class: str
     libraries: Mapping[str, AbiLibrary]
     headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def typed(self) -> bool:
+        """Whether the types of every library were looked at."""
+        return all(library.typed for library in self.libraries.values())
+
+    @property
+    def symbols_alone(self) -> Abi:
+        """The same without types and headers: what can be compared with a build that has no debug information."""
+        bare = {name: AbiLibrary(symbols=library.symbols) for name, library in self.libraries.items()}
+        return replace(self, libraries=bare, headers={})
 
 
 class ChangeKind(StrEnum):

@@ -1,0 +1,75 @@
+"""The ABI gate: a build that breaks what its recipe has pinned is not stored. Pure."""
+
+from __future__ import annotations
+
+from farm.abi.compare import compare
+from farm.model.abi import Abi, AbiChange, AbiDifference, Verdict
+from farm.model.finding import Finding, Severity
+
+CHECK = "abi"
+_SHOWN = 20
+
+
+def judge(pinned: Abi, found: Abi) -> tuple[Finding, ...]:
+    """What is to be said of a build's ABI against the pinned one, each under the epoch that it names.
+
+    Without types on either side only symbols count. A break under the same epoch is an error; an epoch that was raised
+    without a break is a warning, and so are symbols that came without a new release.
+    """
+    bare = not (pinned.typed and found.typed)
+    difference = compare(pinned.symbols_alone, found.symbols_alone) if bare else compare(pinned, found)
+    broken = difference.verdict is Verdict.BREAKING
+    if pinned.epoch == found.epoch:
+        if broken:
+            return _breaks(difference)
+        return _unpinned(difference) if pinned.release == found.release else ()
+    return () if broken or bare else (_needless(pinned, found),)
+
+
+def _breaks(difference: AbiDifference) -> tuple[Finding, ...]:
+    older, newer = difference.older, difference.newer
+    changes = [change for change in difference.changes if change.verdict is Verdict.BREAKING]
+    fix = (
+        f"raise [abi] epoch in recipes/{newer.recipe}/recipe.toml above {newer.epoch}: dependents then move together; "
+        "`farm abi diff` says more"
+    )
+    if older.platform != newer.platform:
+        accept = f"farm abi accept {newer.recipe}@{newer.release} --platform {newer.platform}"
+        fix += f". If it differs from {older.platform} by nature: {accept}"
+    shown = [
+        _finding(change, f"breaks the ABI of {older.release}: {_words(change)}", fix) for change in changes[:_SHOWN]
+    ]
+    rest = len(changes) - len(shown)
+    if rest:
+        shown.append(_finding(changes[-1], f"and {rest} more changes break the ABI of {older.release}", fix))
+    return tuple(shown)
+
+
+def _words(change: AbiChange) -> str:
+    return change.text if change.subject == change.library else f"{change.subject} {change.text}"
+
+
+def _finding(change: AbiChange, fact: str, fix: str, severity: Severity = Severity.ERROR) -> Finding:
+    return Finding(check=CHECK, severity=severity, file=change.library or change.subject, fact=fact, fix=fix)
+
+
+def _unpinned(difference: AbiDifference) -> tuple[Finding, ...]:
+    """The same release has more than what was pinned."""
+    new = [change for change in difference.changes if change.library]
+    if not new:
+        return ()
+    newer = difference.newer
+    fact = f"{len(new)} symbols are not as pinned for {newer.release}, first: {_words(new[0])}"
+    fix = f"farm abi accept {newer.recipe}@{newer.release} --platform {newer.platform}"
+    return (_finding(new[0], fact, fix, Severity.WARNING),)
+
+
+def _needless(pinned: Abi, found: Abi) -> Finding:
+    return Finding(
+        check=CHECK,
+        severity=Severity.WARNING,
+        file=f"recipes/{found.recipe}/recipe.toml",
+        fact=f"[abi] epoch was raised from {pinned.epoch} to {found.epoch}, but {found.release} does not break the ABI "
+        f"of {pinned.release}: every dependent has to move for nothing",
+        fix=f"take back epoch {pinned.epoch}, unless upstream changed what functions mean",
+    )

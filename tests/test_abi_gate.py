@@ -1,0 +1,191 @@
+"""The ABI gate: a release that breaks what its recipe pins is not stored, unless the epoch is raised."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import small_farm
+from test_abi_compare import abi as an_abi
+from test_abi_compare import without
+
+from farm.abi import baseline
+from farm.errors import CatalogError
+from farm.gates.abi import judge
+from farm.model.abi import Abi
+from farm.model.finding import Severity
+
+needs_abidw = pytest.mark.skipif(shutil.which("abidw") is None, reason="needs abidw: apt-get install abigail-tools")
+
+MORE = {"tiny.h": small_farm.TINY["tiny.h"] + "int tiny_more(void);\n"}
+MORE["tiny.c"] = small_farm.TINY["tiny.c"] + "int tiny_more(void) { return 1; }\n"
+OTHER_TYPE = {name: text.replace("int tiny_add(int", "long tiny_add(int") for name, text in small_farm.TINY.items()}
+GONE = {"tiny.h": "int tiny_add(int, int);\n", "tiny.c": "int tiny_add(int a, int b) { return a + b; }\n"}
+RELEASE = """
+[[release]]
+version = "1.1"
+[[release.source]]
+[[release.source.location]]
+url = "file:tiny-1.1.tar.gz"
+sha256 = "{sha256}"
+
+[build]
+"""
+
+
+class Tiny:
+    """A catalog of one library whose release 1.0 is pinned."""
+
+    def __init__(self, root: Path) -> None:
+        self.catalog = small_farm.make(root)
+        shutil.rmtree(self.catalog / "recipes/pytiny")
+        self.folder = self.catalog / "recipes/tiny"
+        assert self("abi", "accept", "tiny") == 0, self.said
+
+    def __call__(self, *words: str) -> int:
+        done = small_farm.farm(self.catalog, *words)
+        self.said = done.stdout + done.stderr
+        return done.returncode
+
+    def release(self, files: dict[str, str]) -> None:
+        """Upstream makes a release 1.1."""
+        digest = small_farm.tarball(self.folder / "tiny-1.1.tar.gz", "tiny-1.1", {**small_farm.TINY, **files})
+        self.edit("\n[build]\n", RELEASE.format(sha256=digest))
+
+    def edit(self, old: str, new: str) -> None:
+        recipe = self.folder / "recipe.toml"
+        text = recipe.read_text()
+        assert old in text
+        recipe.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture(scope="module")
+def pinned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Tiny(tmp_path_factory.mktemp("gate") / "catalog").catalog
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, pinned: Path) -> Tiny:
+    made = Tiny.__new__(Tiny)
+    made.catalog = Path(shutil.copytree(pinned, tmp_path / "catalog"))
+    made.folder = made.catalog / "recipes/tiny"
+    return made
+
+
+@needs_abidw
+def test_what_is_pinned_is_a_text_in_the_recipe(tiny: Tiny) -> None:
+    (file,) = (tiny.folder / "abi").rglob("*.abi")
+    assert file == tiny.folder / "abi/1.0/manylinux_2_17_x86_64.abi"
+    assert "function tiny_add : int (int, int)" in file.read_text().splitlines()
+    assert tiny("build", "tiny", "--no-publish") == 0, tiny.said
+    assert tiny("abi", "check") == 0, tiny.said
+    assert "tiny 1.0 against 1.0 on manylinux_2_17_x86_64: kept" in tiny.said
+
+
+@needs_abidw
+def test_a_compatible_release_passes(tiny: Tiny) -> None:
+    tiny.release(MORE)
+    assert tiny("build", "tiny", "--no-publish") == 0, tiny.said
+    assert tiny("abi", "accept", "tiny") == 0, tiny.said
+    assert sorted(path.name for path in (tiny.folder / "abi").iterdir()) == ["1.0", "1.1"]
+
+
+@needs_abidw
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (GONE, "breaks the ABI of 1.0: tiny_version is gone"),
+        (OTHER_TYPE, "breaks the ABI of 1.0: tiny_add returned `int`, returns `long int`"),
+    ],
+)
+def test_a_breaking_release_is_refused_until_the_epoch_is_raised(tiny: Tiny, files: dict[str, str], said: str) -> None:
+    tiny.release(files)
+    assert tiny("build", "tiny", "--no-publish") == 7, tiny.said
+    assert said in tiny.said
+    assert "raise [abi] epoch in recipes/tiny/recipe.toml above 1" in tiny.said
+    assert tiny("abi", "check", "tiny", "--json") == 7
+    assert tiny("abi", "accept", "tiny") == 7, "what breaks cannot be pinned under the same epoch"
+    assert said in tiny.said
+    assert not (tiny.folder / "abi/1.1").exists()
+    tiny.edit("epoch = 1", "epoch = 2")
+    assert tiny("build", "tiny", "--no-publish") == 0, tiny.said
+    assert tiny("abi", "accept", "tiny") == 0, tiny.said
+
+
+@needs_abidw
+def test_an_epoch_that_is_raised_without_a_break_is_a_warning(tiny: Tiny) -> None:
+    tiny.release(MORE)
+    tiny.edit("epoch = 1", "epoch = 2")
+    assert tiny("abi", "check", "tiny", "--json") == 0, tiny.said
+    (row,) = json.loads(tiny.said[tiny.said.index("[\n") :])
+    (finding,) = row["findings"]
+    assert finding["severity"] == "warning"
+    assert "was raised from 1 to 2, but 1.1 does not break the ABI of 1.0" in finding["fact"]
+
+
+def epoch(number: int, release: str = "1.0", **changes: object) -> Abi:
+    return replace(an_abi(**changes), epoch=number, release=release)
+
+
+def test_the_same_release_with_more_symbols_is_a_warning() -> None:
+    (finding,) = judge(epoch(1, symbols=without("close")), epoch(1))
+    assert finding.severity is Severity.WARNING
+    assert "1 symbols are not as pinned for 1.0, first: close is new" in finding.fact
+    assert judge(epoch(1), epoch(1)) == ()
+
+
+def test_many_breaks_are_not_all_listed() -> None:
+    nothing = epoch(1, release="2.0", symbols=())
+    many = epoch(1, symbols=tuple(s for n in range(30) for s in _copies(n)))
+    findings = judge(many, nothing)
+    assert len(findings) == 21
+    assert "and 10 more changes break the ABI of 1.0" in findings[-1].fact
+
+
+def _copies(number: int) -> tuple[object, ...]:
+    return (replace(an_abi().libraries["t"].symbols[0], name=f"f{number}"),)
+
+
+def test_which_pinned_abi_counts(tmp_path: Path) -> None:
+    recipe = tmp_path / "t"
+    for release, platform, abi_class in (
+        ("1.9", "manylinux_2_17_x86_64", "elf64"),
+        ("1.10", "manylinux_2_17_x86_64", "elf64"),
+        ("1.10", "win_amd64", "pe64"),
+    ):
+        pinned = replace(an_abi(), release=release, platform=platform, abi_class=abi_class)
+        place = baseline.path_of(recipe, pinned)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(baseline.content(pinned))
+    accepted = baseline.load(recipe)
+    assert list(accepted.releases) == ["1.9", "1.10"]
+
+    def found(release: str, platform: str, abi_class: str) -> tuple[str, str] | None:
+        abi = accepted.baseline(release, platform, abi_class)
+        return (abi.release, abi.platform) if abi else None
+
+    assert found("1.11", "manylinux_2_17_x86_64", "elf64") == ("1.10", "manylinux_2_17_x86_64")
+    assert found("1.9.5", "manylinux_2_17_aarch64", "elf64") == ("1.9", "manylinux_2_17_x86_64")
+    assert found("1.10", "win_amd64", "pe64") == ("1.10", "win_amd64")
+    assert found("1.10", "win32", "pe32") is None
+    assert found("1.8", "manylinux_2_17_x86_64", "elf64") is None
+
+
+@needs_abidw
+def test_a_damaged_pinned_abi_is_a_fault_of_the_recipe(tiny: Tiny) -> None:
+    (file,) = (tiny.folder / "abi").rglob("*.abi")
+    file.write_text(file.read_text().replace("symbol tiny_add func", "symbol"))
+    for words in (("recipe", "lint"), ("build", "tiny", "--no-publish")):
+        assert tiny(*words) == 3, tiny.said
+        assert f"recipes/tiny/{file.relative_to(tiny.folder)}:" in tiny.said
+
+
+def test_a_pinned_abi_at_the_wrong_place_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "t/abi/2.0/win32.abi"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(baseline.content(an_abi()))
+    with pytest.raises(CatalogError, match=r"recipes/t/abi/2\.0/win32\.abi: says it is of t 1\.0 for p"):
+        baseline.load(tmp_path / "t")
