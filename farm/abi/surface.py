@@ -11,6 +11,8 @@ from farm.model.binary import Linkage, Symbol
 
 # Data whose size programs may know: they may hold a copy of it.
 _SIZED = frozenset({"object", "tls"})
+# Names that the linker for Mach-O exports from every library.
+_LINKERS_OWN = frozenset({"__dso_handle", "_mh_dylib_header"})
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(.+?)[ \t]*(?:/\*.*)?$", re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _LITERAL = re.compile(r"\(?[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)[uUlLfF]*\)?|\"[^\"\n]*\"|'[^'\n]'")
@@ -23,7 +25,9 @@ def class_of(linkage: Linkage) -> str:
 
 def symbols_of(linkage: Linkage, named: frozenset[str]) -> AbiLibrary:
     """A library as its exports alone tell; nothing about types. `named` is every name in its headers."""
-    return AbiLibrary(symbols=tuple(sorted(_symbol(symbol, named) for symbol in linkage.exports)))
+    return AbiLibrary(
+        symbols=tuple(sorted(_symbol(symbol, named) for symbol in linkage.exports if symbol.name not in _LINKERS_OWN))
+    )
 
 
 def _symbol(symbol: Symbol, named: frozenset[str]) -> AbiSymbol:
