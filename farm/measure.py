@@ -5,6 +5,7 @@ Types are read on ELF, where debug information says them; of other formats the e
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ from farm.binary import formats
 from farm.build.library import build_library
 from farm.build.result import BuiltLibrary
 from farm.catalog import Catalog
+from farm.errors import CatalogError
 from farm.model.abi import Abi
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.plan import Step
 from farm.model.recipe import Recipe
+from farm.model.toolchain import Toolchain
 from farm.process import Cancel
 from farm.settings import Settings
 from farm.store.files import make_dirs, write_atomic
@@ -42,18 +45,23 @@ def measured(
     `abidw`, BinaryFormatError for debug information that it cannot read.
     """
     place = settings.abi / f"{step.key}-{RULES}.abi"
-    if place.is_file():
+    with contextlib.suppress(FileNotFoundError, CatalogError, UnicodeDecodeError):  # damaged: measured again
         return parse.read(place.read_text("utf-8"), str(place))
     recipe, toolchain = catalog.recipes[step.recipe], catalog.toolchains[step.platform]
+    require_tools(toolchain)
     typed = BinaryFormat(toolchain.binary) is BinaryFormat.ELF
-    if typed:
-        library.abidw()  # it must be there: better said before the build than after it
     with build_library(step, recipe, toolchain, deps, settings, log, report_phase, cancel, debug=typed) as built:
         report_phase("abi")
         found = _describe(step, built, recipe.recipe, cancel)
     make_dirs(place.parent)
     write_atomic(place, text.write(found).encode())
     return found
+
+
+def require_tools(toolchain: Toolchain) -> None:
+    """Raise MissingToolError if this machine lacks what measuring needs: better before a build than after it."""
+    if BinaryFormat(toolchain.binary) is BinaryFormat.ELF:
+        library.abidw()
 
 
 def exports(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:

@@ -88,6 +88,8 @@ def test_show_and_symbols(catalog: Path) -> None:
         (("show", "nothing"), "there is no recipe 'nothing'"),
         (("show", "tiny", "--platform", "win32"), "there is no platform 'win32'"),
         (("symbols", "tiny@1.0", "x*"), "exports nothing that matches 'x*'"),
+        (("diff", "tiny@1.0", "pytiny@0.5"), "pytiny is no library"),
+        (("accept",), "RECIPE[@VERSION]"),
     ],
 )
 def test_what_cannot_be_answered(catalog: Path, words: tuple[str, ...], said: str) -> None:

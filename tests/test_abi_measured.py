@@ -158,5 +158,11 @@ def test_a_recipe_is_measured_once(tmp_path: Path) -> None:
     assert first.libraries["tiny"].functions["tiny_next"] == AbiFunction(result="int", parameters=("int",))
     assert first.headers == {"tiny.h": {}}
     phases.clear()
+    (kept,) = settings(tmp_path).abi.iterdir()
+    for damage in (b"", b"abi 1\nrecipe t\n", b"\xff"):
+        kept.write_bytes(damage)
+        again = measure.measured(step(recipe), loaded, {}, settings(tmp_path), tmp_path / "log", phases.append)
+        assert (again, phases[-1]) == (first, "abi")
+    phases.clear()
     again = measure.measured(step(recipe), loaded, {}, settings(tmp_path), tmp_path / "log", phases.append)
     assert (again, phases) == (first, [])

@@ -26,6 +26,7 @@ def abi_of(text: str, platform: str | None, loaded: Catalog, settings: Settings,
 
     home.prepare(settings.home)
     plan, step = _step(text, platform, loaded, settings)
+    measure.require_tools(loaded.toolchains[step.platform])
     deps = _needed(plan, step, loaded, settings, quiet=quiet)
 
     def report(phase: str) -> None:
@@ -46,6 +47,9 @@ def _step(text: str, platform: str | None, loaded: Catalog, settings: Settings) 
     steps = [step for step in plan.steps if step.recipe == name]
     if not steps:
         raise UsageError(f"{text} cannot be built for {', '.join(platforms)}", fix="name another --platform")
+    if len({step.platform for step in steps}) > 1:
+        several = ", ".join(step.platform for step in steps)
+        raise UsageError(f"an ABI is of one platform, not of {several}", where="--platform", fix="name one of them")
     return plan, steps[-1]
 
 
