@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from test_abi_compare import abi as an_abi
 from test_abi_compare import without
 
 from farm.abi import baseline
+from farm.abi.introduced import introduced
 from farm.errors import CatalogError
 from farm.gates.abi import judge
 from farm.model.abi import Abi
@@ -189,3 +191,47 @@ def test_a_pinned_abi_at_the_wrong_place_is_refused(tmp_path: Path) -> None:
     place.write_bytes(baseline.content(an_abi()))
     with pytest.raises(CatalogError, match=r"recipes/t/abi/2\.0/win32\.abi: says it is of t 1\.0 for p"):
         baseline.load(tmp_path / "t")
+
+
+@needs_abidw
+def test_a_native_wheel_says_which_release_brought_which_symbol(tiny: Tiny) -> None:
+    assert tiny("build", "tiny", "--no-publish") == 0, tiny.said
+    tiny.release(MORE)
+    assert tiny("plan", "tiny@1.0") == 0
+    assert "nothing to do" in tiny.said, "what is pinned is no input of the release itself"
+    assert tiny("build", "tiny", "--no-publish") == 0, tiny.said
+    (wheel,) = (tiny.catalog / ".farm/store/blobs").rglob("native_tiny-*1.1-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (member for member in archive.namelist() if member.endswith("/native.json"))
+        manifest = json.loads(archive.read(name))
+    assert (manifest["baseline"], manifest["introduced"]) == ("1.0", {"1.1": ["tiny_more"]})
+    assert tiny("plan", "tiny@1.1") == 0
+    assert "nothing to do" in tiny.said
+    (file,) = (tiny.folder / "abi").rglob("*.abi")
+    file.write_text(file.read_text().replace("symbol tiny_version func\n", ""))
+    assert tiny("plan", "tiny@1.1") == 0
+    assert "nothing to do" not in tiny.said, "what older releases had decides what 1.1 brought"
+
+
+def test_which_release_introduced_a_symbol(tmp_path: Path) -> None:
+    def pinned(release: str, *gone: str, number: int = 1) -> Abi:
+        symbols = tuple(symbol for symbol in an_abi().libraries["t"].symbols if symbol.name not in gone)
+        return epoch(number, release=release, symbols=symbols)
+
+    accepted = baseline.Accepted(
+        releases={
+            "1.0": {"p": pinned("1.0", "open", "names", number=9)},
+            "1.1": {"p": pinned("1.1", "open", "names")},
+            "1.2": {"p": pinned("1.2", "open")},
+        }
+    )
+    exports = pinned("1.3").names
+
+    def found(*older: str, abi_class: str = "elf64") -> dict[str, set[str]]:
+        platform = "p" if abi_class == "elf64" else "q"
+        rows = introduced(accepted, older, "1.3", exports, epoch=1, platform=platform, abi_class=abi_class)
+        return {release: set(symbols) for release, symbols in rows.items()}
+
+    assert found("1.1", "1.2") == {"1.2": {"names"}, "1.3": {"open"}}
+    assert found("1.0", "1.1") == {"1.3": {"names", "open"}}, "another epoch tells nothing"
+    assert found() == found("1.2", abi_class="pe64") == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,21 @@ class LoadedRecipe:
             except OSError as error:
                 raise CatalogError([f"recipes/{self.recipe.name}/{path}: cannot be read: {error.strerror}"]) from error
         return self._digests[path]
+
+    def pinned_abis(self, releases: Iterable[str]) -> tuple[str, ...]:
+        """The files that pin the ABIs of some releases, relative to the recipe's directory, sorted. They tell which
+        release brought a symbol, and the native wheels of later ones say it."""
+        files = [file for name in releases for file in (self.directory / "abi" / name).glob("*.abi")]
+        return tuple(sorted(file.relative_to(self.directory).as_posix() for file in files))
+
+    def input_paths(self) -> Iterator[Path]:
+        """Every file and directory below the recipe's whose change may change a plan."""
+        yield self.path
+        yield from (self.directory / name for name in dict.fromkeys(self.named_files()))
+        releases = [release.version for release in self.recipe.release]
+        if releases[1:]:  # pinned ABIs are inputs of later releases only
+            yield from (self.directory / "abi" / name for name in releases)
+            yield from (self.directory / name for name in self.pinned_abis(releases))
 
     def named_files(self) -> Iterator[str]:
         """The files that the recipe names, relative to its directory: patches, requirements, smoke test."""
@@ -82,5 +97,4 @@ class Catalog:
                 yield self.root / "toolchains" / folder
             yield from (self.root / "toolchains" / folder / f"{name}.toml" for name in names)
         for loaded in self.recipes.values():
-            yield loaded.path
-            yield from (loaded.directory / name for name in dict.fromkeys(loaded.named_files()))
+            yield from loaded.input_paths()

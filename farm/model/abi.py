@@ -98,6 +98,11 @@ class Abi:
         return all(library.typed for library in self.libraries.values())
 
     @property
+    def names(self) -> frozenset[str]:
+        """All exported symbols, without versions."""
+        return frozenset(symbol.name for library in self.libraries.values() for symbol in library.symbols)
+
+    @property
     def symbols_alone(self) -> Abi:
         """The same without types and headers: what can be compared with a build that has no debug information."""
         bare = {name: AbiLibrary(symbols=library.symbols) for name, library in self.libraries.items()}

@@ -59,12 +59,19 @@ _PYTHON = "python"
 
 
 def recipe_inputs(
-    recipe: Recipe, release: Release, effective: Effective, file_digest: Callable[[str], str], *, baseline: str
+    recipe: Recipe,
+    release: Release,
+    effective: Effective,
+    file_digest: Callable[[str], str],
+    *,
+    baseline: str,
+    pinned: Sequence[str] = (),
 ) -> tuple[KeyInput, ...]:
     """The inputs a recipe gives: the same for all platforms that match the same `[[when]]` rows and variants.
 
     `file_digest` gives the sha256 of a file by its path in the recipe's directory; `baseline` is the oldest release
-    of the ABI epoch, which native wheels name in their manifest.
+    of the ABI epoch, which native wheels name in their manifest, and `pinned` the files of older releases that
+    tell which of them brought a symbol.
     """
     inputs = [_text("rules", str(BUILD_RULES)), *_fields("", recipe, _RECIPE_EXCLUDED)]
     inputs += _release_inputs(release)
@@ -75,6 +82,7 @@ def recipe_inputs(
     if recipe.abi is not None:
         inputs += _fields("abi.", recipe.abi, frozenset())
         inputs.append(_text("abi.baseline", baseline))
+        inputs += [KeyInput(label=name, digest=file_digest(name)) for name in pinned]
     for variant in effective.variants:
         inputs += _fields(f"variant {variant.level}.", variant, _VARIANT_EXCLUDED)
     return tuple(inputs)

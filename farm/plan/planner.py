@@ -194,9 +194,15 @@ class _Steps:
                     merged(recipe, release, platform),
                     node.values.file_digest,
                     baseline=node.releases[0].version,
+                    pinned=self._pinned(node, release),
                 )
             )
         return self._shared[shared]
+
+    def _pinned(self, node: Node, release: Release) -> tuple[str, ...]:
+        """The pinned ABIs of the releases before one."""
+        older = [known.version for known in node.releases[: node.releases.index(release)]]
+        return node.values.pinned_abis(older) if older else ()
 
     def _python_part(self, python: str, platform: str) -> tuple[KeyInput, ...]:
         return keys.python_inputs(python, self._sdk.get(f"{python}/{platform}") or self._sdk.get(python, ""))

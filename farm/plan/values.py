@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +18,10 @@ class RecipeValues(Protocol):
 
     def file_digest(self, path: str) -> str:
         """The sha256, in hex, of the file at `path` relative to the recipe's directory."""
+        ...
+
+    def pinned_abis(self, releases: Iterable[str]) -> tuple[str, ...]:
+        """Files that tell which of some releases brought a symbol, relative to the recipe's directory."""
         ...
 
 
