@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from small_farm import ROOT
 from test_real_libraries import HOME, real
 
 from farm import settings
-from farm.build import sources
+from farm.build import sources, toolchain
 from farm.catalog import loader
+from farm.runners.host import Host
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -39,19 +42,38 @@ TOLERATED = 1e-5
 # this (https://github.com/Reference-LAPACK/lapack/issues/1047).
 INFINITE_NORM = r" +FAIL\n( (SC|DZ)NRM2: N=.*, I[VW]= 9, .*\n)+"
 
+ARM = "manylinux_2_17_aarch64"
+
 needs_gfortran = pytest.mark.skipif(shutil.which("gfortran") is None, reason="needs gfortran: apt-get install gfortran")
+
+
+class Emulated(NamedTuple):
+    """A foreign program with the package that it is linked to."""
+
+    emulator: tuple[str, ...]
+    program: Path
+    package: Path
+
+
+def built(*options: str) -> Path:
+    """The stored wheel of a platform, this machine's own if no option names one."""
+    done = real("build", "openblas", "--json", *options)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (row,) = json.loads(done.stdout)["steps"]
+    return HOME / "store/blobs" / row["sha256"][:2] / row["sha256"] / row["wheel"]
+
+
+def unpacked(wheel: Path, where: Path) -> Path:
+    """The package ``native_openblas`` of a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(where)
+    return where / "native_openblas"
 
 
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The unpacked package ``native_openblas`` of this machine's platform."""
-    done = real("build", "openblas", "--json")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    (row,) = json.loads(done.stdout)["steps"]
-    where = tmp_path_factory.mktemp("openblas")
-    with zipfile.ZipFile(HOME / "store/blobs" / row["sha256"][:2] / row["sha256"] / row["wheel"]) as archive:
-        archive.extractall(where)
-    return where / "native_openblas"
+    """The unpacked package of this machine's platform."""
+    return unpacked(built(), tmp_path_factory.mktemp("openblas"))
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +116,43 @@ def test_every_table_of_kernels_computes(native: Path, tmp_path: Path, table: st
     assert done.returncode == 0, done.stderr
     # With a list of tables, what is not on it is another name of one that is; OpenBLAS says the first that fits.
     assert done.stdout.strip().endswith({"Prescott": "Katmai"}.get(table, table)), done.stdout
+
+
+@pytest.fixture(scope="module")
+def on_arm(tmp_path_factory: pytest.TempPathFactory) -> Emulated:
+    """The smoke program for AArch64, compiled as its users would, and the emulator with the files that it needs."""
+    where = tmp_path_factory.mktemp("aarch64")
+    places = settings.load(catalog=ROOT)
+    catalog = loader.load(places)
+    wanted = catalog.toolchains[ARM]
+    package = unpacked(built("--platform", ARM), where)
+    compiler, environment = toolchain.user_compiler(toolchain.materialise(wanted, places), where, RECIPE)
+    words = ["-O1", RECIPE / "smoke.c", "-I", package / "include", package / "lib" / SHARED, "-lm", "-o", "smoke"]
+    subprocess.run([*compiler, *words], cwd=where, env=environment, check=True)
+    host = Host(toolchain=wanted, machine=platform.machine(), sysroots=catalog.sysroots, settings=places)
+    emulator = host.tool(wanted.run.program)
+    return Emulated((str(emulator), "-L", str(host.place(wanted.run.sysroot).root)), where / "smoke", package)
+
+
+@pytest.mark.parametrize(
+    ("processor", "asked", "answer"),
+    [
+        ("neoverse-n1", "", "neoversen1"),
+        ("cortex-a57", "", "armv8"),
+        ("max,sve-max-vq=2", "neoversev1", "neoversev1"),
+        ("max,sve-max-vq=1", "neoversen2", "neoversev2"),  # the same table; OpenBLAS says the first name that fits
+    ],
+)
+def test_every_table_of_kernels_for_arm_computes(on_arm: Emulated, processor: str, asked: str, answer: str) -> None:
+    """The table is the one for the processor. The emulator has no Neoverse with SVE: those tables are asked for by
+    name, with vectors as long as that processor's (`sve-max-vq`, in 128 bits)."""
+    emulator, program, package = on_arm
+    chosen = {"OPENBLAS_CORETYPE": asked} if asked else {}
+    done = subprocess.run(
+        [*emulator, "-cpu", processor, program], env=environment(package, **chosen), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith(answer), done.stdout
 
 
 @pytest.fixture(scope="module")
