@@ -1,4 +1,5 @@
 /* Constants, a correctly rounded function and the exponent range; exits with the number of the check that failed. */
+#include <float.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,6 +48,14 @@ int main(void)
     mpfr_fac_ui(c, 1000, MPFR_RNDN);
     mpfr_log10(c, c, MPFR_RNDN);
     CHECK(9, mpfr_get_si(c, MPFR_RNDD) == 2567);
+
+    /* Every format of long double: a value goes in and out unchanged, and pi as exactly as it can be. */
+    long double third = 1.0L / 3;
+    mpfr_set_ld(c, third, MPFR_RNDN);
+    CHECK(10, mpfr_get_ld(c, MPFR_RNDN) == third);
+    mpfr_set_ld(c, mpfr_get_ld(a, MPFR_RNDN), MPFR_RNDN);
+    mpfr_sub(c, c, a, MPFR_RNDN);
+    CHECK(11, mpfr_get_exp(c) <= 2 - LDBL_MANT_DIG);
 
     mpfr_clears(a, b, c, (mpfr_ptr) 0);
     mpfr_free_cache();
