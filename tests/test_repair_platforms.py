@@ -18,8 +18,11 @@ from farm.binary import macho
 from farm.binary.macho_signature import signature_fault
 from farm.errors import BinaryFormatError, GateError, UsageError
 from farm.gates.audit import audit_wheel, policy_for_tag, with_libraries
+from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Severity
 from farm.repair import natives
+from farm.repair.graft import Binary
+from farm.repair.platforms import check
 from farm.repair.repair import RepairOptions, RepairResult, repair
 from farm.wheel.native_templates import package_init
 
@@ -161,6 +164,18 @@ def test_files_for_another_processor(tmp_path: Path) -> None:
         repaired(AMD64, tmp_path, wrong, platform="win_amd64")
     with pytest.raises(UsageError, match="cannot be tagged win32"):
         repaired(AMD64, tmp_path / "other", platform="win32")
+
+
+@pytest.mark.parametrize(
+    ("arch", "loader"), [("x86_64", "ld-linux-x86-64.so.2"), ("ppc64le", "ld64.so.2"), ("s390x", "ld64.so.1")]
+)
+def test_modules_with_thread_local_data_need_the_loader(arch: str, loader: str) -> None:
+    linkage = Linkage(format=BinaryFormat.ELF, arch=arch, bits=64, needed=("libc.so.6", loader))
+    module = Binary(member="toy/_toy.so", place="toy/_toy.so", linkage=linkage)
+    check([module], f"manylinux_2_17_{arch}", known=frozenset(), where="toy.whl")
+    stranger = replace(module, linkage=replace(linkage, needed=("ld65.so.2",)))
+    with pytest.raises(GateError, match=r"ld65\.so\.2, which is not in the wheel"):
+        check([stranger], f"manylinux_2_17_{arch}", known=frozenset(), where="toy.whl")
 
 
 def test_a_higher_tag_is_fine_and_universal_ones_name_what_is_there(tmp_path: Path) -> None:

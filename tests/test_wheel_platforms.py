@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from farm.wheel.platforms import platform_tag
-from farm.wheel.system_libraries import is_libpython, is_versioned
+from farm.wheel.system_libraries import is_libpython, is_loader, is_versioned
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,10 @@ def test_libraries_in_which_every_symbol_has_a_version() -> None:
         assert is_versioned(name), name
     for name in ("libz.so.1", "libc.so", "libgmp-nf10.so", "libmvec2.so.1"):
         assert not is_versioned(name), name
+
+
+def test_the_loader_by_its_name_of_each_processor() -> None:
+    for name in ("ld-linux-x86-64.so.2", "ld-linux.so.2", "ld-linux-riscv64-lp64d.so.1", "ld64.so.1", "ld64.so.2"):
+        assert is_loader(name), name
+    for name in ("libc.so.6", "libld64.so.2", "ld64.so", "ld-musl-x86_64.so.1"):
+        assert not is_loader(name), name

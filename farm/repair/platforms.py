@@ -19,6 +19,7 @@ from farm.model.binary import BinaryFormat
 from farm.repair.graft import Binary
 from farm.wheel.names import musl_libc
 from farm.wheel.platforms import PlatformTag, machines, platform_tag
+from farm.wheel.system_libraries import is_loader
 
 LOWEST = (2, 17)  # older glibc: no native wheel and no installer that still matters
 _MUSL_FLOOR = "musllinux_1_2"
@@ -137,7 +138,7 @@ def _foreign(binaries: Sequence[Binary], allowed: frozenset[str], known: frozens
         f"{binary.member} needs {needed}, which is not in the wheel and not part of every such system"
         for binary in _elf(binaries)
         for needed in binary.linkage.needed
-        if needed not in allowed and needed not in known and needed not in inside and not needed.startswith("ld-linux")
+        if needed not in allowed and needed not in known and needed not in inside and not is_loader(needed)
     ]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+_LOADER = r"ld-linux.*|ld64\.so\.\d+"
 _VERSIONED = re.compile(
     r"lib(c|m|dl|rt|pthread|util|resolv|nsl|anl|mvec|crypt|stdc\+\+|gcc_s|gomp|gfortran|quadmath)\.so\.\d+"
-    r"|ld-linux.*|ld64\.so\.\d+"
+    rf"|{_LOADER}"
 )
 _LIBPYTHON = re.compile(r"libpython\d[\w.]*\.so[.\d]*")
 # Names of shared libraries on Linux, Windows and macOS, with what repair tools and versions add to them.
@@ -20,6 +21,11 @@ _STEMS = (
 def is_versioned(soname: str) -> bool:
     """True for libraries of the system in which every symbol has a version: an import without one is not theirs."""
     return _VERSIONED.fullmatch(soname) is not None
+
+
+def is_loader(soname: str) -> bool:
+    """True for glibc's dynamic loader (``ld64.so.2`` on POWER), needed by name where data is thread-local."""
+    return re.fullmatch(_LOADER, soname) is not None
 
 
 def is_libpython(soname: str) -> bool:
