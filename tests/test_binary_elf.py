@@ -124,6 +124,12 @@ def test_text_relocations() -> None:
     assert elf.read(shared(source, "-Wl,-z,notext"), "x").text_relocations
 
 
+def test_mapping_symbols_are_no_functions() -> None:
+    extra = '__asm__(".text\\n$x.1:\\n.byte 0x90\\n$d:\\n.byte 0x90\\n$dollar_is_a_letter:\\n.byte 0x90\\n");'
+    names = {f.name for f in functions_of(ElfFile(shared(f"{LIBRARY}\n{extra}", soname="t.so", debug=True), "x"))}
+    assert {name for name in names if name.startswith("$")} == set()
+
+
 def test_function_table_names_local_functions_of_an_unstripped_file() -> None:
     names = {f.name for f in functions_of(ElfFile(library(debug=True), "x"))}
     assert {"work", "local_one", "hidden_one"} <= names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from struct import Struct
@@ -15,6 +16,8 @@ from farm.model.binary import Symbol
 _GLOBAL = frozenset({elf.STB_GLOBAL, elf.STB_WEAK, elf.STB_GNU_UNIQUE})
 _VISIBLE = frozenset({elf.STV_DEFAULT, elf.STV_PROTECTED})
 _MOST_VERSIONS = 0x7FFF  # an index has 15 bits
+# Where code and data begin in a section of ARM, AArch64 and RISC-V ("mapping symbols" of their ELF supplements).
+_MAPPING = re.compile(r"\$[adtx](?:[.A-Za-z].*)?")
 _FUNCTIONS = frozenset({elf.STT_FUNC, elf.STT_GNU_IFUNC})
 
 
@@ -205,7 +208,7 @@ def _functions_in(file: ElfFile, table: Section, code: list[tuple[int, int]]) ->
     found = []
     for name, info, _, section, address, size in _rows(file, table):
         kind = info & 15
-        if section == 0 or (kind not in _FUNCTIONS and kind != 0):
+        if section == 0 or (kind not in _FUNCTIONS and kind != 0) or _MAPPING.fullmatch(name):
             continue
         if kind == 0 and not any(low <= address < high for low, high in code):
             continue
