@@ -46,7 +46,9 @@ def measured(
     """
     place = settings.abi / f"{step.key}-{RULES}.abi"
     with contextlib.suppress(FileNotFoundError, CatalogError, UnicodeDecodeError):  # damaged: measured again
-        return parse.read(place.read_text("utf-8"), str(place))
+        kept = parse.read(place.read_text("utf-8"), str(place))
+        if (kept.recipe, kept.release, kept.platform) == (step.recipe, step.version, step.platform):
+            return kept
     recipe, toolchain = catalog.recipes[step.recipe], catalog.toolchains[step.platform]
     require_tools(toolchain)
     typed = BinaryFormat(toolchain.binary) is BinaryFormat.ELF

@@ -60,6 +60,7 @@ class Pipeline:
         pinned = baseline.load(recipe.directory)
         findings = self._types(step, pinned, deps, cancel, report_phase)
         if any(finding.severity is Severity.ERROR for finding in findings):
+            report_phase("audit")
             self._judge(step, findings)  # before the build that would be refused anyway
         with build_library(step, recipe, toolchain, deps, self.settings, log, report_phase, cancel) as built:
             found = measure.exports(step, built, recipe.recipe)

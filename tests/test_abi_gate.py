@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -135,8 +136,15 @@ def epoch(number: int, release: str = "1.0", **changes: object) -> Abi:
 def test_the_same_release_with_more_symbols_is_a_warning() -> None:
     (finding,) = judge(epoch(1, symbols=without("close")), epoch(1))
     assert finding.severity is Severity.WARNING
-    assert "1 symbols are not as pinned for 1.0, first: close is new" in finding.fact
+    assert finding.fact == "not as pinned for 1.0: close is new"
     assert judge(epoch(1), epoch(1)) == ()
+
+
+def test_an_epoch_never_goes_down() -> None:
+    for changes in ({}, {"symbols": without("close")}):
+        (finding,) = judge(epoch(2), epoch(1, release="2.0", **changes))
+        assert finding.severity is Severity.ERROR
+        assert "[abi] epoch is 1, below 2, which 1.0 is pinned under" in finding.fact
 
 
 def test_many_breaks_are_not_all_listed() -> None:
@@ -174,6 +182,10 @@ def test_which_pinned_abi_counts(tmp_path: Path) -> None:
     assert found("1.10", "win_amd64", "pe64") == ("1.10", "win_amd64")
     assert found("1.10", "win32", "pe32") is None
     assert found("1.8", "manylinux_2_17_x86_64", "elf64") is None
+    own = replace(an_abi(), release="1.9", platform="manylinux_2_17_aarch64")
+    baseline.path_of(recipe, own).write_bytes(baseline.content(own))
+    accepted = baseline.load(recipe)
+    assert found("1.11", "manylinux_2_17_aarch64", "elf64") == ("1.9", "manylinux_2_17_aarch64"), "its own comes first"
 
 
 @needs_abidw
@@ -183,6 +195,40 @@ def test_a_damaged_pinned_abi_is_a_fault_of_the_recipe(tiny: Tiny) -> None:
     for words in (("recipe", "lint"), ("build", "tiny", "--no-publish")):
         assert tiny(*words) == 3, tiny.said
         assert f"recipes/tiny/{file.relative_to(tiny.folder)}:" in tiny.said
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "fifo", "outside", "too high"])
+def test_what_is_no_plain_file_at_its_place_is_refused(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "t/abi"
+    folder.parent.mkdir()
+    place = folder / "1.0/p.abi"
+    if kind == "file":
+        folder.write_text("")
+    elif kind == "outside":
+        (tmp_path / "other/1.0").mkdir(parents=True)
+        (tmp_path / "other/1.0/p.abi").write_bytes(baseline.content(an_abi()))
+        folder.symlink_to(tmp_path / "other")
+    else:
+        place.parent.mkdir(parents=True)
+    if kind == "link":
+        place.symlink_to(tmp_path / "elsewhere")
+    if kind == "fifo":
+        os.mkfifo(place)
+    if kind == "too high":
+        (folder / "p.abi").write_bytes(baseline.content(an_abi()))
+    with pytest.raises(CatalogError, match=r"recipes/t/abi"):
+        baseline.load(tmp_path / "t")
+
+
+@needs_abidw
+def test_a_pinned_release_is_not_pinned_anew_with_a_break(tiny: Tiny) -> None:
+    (file,) = (tiny.folder / "abi").rglob("*.abi")
+    old = file.read_text().replace("int (int, int)", "int (int, long int)")
+    file.write_text(old)
+    assert tiny("abi", "accept", "tiny") == 7, tiny.said
+    assert file.read_text() == old
+    file.unlink()
+    assert tiny("abi", "accept", "tiny") == 0, tiny.said
 
 
 def test_a_pinned_abi_at_the_wrong_place_is_refused(tmp_path: Path) -> None:

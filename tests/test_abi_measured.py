@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -140,8 +140,69 @@ def test_planted_changes(tmp_path: Path, base: Abi, planted: Planted) -> None:
     assert planted.said in "\n".join(change.text for change in found.changes)
 
 
+NAMELESS = """
+typedef struct { int a; } *first;
+typedef struct { int b; } *second;
+struct version { char level; };
+extern int level;
+extern int limit;
+int two(first f, second s);
+int other(struct version *v);
+"""
+NAMELESS_SOURCE = """
+#include "t.h"
+int level, limit;
+int two(first f, second s) { return f->a + s->b; }
+int other(struct version *v) { return v->level; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verdict"),
+    [
+        ("{ int a; } *first", "{ int a, c; } *first", "breaking"),
+        ("{ int b; } *second", "{ int b, c; } *second", "breaking"),
+        ("extern int level", "extern float level", "breaking"),
+        ("extern int limit", "extern const int limit", "breaking"),
+        ("int other(", "int before(void); int other(", "identical"),
+    ],
+)
+def test_types_without_a_name_and_data_named_like_members(tmp_path: Path, old: str, new: str, verdict: str) -> None:
+    source = NAMELESS_SOURCE
+    if "level" in old or "limit" in old:
+        source = source.replace(
+            "int level, limit;", f"{new.removeprefix('extern ')} = 1;\nint {'limit' if 'level' in old else 'level'};"
+        )
+    before = compiled(tmp_path / "before", NAMELESS, NAMELESS_SOURCE)
+    found = compare.compare(before, compiled(tmp_path / "after", NAMELESS.replace(old, new), source))
+    assert found.verdict == verdict, found.changes
+
+
+def test_long_chains_and_large_libraries(tmp_path: Path) -> None:
+    chain = "".join(f"struct s{n} {{ struct s{n + 1} *next; }};\n" for n in range(400))
+    many = "".join(f"int f{n}(struct s0 *first_argument, unsigned long second_argument);\n" for n in range(2000))
+    source = '#include "t.h"\n' + "".join(
+        f"int f{n}(struct s0 *first_argument, unsigned long second_argument) {{ return {n}; }}\n" for n in range(2000)
+    )
+    found = compiled(tmp_path / "large", chain + many, source).libraries["t"]
+    assert len(found.functions) == 2000
+    assert len(found.types) == 400
+
+
+def test_without_debug_information_types_are_not_known(tmp_path: Path, base: Abi) -> None:
+    (tmp_path / "t.c").write_text("int f(void) { return 1; }")
+    subprocess.run(["gcc", "-shared", "-o", tmp_path / "t.so", tmp_path / "t.c"], check=True, timeout=60)
+    with pytest.raises(BinaryFormatError, match="has no debug information"):
+        library.describe(tmp_path / "t.so", tmp_path, [])
+    known = base.libraries["t"]
+    fewer = {name: f for name, f in known.functions.items() if name != "t_close"}
+    assembly = replace(base, libraries={"t": replace(known, functions=fewer)})
+    found = compare.compare(base, assembly)
+    assert ("breaking", "t_close") in {(c.verdict.value, c.subject) for c in found.changes}
+
+
 def test_output_that_is_no_corpus() -> None:
-    for xml in ("", "<abi-corpus", "<html/>"):
+    for xml in (b"", b"<abi-corpus", b"<html/>", b"<abi-corpus><elf-symbol/></abi-corpus>"):
         with pytest.raises(BinaryFormatError, match="no corpus"):
             read(xml, "t.so")
 

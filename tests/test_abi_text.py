@@ -13,6 +13,7 @@ from farm.abi import parse, surface, text
 from farm.errors import CatalogError
 from farm.model.abi import Abi, AbiFunction, AbiLibrary, AbiMember, AbiSymbol, AbiType
 
+HEAD = "abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\n"
 NAMES = st.text(string.ascii_letters + string.digits + "_", min_size=1, max_size=8)
 TYPES = st.sampled_from(
     [
@@ -62,7 +63,7 @@ ABIS = st.builds(
     epoch=st.integers(1, 99),
     platform=st.sampled_from(["win32", "manylinux_2_17_x86_64"]),
     abi_class=st.sampled_from(["elf64", "pe32"]),
-    libraries=st.dictionaries(NAMES, LIBRARIES, max_size=2),
+    libraries=st.dictionaries(NAMES, LIBRARIES, min_size=1, max_size=2),
     headers=st.dictionaries(
         NAMES.map("x/{}.h".format), st.dictionaries(NAMES, st.sampled_from(["1", "(-5)", '"a = b"']), max_size=2)
     ),
@@ -84,6 +85,11 @@ def test_what_is_written_is_read_back(abi: Abi) -> None:
         ("abi 2\nrecipe t\n", 1, "is of format '2'"),
         ("abi 1\nrecipe t\nrelease 1\n", 3, "is not `epoch ...`"),
         ("abi 1\nrecipe t\nrelease 1\nepoch x\nplatform p\nclass elf64\n", 6, "has 'x' for an epoch"),
+        (HEAD, 6, "ends without a library"),
+        (HEAD + "library t type\n", 7, "is not complete"),
+        (HEAD + "library t\nlibrary t\n", 8, "is not complete, or is there twice"),
+        (HEAD + "library t\nsymbol f banana\n", 8, "is not complete"),
+        (HEAD + "library t\nsymbol f object size=-4\n", 8, "is not complete"),
         ("abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\n<<<<<<< HEAD\n", 7, "begins with '<<<<<<<'"),
         ("abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\nsymbol f func\n", 7, "is not complete"),
         ("abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\nlibrary t\nsymbol f\n", 8, "is not complete"),

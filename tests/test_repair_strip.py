@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import struct
 import subprocess
@@ -68,6 +69,21 @@ def test_binutils_agree(tmp_path: Path, original: Path) -> None:
 def test_a_file_without_any_stays_as_it_is(original: Path) -> None:
     once = without_debug(original.read_bytes(), "t.so")
     assert without_debug(once, "t.so") is once
+
+
+def test_object_files_and_damaged_files(tmp_path: Path, original: Path) -> None:
+    (tmp_path / "t.c").write_text(SOURCE)
+    subprocess.run(["gcc", "-c", "-g", "-o", tmp_path / "t.o", tmp_path / "t.c"], check=True, timeout=60)
+    object_file = (tmp_path / "t.o").read_bytes()
+    assert without_debug(object_file, "t.o") is object_file
+    whole = original.read_bytes()
+    for damage in range(0, len(whole), 97):
+        data = bytearray(whole)
+        data[damage] ^= 0xFF
+        with contextlib.suppress(BinaryFormatError):
+            assert len(without_debug(bytes(data), "t.so")) < 2 * len(whole)
+        with contextlib.suppress(BinaryFormatError):
+            without_debug(whole[:damage], "t.so")
 
 
 def test_debug_information_among_what_is_loaded_is_refused(original: Path) -> None:

@@ -5,7 +5,7 @@ A platform without a file of its own is held to one of the same class: most libr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from farm.model.abi import Abi
 
 FOLDER = "abi"
 _SUFFIX = ".abi"
+_LARGEST = 20_000_000  # bytes; FLINT's 14,000 functions take 2 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +35,24 @@ class Accepted:
         return found.get(platform) or next(iter(same), None)
 
     def baseline(self, release: str, platform: str, abi_class: str) -> Abi | None:
-        """What a build of a release is held to: the newest pinned release that is not newer."""
-        older = [name for name in self.releases if Version(name) <= Version(release)]
-        found = (self.of(name, platform, abi_class) for name in reversed(older))
-        return next((abi for abi in found if abi is not None), None)
+        """What a build of a release is held to: the newest pinned release that is not newer, of its own platform if
+        that has any."""
+        return self._newest([name for name in self.releases if Version(name) <= Version(release)], platform, abi_class)
+
+    def before(self, release: str, platform: str, abi_class: str) -> Abi | None:
+        """The newest pinned release that is older."""
+        return self._newest([name for name in self.releases if Version(name) < Version(release)], platform, abi_class)
+
+    def after(self, release: str, platform: str, abi_class: str) -> Abi | None:
+        """The oldest pinned release that is newer."""
+        newer = [name for name in self.releases if Version(name) > Version(release)]
+        return self._newest(newer[::-1], platform, abi_class)
+
+    def _newest(self, releases: Sequence[str], platform: str, abi_class: str) -> Abi | None:
+        """The last of some releases that is pinned for a platform, else for its class."""
+        own = (self.releases[name].get(platform) for name in reversed(releases))
+        shared = (self.of(name, platform, abi_class) for name in reversed(releases))
+        return next((abi for abi in (*own, *shared) if abi is not None), None)
 
     def measured_on(self, release: str, platform: str) -> Abi | None:
         """The newest pinned release that is not newer and was measured with types on this very platform."""
@@ -45,19 +60,14 @@ class Accepted:
         found = (self.releases[name].get(platform) for name in reversed(older))
         return next((abi for abi in found if abi is not None and abi.typed), None)
 
-    def before(self, release: str, platform: str, abi_class: str) -> Abi | None:
-        """The newest pinned release that is older."""
-        older = [name for name in self.releases if Version(name) < Version(release)]
-        found = (self.of(name, platform, abi_class) for name in reversed(older))
-        return next((abi for abi in found if abi is not None), None)
-
 
 def load(recipe: Path) -> Accepted:
     """The pinned ABIs below a recipe's directory. Raises CatalogError for one that is damaged or misplaced."""
     releases: dict[str, dict[str, Abi]] = {}
-    for file in sorted((recipe / FOLDER).glob(f"*/*{_SUFFIX}")):
+    for file in _files(recipe):
         where = f"recipes/{recipe.name}/{file.relative_to(recipe)}"
         try:
+            _check_place(file, recipe)
             abi = parse.read(file.read_text("utf-8"), where)
             Version(abi.release)
         except (OSError, UnicodeDecodeError, InvalidVersion) as error:
@@ -66,6 +76,23 @@ def load(recipe: Path) -> Accepted:
             raise CatalogError([f"{where}: says it is of {abi.recipe} {abi.release} for {abi.platform}"], fix=parse.FIX)
         releases.setdefault(abi.release, {})[abi.platform] = abi
     return Accepted(releases={name: releases[name] for name in sorted(releases, key=Version)})
+
+
+def _files(recipe: Path) -> list[Path]:
+    folder = recipe / FOLDER
+    if not folder.is_dir():
+        if folder.exists() or folder.is_symlink():
+            raise CatalogError([f"recipes/{recipe.name}/{FOLDER}: is no directory"], fix=parse.FIX)
+        return []
+    return sorted(file for file in folder.rglob("*") if not file.is_dir() or file.is_symlink())
+
+
+def _check_place(file: Path, recipe: Path) -> None:
+    """Raises OSError for what is no plain file at the place of a pinned ABI below the recipe's own directory."""
+    if not file.is_file() or file.is_symlink() or file.stat().st_size > _LARGEST:
+        raise OSError(f"it is no plain file of at most {_LARGEST // 10**6} MB")
+    if not file.resolve().is_relative_to(recipe.resolve()):
+        raise OSError("it leads out of the recipe's directory")
 
 
 def path_of(recipe: Path, abi: Abi) -> Path:

@@ -3,7 +3,8 @@
 Breaking is what makes such a program fail to load, or read and write the wrong bytes: a symbol or symbol version that
 is gone, data of another size, another number or type of arguments, another layout of a public type, another value of a
 constant in an enumeration. What is only added is compatible; so is a change of a macro, which programs have their own
-copy of, and of `const`, which makes no code.
+copy of, and of the `const` of an argument, which makes no code. A function whose type is known no longer is taken for
+broken: nobody knows better.
 """
 
 from __future__ import annotations
@@ -65,6 +66,15 @@ def _library(old: AbiLibrary, new: AbiLibrary, make: _Make) -> Iterator[AbiChang
     yield from _symbols(old.symbols, new.symbols, make)
     if not (old.typed and new.typed):
         return
+    exported = {symbol.name for symbol in new.symbols}
+    for name in sorted((old.functions.keys() - new.functions.keys()) & exported):
+        yield make(
+            kind=ChangeKind.FUNCTION,
+            subject=name,
+            verdict=Verdict.BREAKING,
+            text=f"its type is not known any more; it was {signature(old.functions[name])}",
+            symbols=frozenset({name}),
+        )
     for name in sorted(old.functions.keys() & new.functions.keys()):
         yield from _function(name, old.functions[name], new.functions[name], make)
     private = {symbol.name for symbol in old.symbols if symbol.private}
@@ -96,6 +106,7 @@ def _by_name(symbols: Iterable[AbiSymbol]) -> dict[str, dict[str, AbiSymbol]]:
 def _symbol(old: Mapping[str, AbiSymbol], new: Mapping[str, AbiSymbol], say: _Make) -> Iterator[AbiChange]:
     lost, gained = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
     if lost == [""]:  # a program that was linked without versions takes any
+        new = {**new, "": new[gained[-1]]}
         yield say(verdict=Verdict.COMPATIBLE, text=f"has a version now: {', '.join(gained)}")
     elif lost:
         now = f", only in {', '.join(v or 'none' for v in sorted(new))}"
@@ -159,7 +170,9 @@ def _plain(text: str) -> str:
 
 def _variable(name: str, old: str, new: str, make: _Make) -> Iterator[AbiChange]:
     if old != new:
-        verdict = Verdict.COMPATIBLE if same_type(old, new) else Verdict.BREAKING
+        # What was written to may not become constant: it lies in memory that cannot be written then.
+        frozen = new.count("const") > old.count("const")
+        verdict = Verdict.COMPATIBLE if same_type(old, new) and not frozen else Verdict.BREAKING
         yield make(
             kind=ChangeKind.VARIABLE,
             subject=name,
@@ -170,14 +183,16 @@ def _variable(name: str, old: str, new: str, make: _Make) -> Iterator[AbiChange]
 
 
 def _types(old: AbiLibrary, new: AbiLibrary, make: _Make) -> Iterator[AbiChange]:
-    users = layouts.users(old)
-    for name in sorted(old.types.keys() | new.types.keys()):
+    changed = {name for name in old.types.keys() | new.types.keys() if old.types.get(name) != new.types.get(name)}
+    users = layouts.users(old) if changed else {}
+    still = layouts.users(new) if changed - new.types.keys() else {}
+    for name in sorted(changed):
         say = partial(make, kind=ChangeKind.TYPE, subject=name, symbols=users.get(name, frozenset()))
         if name not in old.types:
             yield say(verdict=Verdict.COMPATIBLE, text="is a public type now")
         elif name not in new.types:
             # Either nothing public needs it any more, or it has become opaque: who only passes it on is not concerned.
-            reachable = name in layouts.users(new)
+            reachable = name in still
             yield say(
                 verdict=Verdict.BREAKING if reachable else Verdict.COMPATIBLE,
                 text="can no longer be seen: programs that know its layout may be wrong"

@@ -1,6 +1,7 @@
 """The types of exported functions and data, from libabigail's XML (`abidw`): typedefs resolved, private types opaque.
 
-A type is named as in C. A struct without a name takes that of its typedef, or the path to the member that it is.
+A type is named as in C. A struct without a name takes that of the typedef that leads to it, or the path to the member
+or parameter that it is.
 Source: libabigail's manual, "abidw"; the elements are those of its format 2.
 """
 
@@ -29,15 +30,15 @@ class DebugTypes:
     types: Mapping[str, AbiType] = field(default_factory=dict)
 
 
-def read(xml: str, name: str) -> DebugTypes:
+def read(xml: bytes, name: str) -> DebugTypes:
     """Read the output of ``abidw`` about the library `name`. Raises BinaryFormatError if it is not such output."""
     try:
         corpus = ET.fromstring(xml)  # noqa: S314  # of a program that the farm itself ran
-    except ET.ParseError as error:
-        raise _unreadable(name, str(error)) from error
-    if corpus.tag != "abi-corpus":
-        raise _unreadable(name, f"it begins with <{corpus.tag}>")
-    return _Reader(corpus, name).all()
+        if corpus.tag != "abi-corpus":
+            raise _unreadable(name, f"it begins with <{corpus.tag}>")
+        return _Reader(corpus, name).all()
+    except (ET.ParseError, KeyError, ValueError, RecursionError) as error:
+        raise _unreadable(name, f"{type(error).__name__}: {error}") from error
 
 
 def _unreadable(name: str, why: str) -> BinaryFormatError:
@@ -54,6 +55,7 @@ class _Reader:
         self.by_id = {e.attrib["id"]: e for e in corpus.iter() if "id" in e.attrib}
         self.symbols = _exported(corpus)
         self.names: dict[str, str] = {}
+        self.waiting: list[tuple[Element, str]] = []
         self.layouts: dict[str, AbiType] = {}
 
     def all(self) -> DebugTypes:
@@ -62,8 +64,12 @@ class _Reader:
         variables = {
             symbol: self.type(e.attrib["type-id"], symbol)
             for e in self.corpus.iter("var-decl")
+            if "elf-symbol-id" in e.attrib  # members of structs are declared so, too
             for symbol in self._symbols(e)
         }
+        while self.waiting:  # not by recursion: types may lead to each other in long chains
+            element, name = self.waiting.pop()
+            self.layouts[name] = self._layout(element, name.partition(" ")[2])
         return DebugTypes(functions=functions, variables=variables, types=self.layouts)
 
     def _symbols(self, element: Element) -> Iterator[str]:
@@ -75,13 +81,13 @@ class _Reader:
         yield from self.symbols.get(name, ())
 
     def _function(self, element: Element) -> AbiFunction:
-        result = element.find("return")
+        result, name = element.find("return"), element.attrib.get("name", "")
         parameters = element.findall("parameter")
         return AbiFunction(
-            result="void" if result is None else self.type(result.attrib["type-id"], element.attrib.get("name", "")),
+            result="void" if result is None else self.type(result.attrib["type-id"], f"{name}.result"),
             parameters=tuple(
-                self.type(p.attrib["type-id"], element.attrib.get("name", ""))
-                for p in parameters
+                self.type(p.attrib["type-id"], f"{name}.{number}")
+                for number, p in enumerate(parameters, 1)
                 if "type-id" in p.attrib
             ),
             variadic=any(p.attrib.get("is-variadic") == "yes" for p in parameters),
@@ -101,7 +107,7 @@ class _Reader:
             name = f"{_keyword(element)} {self._own_name(element, owner)}"
             self.names[identifier] = name
             if element.attrib.get("is-declaration-only") != "yes":
-                self.layouts[name] = self._layout(element, name.partition(" ")[2])
+                self.waiting.append((element, name))
         return self.names[identifier]
 
     def _own_name(self, element: Element, owner: str) -> str:
@@ -150,8 +156,8 @@ def _plain(_reader: _Reader, element: Element, _owner: str) -> str:
     return element.attrib.get("name", "void")
 
 
-def _typedef(reader: _Reader, element: Element, owner: str) -> str:
-    return reader.type(element.attrib["type-id"], owner)
+def _typedef(reader: _Reader, element: Element, _owner: str) -> str:
+    return reader.type(element.attrib["type-id"], element.attrib["name"])
 
 
 def _pointer(reader: _Reader, element: Element, owner: str) -> str:

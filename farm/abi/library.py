@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +31,23 @@ def describe(file: Path, include: Path, headers: Iterable[Path], *, cancel: Canc
     found = surface.symbols_of(linkage, surface.names_in(headers))
     if linkage.format is not BinaryFormat.ELF:
         return found
-    xml = run([abidw(), *_OPTIONS, "--headers-dir", include, file], timeout=_SECONDS, cancel=cancel).output
-    types = debug_types.read(xml, file.name)
+    if not linkage.has_debug_info:
+        raise BinaryFormatError(
+            "has no debug information, so its types are not known",
+            where=file.name,
+            fix="compile with -g: the recipe's own flags must not take it back",
+        )
+    types = debug_types.read(_corpus(file, include, cancel), file.name)
     return replace(found, functions=types.functions, variables=types.variables, types=types.types, typed=True)
+
+
+def _corpus(file: Path, include: Path, cancel: Cancel | None) -> bytes:
+    """What abidw says of a file; by way of another file, because it may be long and its warnings are no part of it."""
+    with tempfile.TemporaryDirectory(prefix="farm-abi-") as scratch:
+        out = Path(scratch) / "corpus.xml"
+        command: list[str | Path] = [abidw(), *_OPTIONS, "--headers-dir", include, "--out-file", out, file]
+        run(command, timeout=_SECONDS, cancel=cancel)
+        return out.read_bytes() if out.exists() else b""
 
 
 def abidw() -> str:

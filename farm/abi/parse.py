@@ -5,7 +5,8 @@ The files are in version control and edited by people and merges, so every fault
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from farm.abi.text import FORMAT, PRIVATE, SIGNATURE, TYPED
@@ -13,7 +14,9 @@ from farm.errors import CatalogError
 from farm.model.abi import Abi, AbiFunction, AbiLibrary, AbiMember, AbiSymbol, AbiType
 
 _HEAD = ("abi", "recipe", "release", "epoch", "platform", "class")
-FIX = "take the file from version control, or write it anew: `farm abi accept`"
+FIX = "take the file from version control; or remove it and write it anew: `farm abi accept`"
+_KINDS = frozenset({"func", "object", "tls", "ifunc", "other"})
+_EPOCH = re.compile(r"[1-9]\d?")
 
 
 def read(text: str, where: str) -> Abi:
@@ -23,8 +26,8 @@ def read(text: str, where: str) -> Abi:
     if format_ != FORMAT:
         raise lines.error(f"is of format {format_!r}, this farm reads {FORMAT}")
     recipe, release, epoch, platform, abi_class = (lines.word(name) for name in _HEAD[1:])
-    if not epoch.isdecimal():
-        raise lines.error(f"has {epoch!r} for an epoch, which is a number")
+    if not _EPOCH.fullmatch(epoch):
+        raise lines.error(f"has {epoch[:20]!r} for an epoch, which is a number from 1 to 99")
     draft = _Draft()
     for line in lines:
         word, _, rest = line.partition(" ")
@@ -34,7 +37,9 @@ def read(text: str, where: str) -> Abi:
         try:
             reader(draft, rest, lines)
         except (ValueError, IndexError, KeyError) as error:
-            raise lines.error("is not complete") from error
+            raise lines.error("is not complete, or is there twice") from error
+    if not draft.libraries:
+        raise lines.error("ends without a library")
     libraries = {name: library.finished() for name, library in draft.libraries.items()}
     return Abi(
         recipe=recipe,
@@ -80,7 +85,11 @@ class _Lines:
     """The lines of a text, with their numbers for errors."""
 
     def __init__(self, text: str, where: str) -> None:
-        self.lines, self.where, self.number = text.splitlines(), where, 0
+        self.lines, self.where, self.number = (
+            text.split("\n")[:-1] if text.endswith("\n") else text.split("\n"),
+            where,
+            0,
+        )
 
     def __iter__(self) -> Iterator[str]:
         while self.number < len(self.lines):
@@ -107,17 +116,23 @@ class _Lines:
 
 
 def _header(draft: _Draft, rest: str, lines: _Lines) -> None:
+    _new(draft.headers, rest)
     draft.headers[rest] = dict(_pair(line, " = ") for line in lines.indented())
 
 
 def _library(draft: _Draft, rest: str, _lines: _Lines) -> None:
     name, _, typed = rest.partition(" ")
+    _new(draft.libraries, name)
+    if typed not in ("", TYPED):
+        raise ValueError(typed)
     draft.libraries[name] = _Library(typed=typed == TYPED)
 
 
 def _symbol(draft: _Draft, rest: str, _lines: _Lines) -> None:
     name, kind, *more = rest.split(" ")
     facts = dict(_pair(word, "=") for word in more if word != PRIVATE)
+    if kind not in _KINDS or facts.keys() - {"size", "version"} or not facts.get("size", "0").isdecimal():
+        raise ValueError(rest)
     symbol = AbiSymbol(
         name=name,
         kind=kind,
@@ -130,6 +145,7 @@ def _symbol(draft: _Draft, rest: str, _lines: _Lines) -> None:
 
 def _function(draft: _Draft, rest: str, _lines: _Lines) -> None:
     name, text = _pair(rest, SIGNATURE)
+    _new(draft.library.functions, name)
     draft.library.functions[name] = function(text)
 
 
@@ -167,12 +183,14 @@ def _parts(text: str) -> Iterator[str]:
 
 def _variable(draft: _Draft, rest: str, _lines: _Lines) -> None:
     name, type_ = _pair(rest, SIGNATURE)
+    _new(draft.library.variables, name)
     draft.library.variables[name] = type_
 
 
 def _type(draft: _Draft, rest: str, lines: _Lines) -> None:
     name, _, size = rest.rpartition(" ")
     body = list(lines.indented())
+    _new(draft.library.types, name)
     if name.startswith("enum "):
         values = {key: int(value) for key, value in (_pair(line, " = ") for line in body)}
         draft.library.types[name] = AbiType(size=int(size), values=values)
@@ -184,6 +202,12 @@ def _member(line: str) -> AbiMember:
     left, type_ = _pair(line, SIGNATURE)
     offset, _, name = left.partition(" ")
     return AbiMember(name=name, type=type_, offset=int(offset))
+
+
+def _new(there: Mapping[str, object], name: str) -> None:
+    """A name must be there once. Raises ValueError."""
+    if not name or name in there:
+        raise ValueError(name)
 
 
 def _pair(text: str, separator: str) -> tuple[str, str]:

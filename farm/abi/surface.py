@@ -15,7 +15,7 @@ _SIZED = frozenset({"object", "tls"})
 _LINKERS_OWN = frozenset({"__dso_handle", "_mh_dylib_header"})
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(.+?)[ \t]*(?:/\*.*)?$", re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_LITERAL = re.compile(r"\(?[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)[uUlLfF]*\)?|\"[^\"\n]*\"|'[^'\n]'")
+_LITERAL = re.compile(r"\(?[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)[uUlLfF]*\)?|\"[ !#-~]*\"|'[ -~]'")
 
 
 def class_of(linkage: Linkage) -> str:

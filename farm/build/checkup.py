@@ -107,7 +107,12 @@ def _abi_tools() -> Iterator[Check]:
     try:
         abidw()
     except MissingToolError as error:
-        yield Check(name="abigail", state=State.OPTIONAL, detail="no abidw; for `farm abi`", fix=error.fix)
+        yield Check(
+            name="abigail",
+            state=State.OPTIONAL,
+            detail="no abidw; for `farm abi`, and builds of new releases where types are pinned",
+            fix=error.fix,
+        )
     else:
         yield Check(name="abigail", state=State.OK, detail="for `farm abi`")
 

@@ -155,22 +155,26 @@ def _judged(abi: Abi, pinned: Abi, findings: Sequence[Finding]) -> dict[str, Any
 
 
 def _accept(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
-    """Refuses what breaks an older release under the same epoch: that would unpin what is pinned."""
+    """Refuses what breaks what is pinned under the same epoch, the release itself included: that would unpin it."""
     from farm.abi import baseline
     from farm.gates.abi import judge
     from farm.store.files import make_dirs, write_atomic
 
     rows = []
-    for abi in _abis(args.release, args, loaded, settings):
-        folder = loaded.recipes[abi.recipe].directory
-        pinned = baseline.load(folder)
+    measured = _abis(args.release, args, loaded, settings)
+    for abi in measured:
+        pinned = baseline.load(loaded.recipes[abi.recipe].directory)
+        same = pinned.releases.get(abi.release, {}).get(abi.platform)
         older = pinned.before(abi.release, abi.platform, abi.abi_class)
-        findings = judge(older, abi) if older else ()
+        newer = pinned.after(abi.release, abi.platform, abi.abi_class)
+        findings = [f for held_to in (same, older) if held_to for f in judge(held_to, abi)]
+        findings += judge(abi, newer) if newer else ()
         if any(f.severity is Severity.ERROR for f in findings):
             raise GateError(
                 "\n".join(f.fact for f in findings), where=f"{abi.recipe} {abi.release}", fix=findings[0].fix
             )
-        place = baseline.path_of(folder, abi)
+    for abi in measured:
+        place = baseline.path_of(loaded.recipes[abi.recipe].directory, abi)
         make_dirs(place.parent)
         write_atomic(place, baseline.content(abi))
         rows.append({"recipe": abi.recipe, "release": abi.release, "platform": abi.platform, "file": str(place)})

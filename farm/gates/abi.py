@@ -19,6 +19,8 @@ def judge(pinned: Abi, found: Abi) -> tuple[Finding, ...]:
     bare = not (pinned.typed and found.typed)
     difference = compare(pinned.symbols_alone, found.symbols_alone) if bare else compare(pinned, found)
     broken = difference.verdict is Verdict.BREAKING
+    if found.epoch < pinned.epoch:
+        return (_lowered(pinned, found),)
     if pinned.epoch == found.epoch:
         if broken:
             return _breaks(difference)
@@ -59,9 +61,20 @@ def _unpinned(difference: AbiDifference) -> tuple[Finding, ...]:
     if not new:
         return ()
     newer = difference.newer
-    fact = f"{len(new)} symbols are not as pinned for {newer.release}, first: {_words(new[0])}"
+    fact = f"not as pinned for {newer.release}: {_words(new[0])}" + (f" and {len(new) - 1} more" if new[1:] else "")
     fix = f"farm abi accept {newer.recipe}@{newer.release} --platform {newer.platform}"
     return (_finding(new[0], fact, fix, Severity.WARNING),)
+
+
+def _lowered(pinned: Abi, found: Abi) -> Finding:
+    return Finding(
+        check=CHECK,
+        severity=Severity.ERROR,
+        file=f"recipes/{found.recipe}/recipe.toml",
+        fact=f"[abi] epoch is {found.epoch}, below {pinned.epoch}, which {pinned.release} is pinned under: the shared "
+        "name would be that of another ABI",
+        fix=f"set [abi] epoch to {pinned.epoch} or higher",
+    )
 
 
 def _needless(pinned: Abi, found: Abi) -> Finding:

@@ -95,7 +95,7 @@ class Abi:
     @property
     def typed(self) -> bool:
         """Whether the types of every library were looked at."""
-        return all(library.typed for library in self.libraries.values())
+        return bool(self.libraries) and all(library.typed for library in self.libraries.values())
 
     @property
     def names(self) -> frozenset[str]:

@@ -15,6 +15,7 @@ from farm.binary.elf_file import ElfFile
 _IDENT = 16
 _SHOFF, _SHNUM, _SHSTRNDX = 5, 11, 12  # fields of the ELF header
 _FLAGS, _OFFSET, _LINK, _ALIGNMENT = 2, 4, 6, 8  # fields of a section header
+_LARGEST_ALIGNMENT = 4096  # of what is not loaded; more is a lie
 
 _Row = tuple[int, ...]
 
@@ -25,16 +26,20 @@ def without_debug(content: bytes, name: str) -> bytes:
     Raises BinaryFormatError if the file is damaged, or if something that is loaded lies behind debug information.
     """
     file = ElfFile(content, name)
+    if not file.segments:  # an object file: nothing is loaded of it, and it belongs into no wheel
+        return content
     dropped = {number for number, section in enumerate(file.sections) if section.is_debug}
     if not dropped:
         return content
     header = list(file.layout.header.unpack_from(content))
+    if any(section.offset + section.size > len(content) for section in file.sections if section.is_debug):
+        raise file.error("ends inside its debug information")
     if not header[_SHNUM]:
         raise file.error("has more sections than its header can count, so they cannot be changed")
     table_size = header[_SHNUM] * file.layout.section.size
     rows = list(file.layout.section.iter_unpack(content[header[_SHOFF] : header[_SHOFF] + table_size]))
     loaded = [number for number, row in enumerate(rows) if row[_FLAGS] & elf.SHF_ALLOC]
-    end = max(segment.offset + segment.size for segment in file.segments)
+    end = max(file.layout.header.size, *(segment.offset + segment.size for segment in file.segments))
     # Symbols name their sections by number: those of what is loaded must stay.
     if max(loaded, default=0) > min(dropped) or min(rows[number][_OFFSET] for number in dropped) < end:
         raise file.error("has debug information before what is loaded, so it cannot be taken out")
@@ -54,7 +59,7 @@ def _moved(row: _Row, loaded: bool, numbers: Mapping[int, int], content: bytes, 
     fields[_LINK] = numbers.get(row[_LINK], 0)
     if loaded or not any(row):
         return fields
-    result += b"\0" * (-len(result) % max(1, row[_ALIGNMENT]))
+    result += b"\0" * (-len(result) % max(1, min(row[_ALIGNMENT], _LARGEST_ALIGNMENT)))
     fields[_OFFSET] = len(result)
     offset, size = row[_OFFSET], row[_OFFSET + 1]
     result += content[offset : offset + size]
