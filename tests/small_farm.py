@@ -56,6 +56,14 @@ epoch = 1
 [tests]
 smoke = "smoke.c"
 """
+TINY_RELEASE = """
+[[release]]
+version = "{version}"
+[[release.source]]
+[[release.source.location]]
+url = "file:tiny-{version}.tar.gz"
+sha256 = "{sha256}"
+"""
 TINY_PATCH = """\
 --- a/COPYING
 +++ b/COPYING
@@ -151,6 +159,15 @@ def make(catalog: Path, *, files: dict[str, str] | None = None) -> Path:
     (pytiny / "recipe.toml").write_text(PYTINY_RECIPE.format(sha256=digest))
     (pytiny / "smoke.py").write_text(PYTINY_SMOKE)
     return catalog
+
+
+def add_release(catalog: Path, version: str, files: dict[str, str]) -> None:
+    """Upstream makes a newer release of `tiny`; `files` replaces or adds files of the first one."""
+    folder = catalog / "recipes/tiny"
+    digest = tarball(folder / f"tiny-{version}.tar.gz", f"tiny-{version}", {**TINY, **files})
+    recipe = folder / "recipe.toml"
+    release = TINY_RELEASE.format(version=version, sha256=digest)
+    recipe.write_text(recipe.read_text().replace("\n[build]\n", f"{release}\n[build]\n", 1))
 
 
 def farm(catalog: Path, *args: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -20,28 +20,14 @@ BROKEN = {
     "tiny.h": "long tiny_add(int, int);\n",
     "tiny.c": '#include "tiny.h"\nlong tiny_add(int a, int b) { return a + b; }\n',
 }
-RELEASE = """
-[[release]]
-version = "{version}"
-[[release.source]]
-[[release.source.location]]
-url = "file:tiny-{version}.tar.gz"
-sha256 = "{sha256}"
-
-[build]
-"""
 
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three releases of `tiny`: 1.1 adds a function, 1.2 takes one away and changes another."""
     made = small_farm.make(tmp_path_factory.mktemp("abi") / "catalog")
-    recipe = made / "recipes/tiny/recipe.toml"
-    for version, files in (("1.1", NEWER), ("1.2", BROKEN)):
-        archive = made / f"recipes/tiny/tiny-{version}.tar.gz"
-        digest = small_farm.tarball(archive, f"tiny-{version}", {**small_farm.TINY, **files})
-        text = recipe.read_text().replace("\n[build]\n", RELEASE.format(version=version, sha256=digest), 1)
-        recipe.write_text(text)
+    small_farm.add_release(made, "1.1", NEWER)
+    small_farm.add_release(made, "1.2", BROKEN)
     return made
 
 

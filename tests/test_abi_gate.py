@@ -27,26 +27,13 @@ MORE = {"tiny.h": small_farm.TINY["tiny.h"] + "int tiny_more(void);\n"}
 MORE["tiny.c"] = small_farm.TINY["tiny.c"] + "int tiny_more(void) { return 1; }\n"
 OTHER_TYPE = {name: text.replace("int tiny_add(int", "long tiny_add(int") for name, text in small_farm.TINY.items()}
 GONE = {"tiny.h": "int tiny_add(int, int);\n", "tiny.c": "int tiny_add(int a, int b) { return a + b; }\n"}
-RELEASE = """
-[[release]]
-version = "1.1"
-[[release.source]]
-[[release.source.location]]
-url = "file:tiny-1.1.tar.gz"
-sha256 = "{sha256}"
-
-[build]
-"""
 
 
 class Tiny:
     """A catalog of one library whose release 1.0 is pinned."""
 
-    def __init__(self, root: Path) -> None:
-        self.catalog = small_farm.make(root)
-        shutil.rmtree(self.catalog / "recipes/pytiny")
-        self.folder = self.catalog / "recipes/tiny"
-        assert self("abi", "accept", "tiny") == 0, self.said
+    def __init__(self, catalog: Path) -> None:
+        self.catalog, self.folder, self.said = catalog, catalog / "recipes/tiny", ""
 
     def __call__(self, *words: str) -> int:
         done = small_farm.farm(self.catalog, *words)
@@ -55,8 +42,7 @@ class Tiny:
 
     def release(self, files: dict[str, str]) -> None:
         """Upstream makes a release 1.1."""
-        digest = small_farm.tarball(self.folder / "tiny-1.1.tar.gz", "tiny-1.1", {**small_farm.TINY, **files})
-        self.edit("\n[build]\n", RELEASE.format(sha256=digest))
+        small_farm.add_release(self.catalog, "1.1", files)
 
     def edit(self, old: str, new: str) -> None:
         recipe = self.folder / "recipe.toml"
@@ -67,15 +53,15 @@ class Tiny:
 
 @pytest.fixture(scope="module")
 def pinned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Tiny(tmp_path_factory.mktemp("gate") / "catalog").catalog
+    made = Tiny(small_farm.make(tmp_path_factory.mktemp("gate") / "catalog"))
+    shutil.rmtree(made.catalog / "recipes/pytiny")
+    assert made("abi", "accept", "tiny") == 0, made.said
+    return made.catalog
 
 
 @pytest.fixture
 def tiny(tmp_path: Path, pinned: Path) -> Tiny:
-    made = Tiny.__new__(Tiny)
-    made.catalog = Path(shutil.copytree(pinned, tmp_path / "catalog"))
-    made.folder = made.catalog / "recipes/tiny"
-    return made
+    return Tiny(Path(shutil.copytree(pinned, tmp_path / "catalog")))
 
 
 @needs_abidw
