@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from farm.abi import library, parse, surface, text
-from farm.binary import formats
 from farm.build.library import build_library
 from farm.build.result import BuiltLibrary
 from farm.catalog import Catalog
 from farm.errors import CatalogError
-from farm.model.abi import Abi
+from farm.model.abi import Abi, AbiLibrary
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.plan import Step
 from farm.model.recipe import Recipe
@@ -69,42 +67,41 @@ def require_tools(toolchain: Toolchain) -> None:
 def exports(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
     """The ABI of a build as its exports alone tell."""
     named = surface.names_in(_headers(built, recipe))
-    libraries = {linked.link_name: surface.symbols_of(_linkage(linked.path), named) for linked in built.libraries}
-    return replace(_frame(step, built, recipe), libraries=libraries)
+    linkages = {linked.link_name: library.linkage_of(linked.path) for linked in built.libraries}
+    libraries = {name: surface.symbols_of(linkage, named) for name, linkage in linkages.items()}
+    return _abi(step, recipe, libraries, next(iter(linkages.values())))
 
 
 def _describe(step: Step, built: BuiltLibrary, recipe: Recipe, cancel: Cancel | None) -> Abi:
-    folder, headers = built.prefix / "include", _headers(built, recipe)
-    return replace(
-        _frame(step, built, recipe),
-        libraries={
-            built_library.link_name: library.describe(built_library.unstripped, folder, headers, cancel=cancel)
-            for built_library in built.libraries
-        },
-        headers=surface.headers_of(folder, headers),
-    )
+    headers = _headers(built, recipe)
+    libraries = {
+        linked.link_name: library.describe(linked.unstripped, built.headers, headers, cancel=cancel)
+        for linked in built.libraries
+    }
+    one = library.linkage_of(built.libraries[0].path)
+    return _abi(step, recipe, libraries, one, surface.headers_of(built.headers, headers))
 
 
 def _headers(built: BuiltLibrary, recipe: Recipe) -> list[Path]:
-    folder = built.prefix / "include"
-    return sorted({path for glob in recipe.products.headers for path in folder.glob(glob) if path.is_file()})
+    globs = recipe.products.headers
+    return sorted({path for glob in globs for path in built.headers.glob(glob) if path.is_file()})
 
 
-def _frame(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
-    """Everything but the libraries."""
-    (abi_class,) = {surface.class_of(_linkage(library.path)) for library in built.libraries}
+def _abi(
+    step: Step,
+    recipe: Recipe,
+    libraries: Mapping[str, AbiLibrary],
+    one: Linkage,
+    headers: Mapping[str, Mapping[str, str]] | None = None,
+) -> Abi:
+    """`one` is any of the libraries: they are of one class."""
     assert recipe.abi is not None
     return Abi(
         recipe=step.recipe,
         release=step.version,
         epoch=recipe.abi.epoch,
         platform=step.platform,
-        abi_class=abi_class,
-        libraries={},
+        abi_class=surface.class_of(one),
+        libraries=libraries,
+        headers=headers or {},
     )
-
-
-def _linkage(path: Path) -> Linkage:
-    found = formats.read_file(path)
-    assert found is not None
-    return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from farm import measure
 from farm.abi import baseline
 from farm.abi.baseline import Accepted
+from farm.abi.introduced import introduced
 from farm.build import pysdk
 from farm.build.dependent import build_dependent
 from farm.build.library import build_library, release_of
@@ -22,6 +23,7 @@ from farm.model.artifact import Artifact
 from farm.model.finding import Finding, Severity
 from farm.model.plan import Step
 from farm.model.toolchain import Toolchain
+from farm.plan.requirements import older_than
 from farm.process import Cancel
 from farm.repair import natives
 from farm.repair.repair import RepairOptions, repair
@@ -67,7 +69,8 @@ class Pipeline:
             held_to = pinned.baseline(step.version, step.platform, found.abi_class)
             findings += abi.judge(held_to, found) if held_to else ()
             report_phase("pack")
-            staged = stage_native(native_spec(step, recipe, toolchain, built, deps), out / "tree")
+            brought = introduced(pinned, older_than(recipe.recipe, step.version), found)
+            staged = stage_native(native_spec(step, recipe, toolchain, built, deps, brought), out / "tree")
             wheel = pack(staged.tree, staged.filename, out, epoch_seconds=built.epoch_seconds)
             return self._admit(step, wheel, deps, built.twins, report_phase, findings)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from farm.abi import layouts
-from farm.abi.compare import compare, same_type
+from farm.abi.compare import compare
+from farm.abi.layouts import same_type
 from farm.model.abi import (
     Abi,
     AbiDifference,

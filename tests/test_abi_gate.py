@@ -257,11 +257,11 @@ def test_which_release_introduced_a_symbol(tmp_path: Path) -> None:
             "1.2": {"p": pinned("1.2", "open")},
         }
     )
-    exports = pinned("1.3").names
+    newest = pinned("1.3")
 
     def found(*older: str, abi_class: str = "elf64") -> dict[str, set[str]]:
         platform = "p" if abi_class == "elf64" else "q"
-        rows = introduced(accepted, older, "1.3", exports, epoch=1, platform=platform, abi_class=abi_class)
+        rows = introduced(accepted, older, replace(newest, platform=platform, abi_class=abi_class))
         return {release: set(symbols) for release, symbols in rows.items()}
 
     assert found("1.1", "1.2") == {"1.2": {"names"}, "1.3": {"open"}}

@@ -5,7 +5,8 @@ A platform without a file of its own is held to one of the same class: most libr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ _LARGEST = 20_000_000  # bytes; FLINT's 14,000 functions take 2 MB
 class Accepted:
     """What a recipe pins, by release, oldest first, and platform."""
 
-    releases: Mapping[str, Mapping[str, Abi]] = field(default_factory=dict)
+    releases: dict[str, Mapping[str, Abi]] = field(default_factory=dict)
 
     def of(self, release: str, platform: str, abi_class: str) -> Abi | None:
         """The pinned ABI of a release for a platform: its own, else one of its class, with types if there is such."""
@@ -37,28 +38,30 @@ class Accepted:
     def baseline(self, release: str, platform: str, abi_class: str) -> Abi | None:
         """What a build of a release is held to: the newest pinned release that is not newer, of its own platform if
         that has any."""
-        return self._newest([name for name in self.releases if Version(name) <= Version(release)], platform, abi_class)
+        return self._first(self._releases(operator.le, release), platform, abi_class)
 
     def before(self, release: str, platform: str, abi_class: str) -> Abi | None:
         """The newest pinned release that is older."""
-        return self._newest([name for name in self.releases if Version(name) < Version(release)], platform, abi_class)
+        return self._first(self._releases(operator.lt, release), platform, abi_class)
 
     def after(self, release: str, platform: str, abi_class: str) -> Abi | None:
         """The oldest pinned release that is newer."""
-        newer = [name for name in self.releases if Version(name) > Version(release)]
-        return self._newest(newer[::-1], platform, abi_class)
-
-    def _newest(self, releases: Sequence[str], platform: str, abi_class: str) -> Abi | None:
-        """The last of some releases that is pinned for a platform, else for its class."""
-        own = (self.releases[name].get(platform) for name in reversed(releases))
-        shared = (self.of(name, platform, abi_class) for name in reversed(releases))
-        return next((abi for abi in (*own, *shared) if abi is not None), None)
+        return self._first(self._releases(operator.gt, release)[::-1], platform, abi_class)
 
     def measured_on(self, release: str, platform: str) -> Abi | None:
         """The newest pinned release that is not newer and was measured with types on this very platform."""
-        older = [name for name in self.releases if Version(name) <= Version(release)]
-        found = (self.releases[name].get(platform) for name in reversed(older))
+        found = (self.releases[name].get(platform) for name in self._releases(operator.le, release))
         return next((abi for abi in found if abi is not None and abi.typed), None)
+
+    def _releases(self, is_: Callable[[Version, Version], bool], release: str) -> list[str]:
+        """The pinned releases that stand so to a release, newest first."""
+        return [name for name in reversed(self.releases) if is_(Version(name), Version(release))]
+
+    def _first(self, releases: Sequence[str], platform: str, abi_class: str) -> Abi | None:
+        """The first of some releases that is pinned for a platform, else for its class."""
+        own = (self.releases[name].get(platform) for name in releases)
+        shared = (self.of(name, platform, abi_class) for name in releases)
+        return next((abi for abi in (*own, *shared) if abi is not None), None)
 
 
 def load(recipe: Path) -> Accepted:

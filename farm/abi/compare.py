@@ -9,11 +9,11 @@ broken: nobody knows better.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from farm.abi import layouts
+from farm.abi.layouts import same_type
 from farm.abi.text import signature
 from farm.model.abi import (
     Abi,
@@ -26,7 +26,6 @@ from farm.model.abi import (
     Verdict,
 )
 
-_QUALIFIERS = re.compile(r"\b(?:const|volatile|restrict)\b *")
 _Make = Callable[..., AbiChange]
 
 
@@ -159,15 +158,6 @@ def _count(number: int) -> str:
     return "1 argument" if number == 1 else f"{number} arguments"
 
 
-def same_type(was: str, now: str) -> bool:
-    """Whether two types are the same to a caller: `const` and its like make no code."""
-    return was == now or _plain(was) == _plain(now)
-
-
-def _plain(text: str) -> str:
-    return _QUALIFIERS.sub("", text).replace(" ", "")
-
-
 def _variable(name: str, old: str, new: str, make: _Make) -> Iterator[AbiChange]:
     if old != new:
         # What was written to may not become constant: it lies in memory that cannot be written then.
@@ -200,7 +190,7 @@ def _types(old: AbiLibrary, new: AbiLibrary, make: _Make) -> Iterator[AbiChange]
                 else "is no longer part of any function's type",
             )
         else:
-            for verdict, text in layouts.changes(old.types[name], new.types[name], same_type):
+            for verdict, text in layouts.changes(old.types[name], new.types[name]):
                 yield say(verdict=verdict, text=text)
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from farm.model.abi import AbiLibrary, AbiMember, AbiType, Verdict
 
 _NAMED = re.compile(r"\b(?:struct|union|enum) [\w.:]+")
 _BYTE = 8
-_Same = Callable[[str, str], bool]
+_QUALIFIERS = re.compile(r"\b(?:const|volatile|restrict)\b *")
+
+
+def same_type(was: str, now: str) -> bool:
+    """Whether two types are the same to a caller: `const` and its like make no code."""
+    return was == now or _plain(was) == _plain(now)
+
+
+def _plain(text: str) -> str:
+    return _QUALIFIERS.sub("", text).replace(" ", "")
 
 
 def users(library: AbiLibrary) -> Mapping[str, frozenset[str]]:
@@ -44,12 +53,12 @@ def _closure(start: frozenset[str], leads: Mapping[str, frozenset[str]]) -> set[
     return seen
 
 
-def changes(old: AbiType, new: AbiType, same: _Same) -> Iterator[tuple[Verdict, str]]:
+def changes(old: AbiType, new: AbiType) -> Iterator[tuple[Verdict, str]]:
     """What differs between two layouts of one type, each with what it means."""
     if old == new:
         return
     yield from _values(old.values, new.values)
-    yield from _members(old.members, new.members, same)
+    yield from _members(old.members, new.members)
     if old.size != new.size:
         yield Verdict.BREAKING, f"was {old.size} bytes, is {new.size}"
 
@@ -64,9 +73,9 @@ def _values(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[tuple[Ve
             yield Verdict.BREAKING, f"{name} was {old[name]}, is {new[name]}"
 
 
-def _members(old: Iterable[AbiMember], new: Iterable[AbiMember], same: _Same) -> Iterator[tuple[Verdict, str]]:
+def _members(old: Iterable[AbiMember], new: Iterable[AbiMember]) -> Iterator[tuple[Verdict, str]]:
     before, after = ({m.name or f"at {m.offset}": m for m in side} for side in (old, new))
-    renamed = _renamed(before, after, same)
+    renamed = _renamed(before, after)
     for was, now in renamed.items():
         yield Verdict.COMPATIBLE, f"member {was} is called {now}"
     for name in [*before, *(n for n in after if n not in before)]:
@@ -77,24 +86,24 @@ def _members(old: Iterable[AbiMember], new: Iterable[AbiMember], same: _Same) ->
         elif name not in before:
             yield Verdict.BREAKING, f"member {name} is new, at byte {_at(after[name])}"
         else:
-            yield from _member(before[name], after[name], same)
+            yield from _member(before[name], after[name])
 
 
-def _renamed(before: Mapping[str, AbiMember], after: Mapping[str, AbiMember], same: _Same) -> dict[str, str]:
+def _renamed(before: Mapping[str, AbiMember], after: Mapping[str, AbiMember]) -> dict[str, str]:
     """Members that only have another name: same place, same type."""
     fresh = {member.offset: member for name, member in after.items() if name not in before}
     return {
         name: fresh[member.offset].name
         for name, member in before.items()
-        if name not in after and member.offset in fresh and same(member.type, fresh[member.offset].type)
+        if name not in after and member.offset in fresh and same_type(member.type, fresh[member.offset].type)
     }
 
 
-def _member(was: AbiMember, now: AbiMember, same: _Same) -> Iterator[tuple[Verdict, str]]:
+def _member(was: AbiMember, now: AbiMember) -> Iterator[tuple[Verdict, str]]:
     if was.offset != now.offset:
         yield Verdict.BREAKING, f"member {was.name} was at byte {_at(was)}, is at {_at(now)}"
     if was.type != now.type:
-        verdict = Verdict.COMPATIBLE if same(was.type, now.type) else Verdict.BREAKING
+        verdict = Verdict.COMPATIBLE if same_type(was.type, now.type) else Verdict.BREAKING
         yield verdict, f"member {was.name} was `{was.type}`, is `{now.type}`"
 
 

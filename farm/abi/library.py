@@ -12,7 +12,7 @@ from farm.abi import debug_types, surface
 from farm.binary import formats
 from farm.errors import BinaryFormatError, MissingToolError
 from farm.model.abi import AbiLibrary
-from farm.model.binary import BinaryFormat
+from farm.model.binary import BinaryFormat, Linkage
 from farm.process import Cancel, run
 
 _OPTIONS = ("--no-corpus-path", "--no-comp-dir-path", "--no-show-locs", "--drop-private-types")
@@ -25,9 +25,7 @@ def describe(file: Path, include: Path, headers: Iterable[Path], *, cancel: Canc
     `headers` are its public headers, below `include`: what they do not define is private. Types are not looked at in a
     format other than ELF. Raises BinaryFormatError for a damaged file, MissingToolError without `abidw`.
     """
-    linkage = formats.read_file(file)
-    if linkage is None:
-        raise BinaryFormatError("is no library", where=str(file), fix="name an ELF, PE or Mach-O file")
+    linkage = linkage_of(file)
     found = surface.symbols_of(linkage, surface.names_in(headers))
     if linkage.format is not BinaryFormat.ELF:
         return found
@@ -39,6 +37,14 @@ def describe(file: Path, include: Path, headers: Iterable[Path], *, cancel: Canc
         )
     types = debug_types.read(_corpus(file, include, cancel), file.name)
     return replace(found, functions=types.functions, variables=types.variables, types=types.types, typed=True)
+
+
+def linkage_of(file: Path) -> Linkage:
+    """How a library is linked. Raises BinaryFormatError for what is none."""
+    linkage = formats.read_file(file)
+    if linkage is None:
+        raise BinaryFormatError("is no library", where=str(file), fix="name an ELF, PE or Mach-O file")
+    return linkage
 
 
 def _corpus(file: Path, include: Path, cancel: Cancel | None) -> bytes:

@@ -14,7 +14,8 @@ INSIDE = "/farm/sdk"
 SYSCONFIG_NAME = "_sysconfigdata_farm"
 
 # As CPython's own builds have them for extension modules: no assertions, and integers may overflow.
-CFLAGS = "-fno-strict-overflow -DNDEBUG -O3 -Wall"
+_BASE, _OPT = "-fno-strict-overflow", "-DNDEBUG -O3 -Wall"
+CFLAGS = f"{_BASE} {_OPT}"
 
 Value = str | int
 _MULTIARCH_CPU = {"i686": "i386", "ppc64le": "powerpc64le", "armv7l": "arm"}
@@ -74,7 +75,7 @@ def _common(python: Flavour, toolchain: Toolchain) -> dict[str, Value]:
         "ANDROID_API_LEVEL": 0,  # unset, distutils takes every cross build for Android and links libpython
         "AR": "ar",
         "ARFLAGS": "rcs",
-        "BASECFLAGS": "-fno-strict-overflow",
+        "BASECFLAGS": _BASE,
         "CC": "cc",
         "CFLAGS": CFLAGS,
         "CONFIG_ARGS": "",
@@ -88,7 +89,7 @@ def _common(python: Flavour, toolchain: Toolchain) -> dict[str, Value]:
         "LIBPL": f"{INSIDE}/lib",
         "LIBPYTHON": "",  # what extension modules link: nothing; Meson takes "unset" for yes
         "LIBS": "",
-        "OPT": "-DNDEBUG -O3 -Wall",
+        "OPT": _OPT,
         "PYTHONFRAMEWORK": "",
         "PY_CFLAGS": CFLAGS,
         "PY_LDFLAGS": "",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from farm.abi import baseline, surface
-from farm.abi.introduced import introduced
 from farm.binary import formats
 from farm.build.library import release_of
 from farm.build.result import BuiltLibrary, LinkedLibrary
@@ -25,9 +23,15 @@ from farm.wheel.sbom import AppliedPatch, Component, SourceArchive
 
 
 def native_spec(
-    step: Step, loaded: LoadedRecipe, toolchain: Toolchain, built: BuiltLibrary, deps: Mapping[str, Path]
+    step: Step,
+    loaded: LoadedRecipe,
+    toolchain: Toolchain,
+    built: BuiltLibrary,
+    deps: Mapping[str, Path],
+    introduced: Mapping[str, Collection[str]] | None = None,
 ) -> NativeSpec:
-    """What the native wheel of a built library is made from. `deps` are the native wheels it was built against.
+    """What the native wheel of a built library is made from. `deps` are the native wheels it was built against,
+    `introduced` is known of later releases: the symbols that each brought.
 
     Raises BuildError if a licence file is missing, BinaryFormatError for a dependency that is no native wheel.
     """
@@ -38,7 +42,7 @@ def native_spec(
         name=recipe.name,
         version=native_version(release.version, release.revision, recipe.abi.epoch),
         baseline=oldest_first(recipe)[0].version,
-        introduced=_introduced(step, loaded, recipe.abi.epoch, built),
+        introduced=introduced or {},
         platform=toolchain.platform,
         format=BinaryFormat(toolchain.binary),
         summary=recipe.summary,
@@ -57,22 +61,6 @@ def native_spec(
         patches=_patches(step, loaded, release),
         tools=(_compiler(toolchain),),
     )
-
-
-def _introduced(step: Step, loaded: LoadedRecipe, epoch: int, built: BuiltLibrary) -> dict[str, tuple[str, ...]]:
-    """Later release -> the symbols that it brought, as far as older releases are pinned."""
-    linkages = [linkage for library in built.libraries if (linkage := formats.read_file(library.path))]
-    releases = [known.version for known in oldest_first(loaded.recipe)]
-    found = introduced(
-        baseline.load(loaded.directory),
-        releases[: releases.index(step.version)],
-        step.version,
-        frozenset(symbol.name for linkage in linkages for symbol in linkage.exports),
-        epoch=epoch,
-        platform=step.platform,
-        abi_class=surface.class_of(linkages[0]),
-    )
-    return {release: tuple(sorted(symbols)) for release, symbols in found.items()}
 
 
 def _product(product: LibraryProduct, built: BuiltLibrary) -> NativeProduct:

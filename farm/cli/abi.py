@@ -7,6 +7,8 @@ measured from a build of its own; what is needed for that is built first.
 from __future__ import annotations
 
 import argparse
+import functools
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from farm.cli import output
@@ -125,10 +127,11 @@ def _check(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int
     from farm.abi import baseline
     from farm.gates.abi import judge
 
-    asked = args.recipe or [n for n, r in loaded.recipes.items() if baseline.load(r.directory).releases]
+    pins = functools.cache(lambda recipe: baseline.load(loaded.recipes[recipe].directory))
+    asked = args.recipe or [name for name in loaded.recipes if pins(name).releases]
     rows = []
     for name, abi in zip(asked, _abis(asked, args, loaded, settings), strict=True):
-        pinned = baseline.load(loaded.recipes[abi.recipe].directory).baseline(abi.release, abi.platform, abi.abi_class)
+        pinned = pins(abi.recipe).baseline(abi.release, abi.platform, abi.abi_class)
         if pinned is None:
             raise UsageError(
                 f"{abi.recipe} pins no ABI that {abi.release} on {abi.platform} could be held to",
@@ -217,17 +220,7 @@ def _difference(found: AbiDifference) -> dict[str, Any]:
         "class": found.newer.abi_class,
         "verdict": found.verdict,
         "untyped": found.untyped,
-        "changes": [
-            {
-                "library": change.library,
-                "kind": change.kind,
-                "subject": change.subject,
-                "verdict": change.verdict,
-                "text": change.text,
-                "symbols": sorted(change.symbols),
-            }
-            for change in found.changes
-        ],
+        "changes": [asdict(change) | {"symbols": sorted(change.symbols)} for change in found.changes],
     }
 
 
@@ -239,14 +232,7 @@ def _document(abi: Abi) -> dict[str, Any]:
         "headers": abi.headers,
         "symbols": _rows(abi),
         "types": {
-            name: {
-                type_: {
-                    "size": layout.size,
-                    "members": [{"name": m.name, "type": m.type, "offset": m.offset} for m in layout.members],
-                    "values": layout.values,
-                }
-                for type_, layout in library.types.items()
-            }
+            name: {type_: asdict(layout) for type_, layout in library.types.items()}
             for name, library in abi.libraries.items()
         },
     }

@@ -80,8 +80,7 @@ def _conclude(plan: Plan, result: RunResult, published: str, seconds: float) -> 
         print(f"took {human_seconds(seconds)}")
     if published:
         print(f"published as {published}")
-    for outcome in result.having(State.FAILED):
-        failure.explain(outcome)
+    failure.explain_all(result)
 
 
 def _exit_code(result: RunResult) -> int:

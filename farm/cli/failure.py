@@ -10,9 +10,17 @@ from farm.errors import BuildError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from farm.workers.result import StepOutcome
+    from farm.workers.result import RunResult, StepOutcome
 
 TAIL_LINES = 20
+
+
+def explain_all(result: RunResult) -> None:
+    """What failed in a run, each step by itself."""
+    from farm.model.events import State
+
+    for outcome in result.having(State.FAILED):
+        explain(outcome)
 
 
 def explain(outcome: StepOutcome) -> None:

@@ -56,23 +56,14 @@ def _step(text: str, platform: str | None, loaded: Catalog, settings: Settings) 
 def _needed(plan: Plan, step: Step, loaded: Catalog, settings: Settings, *, quiet: bool) -> dict[str, Path]:
     """The native wheels that a step is built against, built if they are not there."""
     from farm.cli import failure, running
-    from farm.model.events import State
     from farm.model.plan import Plan as PlanOf
     from farm.store.artifacts import Store
 
     store = Store(settings.store)
-    by_id = plan.by_id()
-    if not step.requires:
-        return {}
-    needed = PlanOf(steps=tuple(s for s in plan.steps if s.id != step.id))
-    result = running.carry_out(needed, loaded, store, settings, jobs=1, quiet=quiet)
-    if not result.ok:
-        for outcome in result.having(State.FAILED):
-            failure.explain(outcome)
-        raise BuildError(f"what {step.id} is built against could not be built", fix="see above")
-    found = {}
-    for id_ in step.requires:
-        artifact = store.get(by_id[id_].key)
-        assert artifact is not None
-        found[id_] = store.path(artifact)
-    return found
+    if step.requires:
+        needed = PlanOf(steps=tuple(s for s in plan.steps if s.id != step.id))
+        result = running.carry_out(needed, loaded, store, settings, jobs=1, quiet=quiet)
+        if not result.ok:
+            failure.explain_all(result)
+            raise BuildError(f"what {step.id} is built against could not be built", fix="see above")
+    return running.stored_deps(plan, step, store)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from farm.cli.history import AUDIT
-from farm.errors import BinaryFormatError, IndexFormatError
+from farm.errors import BinaryFormatError, IndexFormatError, UsageError
 from farm.index.contents import STAGING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from farm.catalog import Catalog
     from farm.model.finding import Finding
@@ -85,3 +86,15 @@ def published_whole(work: Callable[[], RunResult], store: Store, settings: Setti
             raise
     result = work()
     return result, publish(result, store, settings)
+
+
+def stored_deps(plan: Plan, step: Step, store: Store) -> dict[str, Path]:
+    """The stored wheels that a step is built against. Raises UsageError if one is not built yet."""
+    steps = plan.by_id()
+    wheels = {}
+    for id_ in step.requires:
+        artifact = store.get(steps[id_].key)
+        if artifact is None:
+            raise UsageError(f"{step.id} is built against {id_}, which is not built yet", fix=f"farm build {id_}")
+        wheels[id_] = store.path(artifact)
+    return wheels

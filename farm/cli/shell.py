@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 from farm.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from farm.build.enter import Entrance
     from farm.catalog import Catalog
     from farm.model.plan import Plan, Step
@@ -66,6 +64,8 @@ def _entrance(args: argparse.Namespace, settings: Settings) -> Entrance:
 def _fresh(text: str, settings: Settings) -> Entrance:
     from farm import catalog
     from farm.build import enter
+    from farm.cli import running
+    from farm.store.artifacts import Store
 
     loaded = catalog.load(settings)
     plan, step = _step(text, loaded, settings)
@@ -78,7 +78,7 @@ def _fresh(text: str, settings: Settings) -> Entrance:
         step,
         loaded.recipes[step.recipe],
         loaded.toolchains[step.platform],
-        _wheels(plan, step, settings),
+        running.stored_deps(plan, step, Store(settings.store)),
         settings,
         lambda phase: print(f"  {step.id}: {phase}", file=sys.stderr),
     )
@@ -101,18 +101,3 @@ def _step(text: str, loaded: Catalog, settings: Settings) -> tuple[Plan, Step]:
     if len({(step.recipe, step.platform) for step in found}) > 1:
         raise UsageError(f"{text} may be any of: {', '.join(step.id for step in found)}", fix="write the whole id")
     return plan, found[-1]
-
-
-def _wheels(plan: Plan, step: Step, settings: Settings) -> dict[str, Path]:
-    """The stored wheels that the step is built against. Raises UsageError if one is not built yet."""
-    from farm.store.artifacts import Store
-
-    store = Store(settings.store)
-    steps = plan.by_id()
-    wheels = {}
-    for id_ in step.requires:
-        artifact = store.get(steps[id_].key)
-        if artifact is None:
-            raise UsageError(f"{step.id} is built against {id_}, which is not built yet", fix=f"farm build {id_}")
-        wheels[id_] = store.path(artifact)
-    return wheels

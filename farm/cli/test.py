@@ -62,15 +62,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def _built(plan: Plan, loaded: Catalog, store: Store, settings: Settings, *, quiet: bool) -> RunResult:
     from farm.cli import failure, running
-    from farm.model.events import State
     from farm.store import home
 
     home.prepare(settings.home)
     work = functools.partial(running.carry_out, plan, loaded, store, settings, jobs=1, quiet=quiet)
     result, _ = running.published_whole(work, store, settings)
     if not result.ok:
-        for outcome in result.having(State.FAILED):
-            failure.explain(outcome)
+        failure.explain_all(result)
         raise TestsFailedError("what is to be tested could not be built", fix="see above")
     return result
 

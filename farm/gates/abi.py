@@ -16,16 +16,15 @@ def judge(pinned: Abi, found: Abi) -> tuple[Finding, ...]:
     Without types on either side only symbols count. A break under the same epoch is an error; an epoch that was raised
     without a break is a warning, and so are symbols that came without a new release.
     """
-    bare = not (pinned.typed and found.typed)
-    difference = compare(pinned.symbols_alone, found.symbols_alone) if bare else compare(pinned, found)
-    broken = difference.verdict is Verdict.BREAKING
     if found.epoch < pinned.epoch:
         return (_lowered(pinned, found),)
+    difference = compare(pinned, found)
+    broken = difference.verdict is Verdict.BREAKING
     if pinned.epoch == found.epoch:
         if broken:
             return _breaks(difference)
         return _unpinned(difference) if pinned.release == found.release else ()
-    return () if broken or bare else (_needless(pinned, found),)
+    return () if broken or not (pinned.typed and found.typed) else (_needless(pinned, found),)
 
 
 def _breaks(difference: AbiDifference) -> tuple[Finding, ...]:
@@ -67,22 +66,25 @@ def _unpinned(difference: AbiDifference) -> tuple[Finding, ...]:
 
 
 def _lowered(pinned: Abi, found: Abi) -> Finding:
-    return Finding(
-        check=CHECK,
-        severity=Severity.ERROR,
-        file=f"recipes/{found.recipe}/recipe.toml",
-        fact=f"[abi] epoch is {found.epoch}, below {pinned.epoch}, which {pinned.release} is pinned under: the shared "
-        "name would be that of another ABI",
-        fix=f"set [abi] epoch to {pinned.epoch} or higher",
+    return _of_epoch(
+        found,
+        Severity.ERROR,
+        f"is {found.epoch}, below {pinned.epoch}, which {pinned.release} is pinned under: the shared name would be "
+        "that of another ABI",
+        f"set [abi] epoch to {pinned.epoch} or higher",
     )
 
 
 def _needless(pinned: Abi, found: Abi) -> Finding:
-    return Finding(
-        check=CHECK,
-        severity=Severity.WARNING,
-        file=f"recipes/{found.recipe}/recipe.toml",
-        fact=f"[abi] epoch was raised from {pinned.epoch} to {found.epoch}, but {found.release} does not break the ABI "
-        f"of {pinned.release}: every dependent has to move for nothing",
-        fix=f"take back epoch {pinned.epoch}, unless upstream changed what functions mean",
+    return _of_epoch(
+        found,
+        Severity.WARNING,
+        f"was raised from {pinned.epoch} to {found.epoch}, but {found.release} does not break the ABI of "
+        f"{pinned.release}: every dependent has to move for nothing",
+        f"take back epoch {pinned.epoch}, unless upstream changed what functions mean",
     )
+
+
+def _of_epoch(found: Abi, severity: Severity, fact: str, fix: str) -> Finding:
+    file = f"recipes/{found.recipe}/recipe.toml"
+    return Finding(check=CHECK, severity=severity, file=file, fact=f"[abi] epoch {fact}", fix=fix)

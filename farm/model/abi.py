@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -101,12 +101,6 @@ class Abi:
     def names(self) -> frozenset[str]:
         """All exported symbols, without versions."""
         return frozenset(symbol.name for library in self.libraries.values() for symbol in library.symbols)
-
-    @property
-    def symbols_alone(self) -> Abi:
-        """The same without types and headers: what can be compared with a build that has no debug information."""
-        bare = {name: AbiLibrary(symbols=library.symbols) for name, library in self.libraries.items()}
-        return replace(self, libraries=bare, headers={})
 
 
 class ChangeKind(StrEnum):

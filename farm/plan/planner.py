@@ -14,7 +14,7 @@ from farm.model.plan import Impossible, KeyInput, Plan, Step
 from farm.model.recipe import Recipe, Release
 from farm.plan import keys
 from farm.plan.effective import impossible, matching_rows, matching_variants, merged
-from farm.plan.requirements import parse_version
+from farm.plan.requirements import older_than, parse_version
 from farm.plan.resolve import Node, resolve
 from farm.plan.selection import python_tag, wanted_platforms, wanted_recipes
 from farm.plan.values import CatalogValues, Wanted
@@ -201,7 +201,7 @@ class _Steps:
 
     def _pinned(self, node: Node, release: Release) -> tuple[str, ...]:
         """The pinned ABIs of the releases before one."""
-        older = [known.version for known in node.releases[: node.releases.index(release)]]
+        older = older_than(node.recipe, release.version)
         return node.values.pinned_abis(older) if older else ()
 
     def _python_part(self, python: str, platform: str) -> tuple[KeyInput, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +91,7 @@ class NativeSpec:
     licenses: Mapping[str, Path] = field(default_factory=dict)
     dependencies: tuple[NativeDependency, ...] = ()
     requires: tuple[str, ...] = ()
-    introduced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    introduced: Mapping[str, Collection[str]] = field(default_factory=dict)
     cmake_package: str = ""
     homepage: str = ""
     purl: str = ""
