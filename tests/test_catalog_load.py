@@ -128,6 +128,23 @@ ONE_RECIPE: list[tuple[dict[str, Any], str]] = [
     (library("a", purl="gmp"), "purl: 'gmp' is not a package URL without a version"),
     (library("a", audit={"dispatched": ["x_*"]}), "[audit] dispatch_reason: is missing"),
     (library("a", watch={"kind": "page", "at": "x", "pattern": "("}), "[watch] pattern: is not a regular expression"),
+    (library("a", watch={"kind": "page", "at": "x", "pattern": "(a)"}), "[watch] at: 'x' is not the https:// URL of"),
+    (library("a", watch={"kind": "page", "at": "https://x"}), "[watch] pattern: is missing: the archive's name"),
+    (library("a", watch={"kind": "page", "at": "https://x", "pattern": "a"}), "[watch] pattern: has no group for the"),
+    (library("a", watch={"kind": "pypi", "at": "x", "pattern": "(a)"}), "[watch] pattern: is for pages: 'pypi' knows"),
+    (
+        library("a", watch={"kind": "pypi", "at": "x", "schedule": "@daily"}),
+        "[watch] schedule: '@daily' is no time in cron form: it has 1 fields, not the 5 of 'minute hour day month",
+    ),
+    (library("a", watch={"kind": "pypi", "at": "x", "schedule": ""}), "[watch] schedule: '' is no time in cron form"),
+    (
+        library("a", rebuild={"schedule": "0 25 * * *"}),
+        "[rebuild] schedule: '0 25 * * *' is no time in cron form: ",
+    ),
+    (
+        library("a", rebuild={"schedule": "0 0 31 2 *"}),
+        "[rebuild] schedule: '0 0 31 2 *' is no time in cron form: ",
+    ),
     (library("a", build={"system": "script"}), "[build] script: is missing"),
     (_build(script="make"), "[build] script: is not used by"),
 ]

@@ -266,7 +266,8 @@ def test_a_key_changes_if_and_only_if_an_input_in_its_cone_changes(
 @settings(max_examples=40, deadline=None)
 def test_tests_watch_and_audit_change_no_key(recipes: list[dict[str, Any]]) -> None:
     aside = {
-        "watch": {"kind": "page", "at": "https://example.org"},
+        "watch": {"kind": "page", "at": "https://example.org", "pattern": r"a-(\d)", "schedule": "0 0 * * 0"},
+        "rebuild": {"schedule": "0 0 * * 0"},
         "audit": {"allow_libraries": ["libX11.so.6"]},
         "tests": {"upstream": {"command": ["true"]}},
     }

@@ -10,9 +10,10 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion
 
+from farm.catalog import cron
 from farm.catalog.faults import Fault, did_you_mean
 from farm.catalog.values import LoadedRecipe
-from farm.model.recipe import PlatformGlob, Recipe
+from farm.model.recipe import PlatformGlob, Recipe, Watch
 from farm.model.toolchain import Toolchain
 from farm.model.tools import BASIC, EXTRA
 from farm.plan.effective import matches
@@ -27,6 +28,7 @@ PLATFORMS = (
     *("win_amd64", "win32", "win_arm64", "macosx_11_0_arm64", "macosx_10_13_x86_64"),
 )
 _SLASHES = {"debian": 1, "pypi": 0}  # debian:SOURCE/FILE where the file's name does not tell the source package
+_DAILY = Watch.model_fields["schedule"].default  # what nearly all recipes have; the reader of cron forms stays away
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PURL = re.compile(r"pkg:[a-z][a-z0-9.+-]*/[^@?#\s]+")
 
@@ -173,15 +175,37 @@ def _misc(recipe: Recipe) -> Found:
         yield ("purl",), f"{recipe.purl!r} is not a package URL without a version, like 'pkg:generic/gmp'"
     if recipe.audit.dispatched and not recipe.audit.dispatch_reason:
         yield ("audit", "dispatch_reason"), "is missing: say why `dispatched` functions may exceed the baseline"
-    if recipe.watch and recipe.watch.pattern:
-        try:
-            re.compile(recipe.watch.pattern)
-        except re.error as error:
-            yield ("watch", "pattern"), f"is not a regular expression: {error}"
     names = [library.name for library in recipe.products.library]
     for i, name in enumerate(names):
         if name in names[:i]:
             yield ("products", "library", i, "name"), f"{name!r} is there twice"
+
+
+def _watch(recipe: Recipe) -> Found:
+    """The version is read off a group of the pattern, so a page without one tells nothing."""
+    watch = recipe.watch
+    if watch is None:
+        return
+    if watch.kind == "page" and not watch.at.startswith("https://"):
+        yield ("watch", "at"), f"{watch.at!r} is not the https:// URL of a page"
+    if watch.kind == "page" and not watch.pattern:
+        yield ("watch", "pattern"), r"is missing: the archive's name on the page, like 'gmp-([0-9.]+)\.tar\.xz'"
+    if watch.kind != "page" and watch.pattern:
+        yield ("watch", "pattern"), f"is for pages: '{watch.kind}' knows the versions"
+    if watch.pattern:
+        try:
+            groups = re.compile(watch.pattern).groups
+        except re.error as error:
+            yield ("watch", "pattern"), f"is not a regular expression: {error}"
+        else:
+            if not groups:
+                yield ("watch", "pattern"), r"has no group for the version, like 'gmp-([0-9.]+)\.tar\.xz'"
+
+
+def _schedules(recipe: Recipe) -> Found:
+    for table, value in (("watch", recipe.watch), ("rebuild", recipe.rebuild)):
+        if value is not None and value.schedule != _DAILY and (why := cron.fault(value.schedule)):
+            yield (table, "schedule"), f"{value.schedule!r} {why}"
 
 
 _RULES: tuple[Callable[[Recipe], Found], ...] = (
@@ -194,6 +218,8 @@ _RULES: tuple[Callable[[Recipe], Found], ...] = (
     _tools,
     _build,
     _misc,
+    _watch,
+    _schedules,
 )
 
 

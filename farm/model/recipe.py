@@ -190,7 +190,27 @@ class Watch(Frozen):
         description="a web page with names of archives, a Debian source package, or a project of the package index"
     )
     at: str = Field(description="the page's URL, or the name of the package or project")
-    pattern: str = Field(default="", description="regular expression of an archive's name on the page")
+    pattern: str = Field(
+        default="",
+        description="regular expression of an archive's name on the page; its group `version`, or the first one, is "
+        "the version",
+    )
+    prereleases: bool = Field(default=False, description="alphas, betas and release candidates are releases, too")
+    schedule: str = Field(
+        default="0 5 * * *",
+        max_length=100,
+        description="when `farm watch --due` looks, in cron form (minute hour day month weekday), UTC",
+    )
+
+
+class Rebuild(Frozen):
+    """When what waits is rolled out although nobody asks."""
+
+    schedule: str = Field(
+        max_length=100,
+        description="when scheduled runs build, test and publish all that changed since, in cron form (minute hour day "
+        "month weekday), UTC",
+    )
 
 
 class Recipe(Frozen):
@@ -216,6 +236,7 @@ class Recipe(Frozen):
     tests: Tests = Tests()
     audit: Audit = Audit()
     watch: Watch | None = None
+    rebuild: Rebuild | None = None
 
     @property
     def current(self) -> Release:

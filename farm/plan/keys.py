@@ -29,7 +29,7 @@ BUILD_RULES = 2
 _DEPENDENT_RULES = {"macho": "1"}
 """The same for the dependents of one binary format."""
 
-# Recipe tables that are not flattened field by field: handled below, or no part of the bytes (tests, watch, audit).
+# Recipe tables that are not flattened: handled below, or no part of the bytes (tests, audit, watch, rebuild).
 _RECIPE_EXCLUDED = frozenset(
     {
         "format",
@@ -44,6 +44,7 @@ _RECIPE_EXCLUDED = frozenset(
         "tests",
         "audit",
         "watch",
+        "rebuild",
     }
 )
 _PRODUCTS_EXCLUDED = frozenset({"imports"})  # only tests import

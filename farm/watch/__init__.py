@@ -1,0 +1,1 @@
+"""What upstream released: looked up, remembered, proposed as a branch with the edited recipe."""
