@@ -130,6 +130,10 @@ class IndexFormatError(FarmError):
     kind = "index"
 
 
+class ChannelMovedError(IndexFormatError):
+    """A channel serves another generation than the one that was to be replaced: somebody published meanwhile."""
+
+
 class ProcessError(FarmError):
     """A program that the farm ran failed or ran out of time; raised by farm.process only."""
 

@@ -26,7 +26,10 @@ SUITES = ("smoke", "upstream")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What a test needs: the step, its wheel, the wheels it was built against (by step id), the farm's index."""
+    """What a test needs: the step, its wheel, the wheels it was built against (by step id), the farm's index.
+
+    `beside` are wheels that are installed with it, whatever the index offers: the native wheels to test it with.
+    """
 
     step: Step
     wheel: Path
@@ -34,6 +37,7 @@ class Trial:
     index_url: str
     catalog: Catalog
     settings: Settings
+    beside: tuple[Path, ...] = ()
 
     @property
     def loaded(self) -> LoadedRecipe:
@@ -75,7 +79,7 @@ class Trial:
 
     def install(self, requires: Sequence[str] = ()) -> Install:
         """The wheel to test with what is installed beside it."""
-        return Install(wheels=(self.wheel,), index_url=self.index_url, requires=tuple(requires))
+        return Install(wheels=(self.wheel, *self.beside), index_url=self.index_url, requires=tuple(requires))
 
 
 def run(trial: Trial, suite: str, *, compare: bool = False, cancel: Cancel | None = None) -> SmokeResult:

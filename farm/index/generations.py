@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace as changed
 from datetime import UTC, datetime
 
-from farm.errors import IndexFormatError
+from farm.errors import ChannelMovedError, IndexFormatError
 from farm.index import pages, pool
 from farm.index.contents import (
     ACTIVE,
@@ -48,8 +48,10 @@ class Index(IndexReader):
         comment: str = "",
         now: datetime | None = None,
         replace: bool = False,
+        onto: Contents | None = None,
     ) -> Generation:
-        """Add wheels to a channel and return the generation that is served then.
+        """Add wheels to a channel and return the generation that is served then. With `onto` they are added to that
+        instead of what the channel offers.
 
         Every wheel is verified first (RECORD, METADATA); one bad wheel and nothing is published. A file that is there
         with other content is an error: publish it under a higher build tag or revision, or say `replace`. Raises
@@ -61,7 +63,8 @@ class Index(IndexReader):
         _check_unique(found)
 
         def add(old: Contents) -> Contents:
-            merged = dict(old.files)
+            start = old if onto is None else onto
+            merged = dict(start.files)
             for candidate in found:
                 new = candidate.published
                 there = merged.get(new.filename)
@@ -76,7 +79,7 @@ class Index(IndexReader):
                     )
                 pool.add(self.root, candidate)
                 merged[new.filename] = new
-            return changed(old, files=merged)
+            return changed(start, files=merged)
 
         return self._change(channel, add, comment=comment, now=moment)
 
@@ -126,19 +129,29 @@ class Index(IndexReader):
         return self._change(channel, mark, comment=f"{project} is {status.status}", now=now)
 
     def promote(
-        self, generation: Generation, channel: str, *, comment: str = "", now: datetime | None = None
+        self,
+        generation: Generation,
+        channel: str,
+        *,
+        comment: str = "",
+        now: datetime | None = None,
+        instead_of: int | None = None,
     ) -> Generation:
-        """Make `channel` hold exactly what another channel's generation holds."""
+        """Make `channel` hold exactly what another channel's generation holds. Raises ChannelMovedError if it serves
+        another generation than `instead_of` (0: none)."""
         wanted = self.contents(generation)
-        return self._change(channel, lambda _: wanted, comment=comment or f"promoted from {generation.name}", now=now)
+        comment = comment or f"promoted from {generation.name}"
+        return self._change(channel, lambda _: wanted, comment=comment, now=now, instead_of=instead_of)
 
     def rebuild(self, channel: str, *, now: datetime | None = None) -> Generation:
         """Render all pages anew from the same content, as a new generation."""
         return self._change(channel, lambda old: old, comment="pages rendered anew", now=now, force=True)
 
-    def rollback(self, channel: str, number: int) -> Generation:
-        """Serve an older (or newer) generation that is kept. The next publish continues from there."""
+    def rollback(self, channel: str, number: int, *, instead_of: int | None = None) -> Generation:
+        """Serve an older (or newer) generation that is kept. The next publish continues from there. Raises
+        ChannelMovedError if another one than `instead_of` is served."""
         with disk_errors(self.root), self._lock():
+            self._check_served(channel, instead_of)
             generation = self.generation(channel, number)
             self._flip(generation)
             return generation
@@ -166,10 +179,12 @@ class Index(IndexReader):
         comment: str,
         now: datetime | None,
         force: bool = False,
+        instead_of: int | None = None,
     ) -> Generation:
         check_channel(channel)
         with disk_errors(self.root), self._lock():
             self._clean()
+            self._check_served(channel, instead_of)
             parent = self.current(channel)
             old = self.contents(parent) if parent else Contents()
             new = change(old)
@@ -197,6 +212,15 @@ class Index(IndexReader):
             fsync_dir(self.root)
             self._flip(generation)
             return generation
+
+    def _check_served(self, channel: str, expected: int | None) -> None:
+        served = self.current_number(channel)
+        if expected is not None and served != expected:
+            raise ChannelMovedError(
+                f"channel {channel!r} serves generation {served}, not {expected} any more",
+                where=str(self.root),
+                fix="look at what was published meanwhile: `farm index generations`",
+            )
 
     def _flip(self, generation: Generation) -> None:
         link = self.root / generation.channel

@@ -28,6 +28,7 @@ _KNOWN = {
     _MARKER,
     "abi",
     "cache",
+    "cascades",
     "plan",
     "ledger.sqlite",
     "ledger.sqlite-wal",

@@ -78,6 +78,12 @@ class LeaseRecords(Database):
             holders = [_holder(row) for row in connection.execute(query)]
         return {h.key for h in holders if not (h.expired or h.owner.is_surely_dead())}
 
+    def is_mine(self, connection: Connection, lease: Lease) -> bool:
+        """Whether a lease is still ours, and nobody takes it before this transaction ends: who writes what a leased
+        key came to asks this first."""
+        query = select(leases.c.token).where(_mine(lease)).with_for_update()
+        return connection.execute(query).first() is not None
+
     def _row(self, connection: Connection, key: str) -> Row[Any] | None:
         query = select(leases, (leases.c.expires < now_ms()).label("expired")).where(leases.c.key == key)
         return connection.execute(query).first()

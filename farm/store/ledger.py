@@ -10,14 +10,15 @@ from types import TracebackType
 from typing import Self
 
 from farm.store.attempts import AttemptRecords
-from farm.store.leases import LeaseRecords
+from farm.store.cascade_tasks import CascadeTaskRecords
+from farm.store.cascades import CascadeRecords
 from farm.store.schema import open_engine
 from farm.store.steps import StepRecords
 from farm.store.verdicts import VerdictRecords
 
 
-class Ledger(StepRecords, AttemptRecords, LeaseRecords, VerdictRecords):
-    """Steps seen, attempts, artifacts, leases, verdicts and findings.
+class Ledger(StepRecords, AttemptRecords, VerdictRecords, CascadeRecords, CascadeTaskRecords):
+    """Steps seen, attempts, artifacts, leases, verdicts and findings; cascades and their tasks.
 
     Threads may share one; a forked process opens its own. Every method raises StoreError, or UnavailableError (which
     has `retryable = True`) if the database does not answer now.

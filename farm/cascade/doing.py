@@ -1,0 +1,185 @@
+"""The farm's own hands: builds by the pipeline, rebinds by repair, tests on the platform's runner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farm import trial
+from farm.cascade import frozen
+from farm.cascade.hands import Deed
+from farm.errors import FarmError, StoreError
+from farm.gates.audit import audit_wheel
+from farm.gates.policy import policy_for
+from farm.model.artifact import Artifact
+from farm.model.cascade import Cascade, CascadeTask
+from farm.model.events import Listener, StepEvent
+from farm.model.finding import Finding
+from farm.model.outcome import Outcome
+from farm.model.plan import Step
+from farm.model.rework import Verb
+from farm.pipeline import Pipeline, refuse
+from farm.process import Cancel
+from farm.runners import SmokeResult
+from farm.settings import Settings
+from farm.store.artifacts import Store
+from farm.store.home import work_dir
+from farm.workers.step import StepCancel, StepRunner
+
+if TYPE_CHECKING:
+    from farm.catalog.values import Catalog
+    from farm.store.ledger import Ledger
+
+_SHOWN_LINES = 20
+
+Rebind = Callable[[Path, Mapping[str, Path], Path], Path]
+"""Writes a wheel, moved to other native wheels (by recipe), into a directory and returns its path. Raises FarmError if
+that cannot be done rightly: the task fails, and its wheel is to be built."""
+
+
+def _ignore(event: StepEvent) -> None:
+    del event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FarmHands:
+    """Carries out tasks with the frozen catalog of their cascade; needs nothing but FARM_HOME.
+
+    `findings` takes what the gates found; `listener` hears the phases of builds.
+    """
+
+    settings: Settings
+    store: Store
+    ledger: Ledger
+    catalogs: Catalogs
+    rebind: Rebind
+    findings: Callable[[Step, tuple[Finding, ...]], None]
+    listener: Listener = _ignore
+
+    def has(self, task: CascadeTask) -> bool:
+        """Whether the wheel is stored."""
+        return self.store.get(task.key) is not None
+
+    def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
+        """See `Hands`."""
+        started = time.monotonic()
+        try:
+            deed = _DEEDS[task.verb](self, cascade, task, cancel)
+        except (FarmError, OSError) as error:
+            deed = Deed(outcome=Outcome.FAILED, reason=str(error), error=error)
+        return replace(deed, seconds=time.monotonic() - started)
+
+    def _build(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
+        step = self._steps(cascade, [task.step])[0]
+        deps = {dep.id: self._artifact(dep.key, dep.id) for dep in self._steps(cascade, step.requires)}
+        catalog = self.catalogs.of(cascade)
+        pipeline = Pipeline(catalog=catalog, store=self.store, settings=self.settings, findings=self.findings)
+        runner = StepRunner(pipeline, self.ledger, self.settings.logs, self.listener)
+        token = cancel if isinstance(cancel, StepCancel) else StepCancel(cancel)
+        outcome, bug = runner.run(step, deps, token)
+        if bug is not None:
+            raise bug
+        if outcome.artifact is not None:
+            return Deed(outcome=Outcome.PASSED)
+        return Deed(outcome=Outcome.FAILED, reason=outcome.message, error=outcome.error)
+
+    def _rebind(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
+        del cancel  # a rebind takes seconds and runs no programs of others
+        step = self._steps(cascade, [task.step])[0]
+        natives = {one.recipe: self._wheel(one.key, one.id) for one in self._natives(cascade, task, step)}
+        with work_dir(self.settings.work, "rebind") as out:
+            wheel = self.rebind(self._wheel(task.source, step.slot), natives, out)
+            catalog = self.catalogs.of(cascade)
+            policy = policy_for(
+                catalog.toolchains[step.platform], catalog.recipes[step.recipe].recipe, natives=natives.values()
+            )
+            refuse(step, audit_wheel(wheel, policy=policy))
+            self.store.put(task.key, wheel)
+        return Deed(outcome=Outcome.PASSED)
+
+    def _test(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
+        step = self._steps(cascade, [task.step])[0]
+        natives = self._natives(cascade, task, step)
+        wheels = {one.id: self._wheel(one.key, one.id) for one in natives}
+        it = trial.Trial(
+            step=step,
+            wheel=self._wheel(task.source, step.slot),
+            deps=wheels,
+            beside=tuple(wheels.values()) if step.kind == "dependent" else (),
+            index_url=(self.settings.index / cascade.channel / "simple").as_uri(),
+            catalog=self.catalogs.of(cascade),
+            settings=self.settings,
+        )
+        result = trial.run(it, "smoke", cancel=cancel)
+        if task.source == step.key:  # a rebound wheel is not what this key was built to
+            with_ = {one.recipe: one.version for one in natives}
+            self.ledger.record_verdict(step.key, "smoke", result.outcome, reason=result.reason, details={"with": with_})
+        return deed_of(result)
+
+    def _natives(self, cascade: Cascade, task: CascadeTask, step: Step) -> list[Step]:
+        """The steps of the native wheels that a task works with, and of all that these require, each once."""
+        names = [f"{name}@{version}/{step.platform}" for name, version in task.natives.items()] or list(step.requires)
+        chosen = {name.partition("@")[0] for name in names}
+        found: dict[str, Step] = {}
+        while names:
+            new = [one for one in self._steps(cascade, names) if one.id not in found]
+            found.update({one.id: one for one in new})
+            names = [name for one in new for name in one.requires if name.partition("@")[0] not in chosen]
+            chosen.update(name.partition("@")[0] for name in names)
+        return list(found.values())
+
+    def _steps(self, cascade: Cascade, ids: Iterable[str]) -> list[Step]:
+        wanted = tuple(dict.fromkeys(ids))
+        found = self.ledger.steps_of(cascade.id, wanted)
+        if missing := [id_ for id_ in wanted if id_ not in found]:
+            raise StoreError(f"cascade {cascade.id} does not know the step {missing[0]}", where="ledger")
+        return [found[id_] for id_ in wanted]
+
+    def _wheel(self, key: str, what: str) -> Path:
+        return self.store.path(self._artifact(key, what))
+
+    def _artifact(self, key: str, what: str) -> Artifact:
+        artifact = self.store.get(key)
+        if artifact is None:
+            raise FarmError(
+                "its wheel is not in the store any more", where=what, fix=f"`farm build {what}`, then advance again"
+            )
+        return artifact
+
+
+_DEEDS: dict[Verb, Callable[[FarmHands, Cascade, CascadeTask, Cancel], Deed]] = {
+    Verb.BUILD: FarmHands._build,  # noqa: SLF001 - this class's own
+    Verb.REBIND: FarmHands._rebind,  # noqa: SLF001
+    Verb.TEST: FarmHands._test,  # noqa: SLF001
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogs:
+    """Frozen catalogs, each read when first asked for and kept."""
+
+    settings: Settings
+    _read: dict[str, Catalog] = field(default_factory=dict)
+
+    def of(self, cascade: Cascade) -> Catalog:
+        """The catalog after the change. Raises StoreError, CatalogError."""
+        return self.named(cascade.catalog)
+
+    def named(self, digest: str) -> Catalog:
+        """A frozen catalog by its digest."""
+        from farm import catalog
+
+        if digest not in self._read:
+            self._read[digest] = catalog.load_from(frozen.place(self.settings, digest))
+        return self._read[digest]
+
+
+def deed_of(result: SmokeResult) -> Deed:
+    """What a test came to; of one that failed with the end of what it printed."""
+    reason = result.reason
+    if result.outcome is Outcome.FAILED:
+        reason = "\n".join([reason, *(f"  | {line}" for line in result.output.splitlines()[-_SHOWN_LINES:])])
+    return Deed(outcome=result.outcome, reason=reason, seconds=result.seconds)

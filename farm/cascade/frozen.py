@@ -1,0 +1,130 @@
+"""Frozen catalogs: copies of `recipes/` and `toolchains/` below FARM_HOME, named by their content.
+
+A cascade that runs for days goes on with the recipes that it was planned from, whatever happens to the repository.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm.errors import StoreError
+from farm.settings import Settings
+from farm.store.files import copy_new, disk_errors, fsync_dir, make_dirs
+from farm.store.home import remove_tree, work_dir
+
+_PARTS = ("recipes", "toolchains")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """`digest` of the merged catalog; `conflicts` are files that both sides changed, each in its own way: with any,
+    there is no merged catalog."""
+
+    digest: str
+    conflicts: tuple[str, ...] = ()
+
+
+def folder(settings: Settings) -> Path:
+    """Where frozen catalogs are."""
+    return settings.home / "cascades"
+
+
+def place(settings: Settings, digest: str) -> Path:
+    """The root of a frozen catalog. Raises StoreError if it is not there any more."""
+    root = folder(settings) / digest
+    if not root.is_dir():
+        raise StoreError(
+            "the catalog that the cascade was planned from is gone",
+            where=str(root),
+            fix="`farm cascade abandon` it and start again from today's catalog; what is built is kept",
+        )
+    return root
+
+
+def freeze(settings: Settings, root: Path) -> str:
+    """Copy a catalog and return its digest; the same content is kept once. Raises StoreError."""
+    return _keep(settings, {name: root / name for name in _files(root)})
+
+
+def merge(settings: Settings, *, before: str, ours: str, theirs: str) -> Merge:
+    """What `ours` changed since `before`, done to `theirs`. Raises StoreError."""
+    roots = {digest: place(settings, digest) for digest in (before, ours, theirs)}
+    old, mine, other = ({name: roots[d] / name for name in _files(roots[d])} for d in (before, ours, theirs))
+    merged, conflicts = dict(other), []
+    for name in sorted(old.keys() | mine.keys()):
+        was, is_, there = (_digest(side.get(name)) for side in (old, mine, other))
+        if is_ in (was, there):
+            continue
+        if there != was:
+            conflicts.append(name)
+        elif name in mine:
+            merged[name] = mine[name]
+        else:
+            merged.pop(name, None)
+    if conflicts:
+        return Merge(digest="", conflicts=tuple(conflicts))
+    return Merge(digest=_keep(settings, merged))
+
+
+def sweep(settings: Settings, keep: frozenset[str], *, dry_run: bool) -> Iterator[Path]:
+    """Remove the frozen catalogs that are not in `keep`; gives what went."""
+    root = folder(settings)
+    for path in sorted(root.iterdir()) if root.is_dir() else ():
+        if path.name not in keep:
+            yield path
+            if not dry_run:
+                remove_tree(path)
+
+
+def _keep(settings: Settings, files: Mapping[str, Path]) -> str:
+    """Copy, named after what was copied, so that a file which changes meanwhile is no lie."""
+    with disk_errors(settings.home), work_dir(settings.work, "freeze") as scratch:
+        tree = scratch / "catalog"
+        total = hashlib.sha256()
+        for name in sorted(files):
+            target = tree / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            content = copy_new(files[name], target)[0]
+            runs = os.access(files[name], os.X_OK)
+            if runs:
+                target.chmod(0o555)
+            total.update(f"{name}\0{content}\0{runs:d}\n".encode())
+        digest = total.hexdigest()
+        for part in _PARTS:  # an empty part is part of a catalog, too
+            (tree / part).mkdir(parents=True, exist_ok=True)
+        make_dirs(folder(settings))
+        final = folder(settings) / digest
+        if not final.is_dir():
+            for directory in (tree, *(p for p in tree.rglob("*") if p.is_dir())):
+                fsync_dir(directory)
+            _rename(tree, final)
+    return digest
+
+
+def _rename(tree: Path, final: Path) -> None:
+    try:
+        tree.rename(final)
+    except OSError:
+        if not final.is_dir():  # another process was first
+            raise
+    fsync_dir(final.parent)
+
+
+def _files(root: Path) -> Iterator[str]:
+    """Regular files of a catalog, relative to its root; names that begin with a dot are not part of it."""
+    for part in _PARTS:
+        for path in sorted((root / part).rglob("*")):
+            relative = path.relative_to(root)
+            if path.is_file() and not any(name.startswith(".") or name == "__pycache__" for name in relative.parts):
+                yield relative.as_posix()
+
+
+def _digest(path: Path | None) -> str:
+    if path is None:
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
