@@ -19,6 +19,7 @@ from farm.model.binary import BinaryFormat, Linkage
 from farm.model.plan import Step
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
+from farm.plan.epochs import epoch_of
 from farm.process import Cancel
 from farm.settings import Settings
 from farm.store.files import make_dirs, write_atomic
@@ -95,11 +96,10 @@ def _abi(
     headers: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Abi:
     """`one` is any of the libraries: they are of one class."""
-    assert recipe.abi is not None
     return Abi(
         recipe=step.recipe,
         release=step.version,
-        epoch=recipe.abi.epoch,
+        epoch=epoch_of(recipe, step.version),
         platform=step.platform,
         abi_class=surface.class_of(one),
         libraries=libraries,

@@ -23,7 +23,7 @@ from farm.model.artifact import Artifact
 from farm.model.finding import Finding, Severity
 from farm.model.plan import Step
 from farm.model.toolchain import Toolchain
-from farm.plan.requirements import older_than
+from farm.plan.epochs import older_in_epoch
 from farm.process import Cancel
 from farm.repair import natives
 from farm.repair.repair import RepairOptions, repair
@@ -69,7 +69,7 @@ class Pipeline:
             held_to = pinned.baseline(step.version, step.platform, found.abi_class)
             findings += abi.judge(held_to, found) if held_to else ()
             report_phase("pack")
-            brought = introduced(pinned, older_than(recipe.recipe, step.version), found)
+            brought = introduced(pinned, older_in_epoch(recipe.recipe, step.version), found)
             staged = stage_native(native_spec(step, recipe, toolchain, built, deps, brought), out / "tree")
             wheel = pack(staged.tree, staged.filename, out, epoch_seconds=built.epoch_seconds)
             return self._admit(step, wheel, deps, built.twins, report_phase, findings)

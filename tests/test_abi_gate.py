@@ -94,14 +94,19 @@ def test_a_breaking_release_is_refused_until_the_epoch_is_raised(tiny: Tiny, fil
     tiny.release(files)
     assert tiny("build", "tiny", "--no-publish") == 7, tiny.said
     assert said in tiny.said
-    assert "raise [abi] epoch in recipes/tiny/recipe.toml above 1" in tiny.said
+    assert "write `abi_epoch = 2` into the [[release]] 1.1 of recipes/tiny/recipe.toml" in tiny.said
     assert tiny("abi", "check", "tiny", "--json") == 7
     assert tiny("abi", "accept", "tiny") == 7, "what breaks cannot be pinned under the same epoch"
     assert said in tiny.said
     assert not (tiny.folder / "abi/1.1").exists()
-    tiny.edit("epoch = 1", "epoch = 2")
+    tiny.edit('version = "1.1"', 'version = "1.1"\nabi_epoch = 2')
     assert tiny("build", "tiny", "--no-publish") == 0, tiny.said
     assert tiny("abi", "accept", "tiny") == 0, tiny.said
+    assert "\nepoch 2\n" in (tiny.folder / f"abi/1.1/{small_farm.PLATFORM}.abi").read_text()
+    assert tiny("abi", "check", "tiny@1.0", "tiny") == 0, "each is held to its own epoch"
+    (wheel,) = (tiny.catalog / ".farm/store/blobs").rglob("native_tiny-2!1.1-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert any(name.endswith("/libtiny-nf02.so") for name in archive.namelist())
 
 
 @needs_abidw
@@ -130,7 +135,7 @@ def test_an_epoch_never_goes_down() -> None:
     for changes in ({}, {"symbols": without("close")}):
         (finding,) = judge(epoch(2), epoch(1, release="2.0", **changes))
         assert finding.severity is Severity.ERROR
-        assert "[abi] epoch is 1, below 2, which 1.0 is pinned under" in finding.fact
+        assert "the ABI epoch is 1, below 2, which 1.0 is pinned under" in finding.fact
 
 
 def test_many_breaks_are_not_all_listed() -> None:

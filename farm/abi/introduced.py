@@ -11,8 +11,8 @@ from farm.model.abi import Abi
 
 
 def introduced(accepted: Accepted, older: Collection[str], newest: Abi) -> Mapping[str, frozenset[str]]:
-    """Release -> the symbols that no older release has, for those of `older` that are pinned under the epoch of
-    `newest` and, last, for `newest` itself.
+    """Release -> the symbols that no older release has, for those of `older` (releases of the same epoch) that are
+    pinned under the epoch of `newest` and, last, for `newest` itself.
 
     The oldest is the baseline and is not in the answer: whatever no later release introduced is as old as that. Empty
     if no older release is pinned: then nobody knows.

@@ -17,11 +17,12 @@ from farm.build.systems.base import Job, flag_environment
 from farm.build.toolchain import Tools
 from farm.build.workspace import Rooms, Workspace
 from farm.catalog.values import LoadedRecipe
-from farm.errors import CatalogError, PlanError
+from farm.errors import PlanError
 from farm.fetch import download
 from farm.model.plan import Step
 from farm.model.recipe import Release, Variant
 from farm.plan.effective import Effective
+from farm.plan.epochs import epoch_of
 from farm.process import Cancel
 from farm.settings import Settings, build_machine
 from farm.wheel.archive import WheelArchive
@@ -43,11 +44,8 @@ class Task:
 
     @property
     def epoch(self) -> int:
-        """The ABI epoch. Raises CatalogError for a recipe without one."""
-        abi = self.recipe.recipe.abi
-        if abi is None:
-            raise CatalogError([f"recipes/{self.step.recipe}/recipe.toml: [abi] epoch: is missing"])
-        return abi.epoch
+        """The release's ABI epoch. Raises CatalogError for a recipe without one."""
+        return epoch_of(self.recipe.recipe, self.step.version)
 
     def sandbox(self, rooms: Rooms, variant: Variant | None = None) -> Sandbox:
         """The walls around one level's build."""

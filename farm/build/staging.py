@@ -9,14 +9,14 @@ from farm.binary import formats
 from farm.build.library import release_of
 from farm.build.result import BuiltLibrary, LinkedLibrary
 from farm.catalog.values import LoadedRecipe
-from farm.errors import BuildError, CatalogError
+from farm.errors import BuildError
 from farm.model.binary import BinaryFormat
 from farm.model.names import native_version
 from farm.model.plan import Step
 from farm.model.recipe import LibraryProduct, Recipe, Release
 from farm.model.toolchain import Toolchain
 from farm.plan.effective import merged
-from farm.plan.requirements import oldest_first
+from farm.plan.epochs import epoch_of, of_epoch
 from farm.repair import bounds, natives
 from farm.wheel.native_spec import NativeDependency, NativeProduct, NativeSpec
 from farm.wheel.sbom import AppliedPatch, Component, SourceArchive
@@ -33,15 +33,14 @@ def native_spec(
     """What the native wheel of a built library is made from. `deps` are the native wheels it was built against,
     `introduced` is known of later releases: the symbols that each brought.
 
-    Raises BuildError if a licence file is missing, BinaryFormatError for a dependency that is no native wheel.
+    Raises BuildError if a licence file is missing, CatalogError for a recipe without ABI, BinaryFormatError for a
+    dependency that is no native wheel.
     """
     recipe, release = loaded.recipe, release_of(loaded, step)
-    if recipe.abi is None:
-        raise CatalogError([f"recipes/{recipe.name}/recipe.toml: [abi] epoch: is missing"])
     return NativeSpec(
         name=recipe.name,
-        version=native_version(release.version, release.revision, recipe.abi.epoch),
-        baseline=oldest_first(recipe)[0].version,
+        version=native_version(release.version, release.revision, epoch_of(recipe, release.version)),
+        baseline=of_epoch(recipe, release.version)[0].version,
         introduced=introduced or {},
         platform=toolchain.platform,
         format=BinaryFormat(toolchain.binary),

@@ -13,6 +13,7 @@ from farm.catalog.values import LoadedRecipe
 from farm.model.binary import BinaryFormat
 from farm.model.names import shared_name
 from farm.model.recipe import Recipe
+from farm.plan.epochs import epoch_of
 from farm.plan.requirements import HostRequirement, parse_host
 from farm.plan.resolve import show_cycle
 
@@ -107,11 +108,14 @@ def _shared_names(recipes: Recipes) -> Iterator[Fault]:
 
 
 def _clash(library: str, mine: Recipe, other: Recipe) -> str:
-    epochs = {recipe.abi.epoch for recipe in (mine, other) if recipe.abi is not None}
-    if len(epochs) == 1:
-        file = shared_name(library, epochs.pop(), BinaryFormat.ELF)
+    if same := _epochs(mine) & _epochs(other):
+        file = shared_name(library, min(same), BinaryFormat.ELF)
         return f"the shared name {file} is that of {other.name}; give one of the libraries another name"
     return f"-l{library} is the link name of {other.name} already; give one of the libraries another name"
+
+
+def _epochs(recipe: Recipe) -> set[int]:
+    return {epoch_of(recipe, release.version) for release in recipe.release} if recipe.abi is not None else set()
 
 
 def _cycles(recipes: Recipes, by_name: Mapping[str, str]) -> Iterator[Fault]:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion
 
-from farm.catalog import cron
+from farm.catalog import cron, releasecheck
 from farm.catalog.faults import Fault, did_you_mean
+from farm.catalog.releasecheck import NOT_OF_DEPENDENTS, Found
 from farm.catalog.values import LoadedRecipe
 from farm.model.recipe import PlatformGlob, Recipe, Watch
 from farm.model.toolchain import Toolchain
 from farm.model.tools import BASIC, EXTRA
 from farm.plan.effective import matches
-from farm.plan.requirements import parse_host, parse_version
+from farm.plan.requirements import parse_host
 
-Found = Iterator[tuple[tuple[str | int, ...], str]]
-_SOURCE_KINDS = ("https", "http", "debian", "pypi", "file")
 # A recipe may speak of platforms that this farm has no toolchain for yet; a glob that fits none of these is a typo.
 PLATFORMS = (
     *(f"manylinux_2_17_{arch}" for arch in ("x86_64", "i686", "aarch64", "ppc64le")),
     *(f"musllinux_1_2_{arch}" for arch in ("x86_64", "i686", "aarch64", "ppc64le")),
     *("win_amd64", "win32", "win_arm64", "macosx_11_0_arm64", "macosx_10_13_x86_64"),
 )
-_SLASHES = {"debian": 1, "pypi": 0}  # debian:SOURCE/FILE where the file's name does not tell the source package
 _DAILY = Watch.model_fields["schedule"].default  # what nearly all recipes have; the reader of cron forms stays away
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PURL = re.compile(r"pkg:[a-z][a-z0-9.+-]*/[^@?#\s]+")
@@ -70,7 +67,7 @@ def _dependent(recipe: Recipe) -> Found:
         (("provides",), recipe.provides),
     ):
         if value:
-            yield at, "does not belong to a dependent: nothing links to it"
+            yield at, NOT_OF_DEPENDENTS
     if recipe.name.startswith("native-"):
         yield ("name",), "a dependent cannot be called native-...: that is how native wheels are called"
 
@@ -83,40 +80,6 @@ def _license(recipe: Recipe) -> Found:
         return
     if canonical != recipe.license:
         yield ("license",), f"{recipe.license!r} is spelled {canonical!r} by SPDX"
-
-
-def _releases(recipe: Recipe) -> Found:
-    seen: dict[object, str] = {}
-    last = None
-    for i, release in enumerate(recipe.release):
-        at = ("release", i, "version")
-        try:
-            version = parse_version(release.version)
-        except InvalidVersion:
-            yield at, f"{release.version!r} is not a PEP 440 version"
-            continue
-        if version.epoch or version.local:
-            yield at, f"{release.version!r} has an epoch or local part: the farm uses the epoch for the ABI"
-        if version in seen:
-            yield at, f"{release.version!r} is there twice (as {seen[version]!r} before)"
-        elif last is not None and version < last:
-            yield at, f"{release.version!r} stands after a newer one: releases are listed oldest first"
-        seen[version] = release.version
-        last = version if last is None else max(last, version)
-
-
-def _sources(recipe: Recipe) -> Found:
-    for i, release in enumerate(recipe.release):
-        for j, source in enumerate(release.source):
-            for k, location in enumerate(source.location):
-                kind, _, rest = location.url.partition(":")
-                at = ("release", i, "source", j, "location", k, "url")
-                if kind not in _SOURCE_KINDS or not rest:
-                    yield at, f"{location.url!r} is none of https://..., debian:FILE, pypi:FILE, file:PATH"
-                elif kind == "http":
-                    yield at, "http is not used: take https"
-                elif rest.count("/") > _SLASHES.get(kind, len(rest)):
-                    yield at, f"{rest!r} is not a plain file name, as {kind}: takes it"
 
 
 def _requirements(recipe: Recipe) -> Found:
@@ -212,8 +175,7 @@ _RULES: tuple[Callable[[Recipe], Found], ...] = (
     _library,
     _dependent,
     _license,
-    _releases,
-    _sources,
+    *releasecheck.RULES,
     _requirements,
     _tools,
     _build,

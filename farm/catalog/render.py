@@ -39,7 +39,12 @@ def recipe(
         parts += ["", "[products]", *_pairs(headers=guess.headers)]
         for library in guess.libraries:
             parts += _library(library, guess)
-        parts += ["", "[abi]", "# Raise this only when the library's ABI breaks.", "epoch = 1"]
+        parts += [
+            "",
+            "[abi]",
+            "# Of releases that say no `abi_epoch` of their own.",
+            "epoch = 1",
+        ]
     else:
         parts += ["", "[products]", *_pairs(imports=(guess.name.replace("-", "_"),))]
     if smoke:

@@ -31,7 +31,8 @@ def _breaks(difference: AbiDifference) -> tuple[Finding, ...]:
     older, newer = difference.older, difference.newer
     changes = [change for change in difference.changes if change.verdict is Verdict.BREAKING]
     fix = (
-        f"raise [abi] epoch in recipes/{newer.recipe}/recipe.toml above {newer.epoch}: dependents then move together; "
+        f"write `abi_epoch = {newer.epoch + 1}` into the [[release]] {newer.release} of "
+        f"recipes/{newer.recipe}/recipe.toml: dependents then move together; "
         "`farm abi diff` says more"
     )
     if older.platform != newer.platform:
@@ -71,7 +72,7 @@ def _lowered(pinned: Abi, found: Abi) -> Finding:
         Severity.ERROR,
         f"is {found.epoch}, below {pinned.epoch}, which {pinned.release} is pinned under: the shared name would be "
         "that of another ABI",
-        f"set [abi] epoch to {pinned.epoch} or higher",
+        f"write `abi_epoch = {pinned.epoch}`, or a higher one, into the [[release]] {found.release}",
     )
 
 
@@ -81,10 +82,11 @@ def _needless(pinned: Abi, found: Abi) -> Finding:
         Severity.WARNING,
         f"was raised from {pinned.epoch} to {found.epoch}, but {found.release} does not break the ABI of "
         f"{pinned.release}: every dependent has to move for nothing",
-        f"take back epoch {pinned.epoch}, unless upstream changed what functions mean",
+        f"take back epoch {pinned.epoch}, in the [[release]] {found.release} or in [abi], unless upstream changed what "
+        "functions mean",
     )
 
 
 def _of_epoch(found: Abi, severity: Severity, fact: str, fix: str) -> Finding:
     file = f"recipes/{found.recipe}/recipe.toml"
-    return Finding(check=CHECK, severity=severity, file=file, fact=f"[abi] epoch {fact}", fix=fix)
+    return Finding(check=CHECK, severity=severity, file=file, fact=f"the ABI epoch {fact}", fix=fix)

@@ -61,6 +61,12 @@ class Release(Frozen):
     revision: int = Field(default=0, ge=0, description="raised when the farm changes the wheel of the same release")
     source: tuple[Source, ...] = Field(min_length=1)
     patches: tuple[RelPath, ...] = Field(default=(), description="files below `patches/`, applied in order with -p1")
+    abi_epoch: int | None = Field(
+        default=None,
+        ge=1,
+        le=99,
+        description="its ABI epoch, where it is not `epoch` of `[abi]`; never below that of an older release",
+    )
 
 
 class Requires(Frozen):
@@ -134,7 +140,10 @@ class Abi(Frozen):
     """The pinned ABI."""
 
     epoch: int = Field(
-        ge=1, le=99, description="goes up only when the ABI breaks; part of the shared name and of the wheel's version"
+        ge=1,
+        le=99,
+        description="of all releases that say no `abi_epoch`; goes up only when the ABI breaks; "
+        "part of the shared name and of the wheel's version",
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -47,6 +48,7 @@ _RECIPE_EXCLUDED = frozenset(
         "rebuild",
     }
 )
+_ABI_EXCLUDED = frozenset({"epoch"})  # a release's own counts
 _PRODUCTS_EXCLUDED = frozenset({"imports"})  # only tests import
 _VARIANT_EXCLUDED = frozenset({"platform"})  # only decides whether the variant is in the key at all
 # Policy of audits and the choice of a runner: they judge the wheel, they do not make it.
@@ -54,9 +56,20 @@ _TOOLCHAIN_EXCLUDED = frozenset({"format", "system_libraries", "run", "python_pl
 
 _SHOWN = 200
 _TOOLCHAIN = "toolchain."
+ABI_EPOCH = "abi.epoch"
 REQUIRES = "requires "  # before a recipe's name: the label of what a step is built against
 _PATCH = "patch "
 _PYTHON = "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseAbi:
+    """What a library's wheel says of its ABI: the release's `epoch`; `baseline`, the oldest release of that; `pinned`,
+    the files of its older releases, relative to the recipe's directory, that tell which of them brought a symbol."""
+
+    epoch: int
+    baseline: str
+    pinned: tuple[str, ...]
 
 
 def recipe_inputs(
@@ -65,14 +78,11 @@ def recipe_inputs(
     effective: Effective,
     file_digest: Callable[[str], str],
     *,
-    baseline: str,
-    pinned: Sequence[str] = (),
+    abi: ReleaseAbi | None,
 ) -> tuple[KeyInput, ...]:
     """The inputs a recipe gives: the same for all platforms that match the same `[[when]]` rows and variants.
 
-    `file_digest` gives the sha256 of a file by its path in the recipe's directory; `baseline` is the oldest release
-    of the ABI epoch, which native wheels name in their manifest, and `pinned` the files of older releases that
-    tell which of them brought a symbol.
+    `file_digest` gives the sha256 of a file by its path in the recipe's directory; `abi` is None for a dependent.
     """
     inputs = [_text("rules", str(BUILD_RULES)), *_fields("", recipe, _RECIPE_EXCLUDED)]
     inputs += _release_inputs(release)
@@ -80,10 +90,10 @@ def recipe_inputs(
     inputs += _requires_inputs(recipe, effective, file_digest)
     inputs += _fields("build.", effective.build, frozenset())
     inputs += _fields("products.", recipe.products, _PRODUCTS_EXCLUDED)
-    if recipe.abi is not None:
-        inputs += _fields("abi.", recipe.abi, frozenset())
-        inputs.append(_text("abi.baseline", baseline))
-        inputs += [KeyInput(label=name, digest=file_digest(name)) for name in pinned]
+    if recipe.abi is not None and abi is not None:
+        inputs += _fields("abi.", recipe.abi, _ABI_EXCLUDED)
+        inputs += [_value(ABI_EPOCH, abi.epoch), _text("abi.baseline", abi.baseline)]
+        inputs += [KeyInput(label=name, digest=file_digest(name)) for name in abi.pinned]
     for variant in effective.variants:
         inputs += _fields(f"variant {variant.level}.", variant, _VARIANT_EXCLUDED)
     return tuple(inputs)

@@ -14,7 +14,8 @@ from farm.model.plan import Impossible, KeyInput, Plan, Step
 from farm.model.recipe import Recipe, Release
 from farm.plan import keys
 from farm.plan.effective import impossible, matching_rows, matching_variants, merged
-from farm.plan.requirements import older_than, parse_version
+from farm.plan.epochs import epoch_of, of_epoch, older_in_epoch
+from farm.plan.requirements import parse_version
 from farm.plan.resolve import Node, resolve
 from farm.plan.selection import python_tag, wanted_platforms, wanted_recipes
 from farm.plan.values import CatalogValues, Wanted
@@ -52,14 +53,14 @@ def _releases(
     """Which releases of which recipe are built, by version: asked for, linked to, or tested with."""
     needed: dict[str, dict[str, Release]] = {name: {} for name in nodes}
     for name, release in asked.items():
-        chosen = release or nodes[name].releases[-1]
+        chosen = release or nodes[name].newest
         needed[name][chosen.version] = chosen
     for name in reversed(tuple(nodes)):  # all that need a recipe come before it
         node = nodes[name]
         for target, linked in node.against.items():
             needed[target][linked.version] = linked
             if newest:
-                last = nodes[target].releases[-1]
+                last = of_epoch(nodes[target].recipe, linked.version)[-1]
                 needed[target][last.version] = last
     return needed
 
@@ -193,19 +194,22 @@ class _Steps:
                     release,
                     merged(recipe, release, platform),
                     node.values.file_digest,
-                    baseline=node.releases[0].version,
-                    pinned=self._pinned(node, release),
+                    abi=_release_abi(node, release) if node.recipe.abi is not None else None,
                 )
             )
         return self._shared[shared]
 
-    def _pinned(self, node: Node, release: Release) -> tuple[str, ...]:
-        """The pinned ABIs of the releases before one."""
-        older = older_than(node.recipe, release.version)
-        return node.values.pinned_abis(older) if older else ()
-
     def _python_part(self, python: str, platform: str) -> tuple[KeyInput, ...]:
         return keys.python_inputs(python, self._sdk.get(f"{python}/{platform}") or self._sdk.get(python, ""))
+
+
+def _release_abi(node: Node, release: Release) -> keys.ReleaseAbi:
+    older = older_in_epoch(node.recipe, release.version)
+    return keys.ReleaseAbi(
+        epoch=epoch_of(node.recipe, release.version),
+        baseline=older[0] if older else release.version,
+        pinned=node.values.pinned_abis(older) if older else (),
+    )
 
 
 def _grouped(inputs: tuple[KeyInput, ...]) -> tuple[tuple[KeyInput, ...], str]:

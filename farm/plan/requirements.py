@@ -48,12 +48,6 @@ def parse_version(text: str) -> Version:
     return Version(text)
 
 
-def older_than(recipe: Recipe, version: str) -> tuple[str, ...]:
-    """The versions of the recipe's releases before one of them, oldest first."""
-    versions = [release.version for release in oldest_first(recipe)]
-    return tuple(versions[: versions.index(version)])
-
-
 def oldest_first(recipe: Recipe) -> tuple[Release, ...]:
     """The recipe's releases by version."""
     if len(recipe.release) == 1:

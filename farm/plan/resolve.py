@@ -1,8 +1,8 @@
 """What recipes are built against: the closure of their requirements, and the release of each that is linked to.
 
-What is *linked to* is the oldest release that meets every requirement on the way: who is built against the oldest runs
-with all newer ones, so a new compatible release changes no dependent's key. Nothing here recurses: catalogs may be
-deep.
+What is *linked to* is a release that meets every requirement on the way: of the newest ABI epoch that has one, the
+oldest. Who is built against the oldest runs with all newer ones of the epoch, so a new compatible release changes no
+dependent's key. Nothing here recurses: catalogs may be deep.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from farm.errors import PlanError
 from farm.model.recipe import Recipe, Release
+from farm.plan.epochs import epoch_of, in_order_of_choice
 from farm.plan.requirements import HostRequirement, oldest_first, parse_host
 from farm.plan.values import CatalogValues, RecipeValues
 
@@ -24,8 +25,9 @@ class Node:
     `closure` are the recipes it is built against, each before those that need it; `against` the release of each.
     `telling` are those whose keys are inputs: what is required directly, whose keys hold all below them, and what is
     taken in another release than those were built against.
-    `releases` are its own, oldest first. `bounds` are the requirements of the whole closure on recipes that leave a
-    choice, with who asks.
+    `releases` are its own, in the order in which dependents take them: the newest ABI epoch first, in it the oldest
+    release; `newest` is the last by version. `bounds` are the requirements of the whole closure on recipes that leave
+    a choice, with who asks.
     """
 
     name: str
@@ -41,6 +43,11 @@ class Node:
     def recipe(self) -> Recipe:
         """The recipe itself, without its files."""
         return self.values.recipe
+
+    @property
+    def newest(self) -> Release:
+        """The newest release."""
+        return oldest_first(self.recipe)[-1]
 
 
 def resolve(catalog: CatalogValues, roots: Iterable[str]) -> dict[str, Node]:
@@ -105,33 +112,49 @@ def _node(name: str, values: RecipeValues, direct: list[tuple[str, HostRequireme
     return Node(
         name=name,
         values=values,
-        releases=oldest_first(values.recipe),
+        releases=in_order_of_choice(values.recipe),
         direct=names,
         closure=tuple(closure),
         against=against,
-        telling=_telling(names, against, done),
+        telling=_telling(name, names, against, done),
         bounds=bounds,
     )
 
 
-def _telling(direct: tuple[str, ...], against: Mapping[str, Release], done: Mapping[str, Node]) -> tuple[str, ...]:
+def _telling(
+    name: str, direct: tuple[str, ...], against: Mapping[str, Release], done: Mapping[str, Node]
+) -> tuple[str, ...]:
     told = set(direct)
-    for name in direct:
-        for target, release in done[name].against.items():
+    for via in direct:
+        for target, release in done[via].against.items():
             if against[target] is not release:
+                _require_one_epoch(name, done[target].recipe, against[target], via, release)
                 told.add(target)
     return tuple(target for target in against if target in told)
 
 
+def _require_one_epoch(name: str, target: Recipe, mine: Release, via: str, its: Release) -> None:
+    """What `name` is built against may not be built against another ABI epoch of a library than itself: both would be
+    in one process, and no two native wheels of a library can be installed together."""
+    epoch, other = epoch_of(target, mine.version), epoch_of(target, its.version)
+    if epoch != other:
+        raise PlanError(
+            f"{name} is built against {target.name} {mine.version} (ABI epoch {epoch}), but {via}, which it requires, "
+            f"against {target.name} {its.version} (ABI epoch {other})",
+            where=name,
+            fix=f"give recipes/{via}/recipe.toml the same bound on {target.name}, or loosen the one of {name}",
+        )
+
+
 def _oldest(name: str, target: Node, bounds: frozenset[tuple[str, HostRequirement]] | None) -> Release:
-    """The oldest release of `target` that everything in the closure of `name` accepts."""
+    """The first release of `target` that everything in the closure of `name` accepts."""
     if not bounds:
         return target.releases[0]
     for release in target.releases:
         if all(requirement.meets(release.version) for _, requirement in bounds):
             return release
     asked = ", ".join(sorted(f"{who} requires {requirement}" for who, requirement in bounds))
-    there = ", ".join(release.version for release in target.releases)
+    there = ", ".join(release.version for release in oldest_first(target.recipe))
     raise PlanError(
         f"no release of {target.name} will do: {asked}; the recipe has {there}",
         where=name,

@@ -1,0 +1,71 @@
+"""What must hold for the releases of one recipe: versions in order, ABI epochs that never go down, sources that can be
+had. Each check yields (location, why)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.version import InvalidVersion
+
+from farm.model.recipe import Recipe
+from farm.plan.requirements import parse_version
+
+Found = Iterator[tuple[tuple[str | int, ...], str]]
+NOT_OF_DEPENDENTS = "does not belong to a dependent: nothing links to it"
+_SOURCE_KINDS = ("https", "http", "debian", "pypi", "file")
+_SLASHES = {"debian": 1, "pypi": 0}  # debian:SOURCE/FILE where the file's name does not tell the source package
+
+
+def _releases(recipe: Recipe) -> Found:
+    seen: dict[object, str] = {}
+    last = None
+    for i, release in enumerate(recipe.release):
+        at = ("release", i, "version")
+        try:
+            version = parse_version(release.version)
+        except InvalidVersion:
+            yield at, f"{release.version!r} is not a PEP 440 version"
+            continue
+        if version.epoch or version.local:
+            yield at, f"{release.version!r} has an epoch or local part: the farm uses the epoch for the ABI"
+        if version in seen:
+            yield at, f"{release.version!r} is there twice (as {seen[version]!r} before)"
+        elif last is not None and version < last:
+            yield at, f"{release.version!r} stands after a newer one: releases are listed oldest first"
+        seen[version] = release.version
+        last = version if last is None else max(last, version)
+
+
+def _sources(recipe: Recipe) -> Found:
+    for i, release in enumerate(recipe.release):
+        for j, source in enumerate(release.source):
+            for k, location in enumerate(source.location):
+                kind, _, rest = location.url.partition(":")
+                at = ("release", i, "source", j, "location", k, "url")
+                if kind not in _SOURCE_KINDS or not rest:
+                    yield at, f"{location.url!r} is none of https://..., debian:FILE, pypi:FILE, file:PATH"
+                elif kind == "http":
+                    yield at, "http is not used: take https"
+                elif rest.count("/") > _SLASHES.get(kind, len(rest)):
+                    yield at, f"{rest!r} is not a plain file name, as {kind}: takes it"
+
+
+def _epochs(recipe: Recipe) -> Found:
+    """A version epoch never goes down, so neither does an ABI epoch: pip would never take the newer release."""
+    last, whose = 0, ""
+    for i, release in enumerate(recipe.release):
+        at = ("release", i, "abi_epoch")
+        if recipe.kind == "dependent":
+            if release.abi_epoch is not None:
+                yield at, NOT_OF_DEPENDENTS
+            continue
+        if recipe.abi is None:
+            continue  # a fault already
+        epoch = release.abi_epoch or recipe.abi.epoch
+        if epoch < last:
+            how = "is" if release.abi_epoch else "is that of [abi],"
+            yield at, f"{how} {epoch}, below {last} of {whose}: an ABI epoch never goes down; write {last} or higher"
+        last, whose = max(last, epoch), whose if epoch < last else release.version
+
+
+RULES = (_releases, _epochs, _sources)
