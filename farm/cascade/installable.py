@@ -2,7 +2,8 @@
 
 `resolvelib` (the resolver that pip is built on) is asked for each file and each platform and Python that takes it, in
 this process and from the METADATA files of the index. A question costs about a millisecond where `pip --dry-run` costs
-a second, so all of them are asked; a test holds the answers against pip's own.
+a second, so all of them are asked; and pip judges markers by the Python that runs it, whatever `--python-version` says.
+A test holds the answers against pip's own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, parse_tag
+from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
@@ -264,7 +265,7 @@ def pythons_of(contents: Contents) -> tuple[str, ...]:
     found = {
         (int(tag.interpreter[2:3]), int(tag.interpreter[3:]))
         for published in contents.files.values()
-        for tag in parse_tag(published.filename.removesuffix(".whl").split("-", 2)[2].split("-", 1)[-1])
+        for tag in parse_wheel_filename(published.filename)[3]
         if tag.interpreter.startswith("cp") and tag.interpreter[3:].isdigit()
     }
     return tuple(f"{major}.{minor}" for major, minor in sorted(found))

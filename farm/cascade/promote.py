@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from farm.settings import Settings
     from farm.store.ledger import Ledger
 
+_BACK = "rolled back"  # how the note of a cascade begins that was
 Replan = Callable[[Cascade, str, str], Draft]
 """Plans a cascade anew: itself, and the digests of the frozen catalogs after and before the change."""
 
@@ -76,6 +77,8 @@ class Promoter:
         UsageError if it is not what the channel serves."""
         cascade = self.notice(self.ledger.cascade(id_))
         served = self.index.current_number(cascade.channel)
+        if cascade.state is CascadeState.STAGED and cascade.note.startswith(_BACK):
+            return cascade
         if cascade.state is not CascadeState.PROMOTED:
             raise UsageError(f"is {cascade.state}, not promoted", where=f"cascade {id_}", fix="nothing to roll back")
         if served not in (cascade.promoted, cascade.base):
@@ -88,7 +91,7 @@ class Promoter:
             raise UsageError("the channel served nothing before it", where=f"cascade {id_}", fix="remove or yank files")
         if served != cascade.base:
             self.index.rollback(cascade.channel, cascade.base, instead_of=cascade.promoted)
-        note = f"rolled back from {cascade.channel}@{cascade.promoted:06d}"
+        note = f"{_BACK} from {cascade.channel}@{cascade.promoted:06d}"
         values = {"promoted": 0, "finished": None, "note": note}
         self.ledger.move_cascade(id_, CascadeState.STAGED, of={CascadeState.PROMOTED}, **values)
         return self.ledger.cascade(id_)
@@ -103,7 +106,7 @@ class Promoter:
 
     def notice(self, cascade: Cascade) -> Cascade:
         """If somebody was killed between the flip and its record: write it down."""
-        if cascade.state is not CascadeState.STAGED or cascade.note.startswith("rolled back"):
+        if cascade.state is not CascadeState.STAGED or cascade.note.startswith(_BACK):
             return cascade
         served = self.index.current(cascade.channel)
         if served is None or served.number == cascade.base or served.comment != _comment(cascade):

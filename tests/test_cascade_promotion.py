@@ -1,0 +1,377 @@
+"""From done tasks to what users install: staging, checks, one flip, the flip back, two cascades at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import catalog_builder
+import pytest
+import toy
+from cascades import FakeHands, Killed, draft, fresh
+from plans import PLATFORM
+
+from farm import catalog
+from farm.cascade import frozen, installable
+from farm.cascade.advance import Advance
+from farm.cascade.hands import Deed
+from farm.cascade.promote import Promoter
+from farm.cascade.stage import Imported, Stager
+from farm.errors import StoreError, UsageError
+from farm.index.contents import IndexFile
+from farm.index.generations import Index
+from farm.model.cascade import Cascade, CascadeState, CascadeTask, Draft
+from farm.model.rework import Verb
+from farm.process import Cancel
+from farm.settings import Settings
+from farm.store.artifacts import Store
+from farm.store.ledger import Ledger
+
+B, R, T = Verb.BUILD, Verb.REBIND, Verb.TEST
+DAY = timedelta(days=1)
+
+
+def wheel(out: Path, project: str, version: str, *requires: str, tag: str = "", content: str = "") -> Path:
+    """A wheel with one text file. `tag` defaults to a native wheel's."""
+    folder = project.replace("-", "_")
+    tree = out / "trees" / f"{folder}-{version}-{abs(hash((tag, content)))}"
+    (tree / folder).mkdir(parents=True, exist_ok=True)
+    (tree / folder / "__init__.py").write_text(f"CONTENT = {content!r}\n")
+    name = f"{folder}-{version}-{tag or f'py3-none-{PLATFORM}'}.whl"
+    target = out / "wheels" / content
+    target.mkdir(parents=True, exist_ok=True)
+    (target / name).unlink(missing_ok=True)
+    return toy.make_wheel(tree, name, target, requires=requires)
+
+
+class WheelHands(FakeHands):
+    """Stores a real wheel for each task; `make`: recipe -> project, version, requirements..., and `tag`."""
+
+    def __init__(self, place: Path, store: Store, make: dict[str, tuple[str, ...]]) -> None:
+        super().__init__()
+        self.place, self.store, self.make = place, store, make
+
+    def has(self, task: CascadeTask) -> bool:
+        return self.store.get(task.key) is not None
+
+    def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
+        deed = super().carry_out(cascade, task, cancel)
+        if task.verb is not T and not deed.reason:
+            project, version, *requires = self.make[task.recipe]
+            tag = "" if project.startswith("native-") else f"{toy.PYTHON}-{toy.PYTHON}-{PLATFORM}"
+            made = wheel(self.place, project, version, *requires, tag=tag, content=task.key[:8])
+            self.store.put(task.key, made)
+        return deed
+
+
+@dataclass
+class Farm:
+    """A farm with two recipes, and what drives its cascades."""
+
+    at: Settings
+    ledger: Ledger
+    store: Store
+    index: Index
+    hands: WheelHands
+    importing: list[Imported] = field(default_factory=list)
+    replanned: Draft | None = None
+
+    @property
+    def promoter(self) -> Promoter:
+        stager = Stager(
+            ledger=self.ledger,
+            store=self.store,
+            index=self.index,
+            toolchains=lambda cascade: list(catalog.load_from(self.at.catalog).toolchains.values()),
+            importer=lambda cascade, generation: self.importing,
+        )
+        return Promoter(
+            settings=self.at, ledger=self.ledger, index=self.index, stager=stager,
+            replan=lambda cascade, after, before: replace(self.replanned, catalog=after, before=before),  # type: ignore[type-var]
+        )  # fmt: skip
+
+    def start(self, *names: str, salt: str = "", **more: Any) -> int:
+        """A cascade that builds gmp and moves gmpy2, or what `names` says."""
+        graph: dict[tuple[str, Verb], Sequence[tuple[str, Verb]]] = {}
+        for name in names:
+            graph[name, B if name != "gmpy2" else R] = [("gmp", B)] if name == "gmpy2" and "gmp" in names else []
+        made = draft(graph, salt=salt, base=self.index.current_number("staging"), **more)
+        digest = frozen.freeze(self.at, self.at.catalog)
+        return self.ledger.create_cascade(replace(made, catalog=digest, before=digest)).id
+
+    def advance(self, id_: int) -> Cascade:
+        Advance(self.ledger.cascade(id_), ledger=self.ledger, hands=self.hands).to_the_end()
+        return self.promoter.stage_in_turn(id_)
+
+    def offered(self, channel: str = "staging") -> dict[str, str]:
+        """File name -> sha256 of what a channel serves."""
+        served = self.index.current(channel)
+        return {} if served is None else {f.filename: f.sha256 for f in self.index.files_in(served)}
+
+
+@pytest.fixture
+def farm(at: Settings) -> Iterator[Farm]:
+    root = at.catalog
+    catalog_builder.catalog(root, catalog_builder.library("gmp"), catalog_builder.dependent("gmpy2", host=["gmp"]))
+    at.work.mkdir(parents=True)
+    store, index = Store(at.store), Index(at.index)
+    make = {
+        "gmp": ("native-gmp", "11!6.3.0"),
+        "gmpy2": ("gmpy2", "2.2", "native-gmp>=11!6.3.0,<12!0"),
+        "zlib": ("native-zlib", "1!1.3"),
+    }
+    old = [
+        wheel(at.home, "native-gmp", "10!6.2.1", content="old"),
+        wheel(
+            at.home,
+            "gmpy2",
+            "2.2",
+            "native-gmp>=10!6.2,<11!0",
+            tag=f"{toy.PYTHON}-{toy.PYTHON}-{PLATFORM}",
+            content="old",
+        ),
+    ]
+    index.publish("staging", [IndexFile(path=path) for path in old])
+    with fresh() as ledger:
+        yield Farm(at, ledger, store, index, WheelHands(at.home, store, make))
+
+
+def test_all_together_or_not_at_all_and_back(farm: Farm) -> None:
+    before = farm.offered()
+    id_ = farm.start("gmp", "gmpy2")
+    cascade = farm.advance(id_)
+    assert (cascade.state, cascade.base, cascade.staged) == (CascadeState.STAGED, 1, 1)
+    assert farm.offered() == before, "nothing is served before it is promoted"
+    assert len(farm.offered(f"cascade-{id_}")) == 3
+    assert cascade.checks["resolved"] == 3
+    promoted = farm.promoter.promote(id_)
+    assert (promoted.state, promoted.promoted) == (CascadeState.PROMOTED, 2)
+    after = farm.offered()
+    assert after == farm.offered(f"cascade-{id_}")
+    assert after.keys() - before.keys() == {f"native_gmp-11!6.3.0-py3-none-{PLATFORM}.whl"}
+    assert farm.promoter.promote(id_) == promoted, "once more changes nothing"
+    back = farm.promoter.rollback(id_)
+    assert (back.state, back.note, farm.offered()) == (CascadeState.STAGED, "rolled back from staging@000002", before)
+    assert farm.promoter.promote(id_).state is CascadeState.PROMOTED
+    assert farm.offered() == after
+
+
+def test_what_cannot_be_installed_is_not_offered(farm: Farm) -> None:
+    farm.hands.make["gmpy2"] = ("gmpy2", "2.2", "native-gmp>=12!0")
+    id_ = farm.start("gmp", "gmpy2")
+    cascade = farm.advance(id_)
+    assert cascade.state is CascadeState.BLOCKED
+    assert "native-gmp>=12!0" in cascade.note
+    assert "gmpy2-2.2" in cascade.note
+    with pytest.raises(UsageError, match="is blocked, not staged: what it would offer is not sound"):
+        farm.promoter.promote(id_)
+
+
+def test_what_cannot_be_imported_is_not_offered(farm: Farm) -> None:
+    farm.importing = [Imported(filename="gmpy2-2.2.whl", outcome="failed", reason="ImportError: no")]
+    cascade = farm.advance(farm.start("gmp", "gmpy2"))
+    assert cascade.state is CascadeState.BLOCKED
+    assert cascade.note == "what it would offer is not sound: gmpy2-2.2.whl: ImportError: no"
+    farm.importing = [Imported(filename="gmpy2-2.2.whl", outcome="passed")]  # mended: the next call looks again
+    assert farm.advance(cascade.id).state is CascadeState.STAGED
+
+
+def test_a_fenced_recipe_stays_on_its_old_wheel(farm: Farm) -> None:
+    before = farm.offered()
+    id_ = farm.start("gmp", "gmpy2")
+    farm.advance(id_)
+    farm.ledger.fence(id_, ["gmpy2"], datetime.now(UTC) + DAY, "upstream is dead")
+    farm.promoter.unstage(id_)
+    with pytest.raises(UsageError, match="not staged"):
+        farm.promoter.promote(id_)
+    farm.advance(id_)
+    farm.promoter.promote(id_)
+    after = farm.offered()
+    (gmpy2,) = (name for name in after if name.startswith("gmpy2"))
+    assert after[gmpy2] == before[gmpy2]
+    assert any(name.startswith("native_gmp-11!6.3.0") for name in after)
+
+
+def test_a_fence_whose_time_is_over_is_lifted(farm: Farm) -> None:
+    id_ = farm.start("gmp", "gmpy2")
+    farm.ledger.fence(id_, ["gmpy2"], datetime.now(UTC) + DAY, "soon mended")
+    assert farm.advance(id_).state is CascadeState.STAGED
+    assert farm.promoter.lift_overdue(id_) == ()
+    assert farm.promoter.lift_overdue(id_, datetime.now(UTC) + 2 * DAY) == ("gmpy2",)
+    assert farm.advance(id_).state is CascadeState.STAGED
+    assert len([name for name in farm.offered(f"cascade-{id_}") if name.startswith("gmpy2")]) == 1
+    assert farm.ledger.fences(id_) == ()
+
+
+def test_if_the_channel_moved_on_it_is_staged_anew(farm: Farm) -> None:
+    id_ = farm.start("gmp")
+    farm.advance(id_)
+    other = wheel(farm.at.home, "native-png", "1!1.6", content="other")
+    farm.index.publish("staging", [IndexFile(path=other)])
+    cascade = farm.promoter.promote(id_)
+    assert (cascade.state, cascade.base, cascade.promoted) == (CascadeState.PROMOTED, 2, 3)
+    assert {name.partition("-")[0] for name in farm.offered()} == {"native_gmp", "native_png", "gmpy2"}
+
+
+def test_a_wheel_that_is_gone_is_built_again(farm: Farm) -> None:
+    id_ = farm.start("gmp", "gmpy2")
+    Advance(farm.ledger.cascade(id_), ledger=farm.ledger, hands=farm.hands).to_the_end()
+    (gmp, _) = farm.ledger.wheels_of(id_)
+    artifact = farm.store.get(gmp.key)
+    assert artifact is not None
+    farm.store.path(artifact).chmod(0o644)
+    farm.store.path(artifact).write_bytes(b"x" * artifact.size)
+    assert farm.promoter.stage_in_turn(id_).state is CascadeState.BUILDING
+    farm.hands.order.clear()
+    assert farm.advance(id_).state is CascadeState.STAGED
+    assert [name.partition("@")[0] for name in farm.hands.order] == ["build gmp"]
+
+
+def test_security_overtakes_and_the_other_is_planned_anew_on_top(farm: Farm) -> None:
+    bump = farm.start("gmp", "gmpy2", priority=10, what="gmp 6.3.0")
+    assert farm.advance(bump).state is CascadeState.STAGED
+    urgent = farm.start("gmp", "gmpy2", salt="cve", priority=100, what="CVE-1")
+    with pytest.raises(UsageError, match=r"cascade 2 \(CVE-1, priority 100\) makes some of the same and goes first"):
+        farm.promoter.promote(bump)
+    assert farm.advance(urgent).state is CascadeState.STAGED, "nobody of lower priority holds it up"
+    farm.promoter.promote(urgent)
+    served = farm.offered()
+    farm.replanned = draft(
+        {("gmp", B): [], ("gmpy2", R): [("gmp", B)]}, salt="both", base=2, what="gmp 6.3.0", priority=10
+    )
+    with pytest.raises(UsageError, match="is planned, not staged: planned anew on top of cascade 2"):
+        farm.promoter.promote(bump)
+    assert farm.offered() == served, "never a mixture of both"
+    assert farm.advance(bump).state is CascadeState.STAGED
+    assert farm.promoter.promote(bump).state is CascadeState.PROMOTED
+    keys = {task.key for task in farm.ledger.wheels_of(bump)}
+    assert set(farm.offered().values()) >= {a.sha256 for key in keys if (a := farm.store.get(key))}
+
+
+def test_the_younger_of_two_waits_and_a_blocked_one_holds_nobody_up(farm: Farm) -> None:
+    first, second = farm.start("gmp", what="first"), farm.start("gmp", salt="2", what="second")
+    waiting = farm.advance(second)
+    assert (waiting.state, waiting.note) == (
+        CascadeState.TESTING, "waits for cascade 1 (first, priority 0), which makes some of the same",
+    )  # fmt: skip
+    farm.importing = [Imported(filename="x", outcome="failed", reason="no")]
+    assert farm.advance(first).state is CascadeState.BLOCKED
+    farm.importing = []
+    assert farm.advance(second).state is CascadeState.STAGED
+    unrelated = farm.start("zlib", what="third")
+    assert farm.advance(unrelated).state is CascadeState.STAGED
+    assert farm.promoter.promote(unrelated).state is CascadeState.PROMOTED
+
+
+def test_both_changed_the_same_file(farm: Farm) -> None:
+    old = frozen.freeze(farm.at, farm.at.catalog)
+    recipe = farm.at.catalog / "recipes/gmp/recipe.toml"
+    mine = _edited(farm, recipe, "the gmp library", "mine")
+    theirs = _edited(farm, recipe, "mine", "theirs")
+    merged = frozen.merge(farm.at, before=old, ours=mine, theirs=theirs)
+    assert merged == frozen.Merge(digest="", conflicts=("recipes/gmp/recipe.toml",))
+    other = _edited(farm, farm.at.catalog / "recipes/gmpy2/recipe.toml", "the gmpy2 library", "new")
+    merged = frozen.merge(farm.at, before=theirs, ours=other, theirs=mine)
+    files = frozen.place(farm.at, merged.digest)
+    assert '"mine"' in (files / "recipes/gmp/recipe.toml").read_text()
+    assert '"new"' in (files / "recipes/gmpy2/recipe.toml").read_text()
+    assert frozen.merge(farm.at, before=old, ours=old, theirs=mine).digest == mine
+    (farm.at.catalog / "recipes/gmp").rename(farm.at.catalog / "recipes/.gone")
+    assert len(list(frozen.sweep(farm.at, frozenset({mine}), dry_run=False))) == 4
+    with pytest.raises(StoreError, match="is gone"):
+        frozen.place(farm.at, old)
+
+
+def _edited(farm: Farm, path: Path, old: str, new: str) -> str:
+    path.write_text(path.read_text().replace(old, new))
+    return frozen.freeze(farm.at, farm.at.catalog)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("what", ["publish", "move_cascade", "promote", "rollback"])
+def test_a_kill_leaves_the_old_or_the_new(farm: Farm, monkeypatch: pytest.MonkeyPatch, what: str, after: bool) -> None:
+    """Killed before or after the n-th call of what writes, then done again to the end."""
+    before = farm.offered()
+    id_ = farm.start("gmp", "gmpy2")
+    Advance(farm.ledger.cascade(id_), ledger=farm.ledger, hands=farm.hands).to_the_end()
+    owner: Any = Ledger if what == "move_cascade" else Index
+    real, deaths = getattr(owner, what), [0]
+
+    def dying(self: Any, *args: Any, **more: Any) -> Any:
+        deaths[0] += 1
+        if not after and deaths[0] % 2:
+            raise Killed
+        result = real(self, *args, **more)
+        if after and deaths[0] % 2:
+            raise Killed
+        return result
+
+    monkeypatch.setattr(owner, what, dying)
+    for call in (farm.promoter.stage_in_turn, farm.promoter.promote, farm.promoter.rollback, farm.promoter.promote):
+        for _ in range(4):
+            try:
+                call(id_)
+            except Killed:
+                served = farm.offered()
+                assert served == before or served == farm.offered(f"cascade-{id_}")
+                continue
+            break
+    assert farm.ledger.cascade(id_).state is CascadeState.PROMOTED
+    assert farm.offered() == farm.offered(f"cascade-{id_}")
+
+
+def test_abandoned_is_abandoned(farm: Farm) -> None:
+    id_ = farm.start("gmp")
+    assert farm.promoter.abandon(id_, "not needed").note == "not needed"
+    with pytest.raises(UsageError, match="is abandoned already"):
+        farm.promoter.abandon(id_, "again")
+    assert farm.advance(id_).state is CascadeState.ABANDONED
+
+
+def test_nothing_is_rolled_back_that_others_built_on(farm: Farm) -> None:
+    id_ = farm.start("gmp")
+    farm.advance(id_)
+    with pytest.raises(UsageError, match="is staged, not promoted"):
+        farm.promoter.rollback(id_)
+    farm.promoter.promote(id_)
+    farm.index.publish("staging", [IndexFile(path=wheel(farm.at.home, "native-png", "1!1.6", content="other"))])
+    with pytest.raises(UsageError, match="serves generation 3 by now, not 2"):
+        farm.promoter.rollback(id_)
+
+
+def test_the_resolver_answers_as_pip_does(farm: Farm) -> None:
+    """For each wheel and a Python: the farm's answer and pip's own, from the same generation."""
+    tag = f"cp313-cp313-{PLATFORM}"
+    cases = {
+        "good": ["native-gmp>=10!6,<11!0"],
+        "marked": ['native-gmp>=99!0; python_version < "3.13"', 'native-none; sys_platform == "win32"'],
+        "bad": ["native-gmp>=99!0"],
+        "gone": ["native-none"],
+        "torn": ["good", "native-gmp>=11!0"],
+    }
+    files = [wheel(farm.at.home, name, "1.0", *requires, tag=tag, content=name) for name, requires in cases.items()]
+    generation = farm.index.publish("staging", [IndexFile(path=path) for path in files])
+    contents = farm.index.contents(generation)
+    targets = installable.targets(catalog.load_from(farm.at.catalog).toolchains.values(), ["3.13"])
+    stager = farm.promoter.stager
+    answer = installable.check(contents, targets, stager._requires)
+    assert {problem.filename.partition("-")[0] for problem in answer.problems} == {"bad", "gone", "torn"}
+    url = (farm.index.path(generation) / "simple").as_uri()
+    command = [sys.executable, "-m", "pip", "install", "--isolated", "--dry-run", "-q", "--no-input", "--target", "x"]
+    command += [
+        "--disable-pip-version-check",
+        "--only-binary",
+        ":all:",
+        "--platform",
+        PLATFORM,
+        "--python-version",
+        "3.13",
+    ]
+    for name in cases.keys() - {"marked"}:  # pip judges markers by the Python that runs it
+        ended = subprocess.run([*command, "--index-url", url, f"{name}==1.0"], capture_output=True, text=True)
+        assert (ended.returncode == 0) == (name == "good"), ended.stderr
