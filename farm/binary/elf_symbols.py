@@ -76,6 +76,20 @@ def _needed_versions(file: ElfFile, dynamic: Dynamic) -> tuple[dict[int, tuple[s
     return needed, by_library
 
 
+def version_files(file: ElfFile, dynamic: Dynamic) -> Iterator[int]:
+    """Where in the dynamic string table the names of the libraries are that DT_VERNEED asks for versions."""
+    if elf.DT_VERNEED not in dynamic.entries:
+        return
+    table = file.mapped_from(dynamic.entries[elf.DT_VERNEED], "the needed versions")
+    at = 0
+    for _ in range(dynamic.entries.get(elf.DT_VERNEEDNUM, 0)):
+        _, _, name, _, step = _record(file, table, at, elf.VERNEED[file.little])
+        yield name
+        if not step:
+            return
+        at += step
+
+
 def _defined_versions(file: ElfFile, dynamic: Dynamic) -> dict[int, str]:
     defined: dict[int, str] = {}
     count = dynamic.entries.get(elf.DT_VERDEFNUM, 0)

@@ -70,6 +70,11 @@ class PeFile(Bounded):
         """Architecture as toolchain files spell it; ``pe-machine-N`` if there is no name for it."""
         return pe.MACHINES.get(self.machine, (f"pe-machine-{self.machine:#x}", 0))[0]
 
+    @property
+    def checksum_at(self) -> int:
+        """The file offset of the image's checksum, which is 0 where the linker made none."""
+        return int(self._optional_at + pe.CHECKSUM_AT)
+
     def directory(self, index: int) -> tuple[int, int]:
         """Address and size of a data directory; (0, 0) if the file does not have it."""
         if index >= self._directory_count:

@@ -70,6 +70,14 @@ def imports_of(file: PeFile) -> Iterator[Imports]:
         yield _library(file, name, names, at_use=True)
 
 
+def needed_names(file: PeFile) -> Iterator[int]:
+    """The addresses of the names of needed libraries, of delayed imports too."""
+    for row in _descriptors(file, pe.IMPORT_TABLE, pe.IMPORT, "an import descriptor", name_field=3):
+        yield row[3]
+    for row in _descriptors(file, pe.DELAY_IMPORT_TABLE, pe.DELAY_IMPORT, "a delayed import", name_field=1):
+        yield row[1]
+
+
 def _descriptors(file: PeFile, index: int, layout: Struct, what: str, *, name_field: int) -> Iterator[tuple[int, ...]]:
     """The rows of a table that ends with an empty one. The directory's size is no guide: linkers disagree on it."""
     address, _ = file.directory(index)

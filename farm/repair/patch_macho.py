@@ -27,11 +27,19 @@ def with_run_paths(content: bytes, entries: Sequence[str], name: str) -> bytes:
     data = bytearray(content)
     for file in slices(memoryview(data), name):
         _replace(file, entries)
-        # A new reader: the file's commands are not what the old one read.
-        for page in page_hashes(MachoFile(file.data, file.name)):
-            if file.data[page.kept : page.kept + len(page.right)] != page.right:
-                file.data[page.kept : page.kept + len(page.right)] = page.right
+        renew_signature(file)
     return bytes(data)
+
+
+def renew_signature(file: MachoFile) -> None:
+    """Give the ad-hoc signature of a changed slice, if it has one, the hashes that its pages have now, in place.
+
+    Raises BinaryFormatError if the signature is damaged or a certificate vouches for it.
+    """
+    # A new reader: the file's commands may not be what the old one read.
+    for page in page_hashes(MachoFile(file.data, file.name)):
+        if file.data[page.kept : page.kept + len(page.right)] != page.right:
+            file.data[page.kept : page.kept + len(page.right)] = page.right
 
 
 def _replace(file: MachoFile, entries: Sequence[str]) -> None:

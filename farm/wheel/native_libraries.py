@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
 from farm.binary import formats
@@ -76,7 +77,7 @@ def _read_place(place: Path) -> Iterator[KnownLibrary]:
             raise UsageError(
                 "is not a native wheel: it has no native.json",
                 where=str(place),
-                fix="--native takes native wheels, or directories of them",
+                fix="give a native wheel, or a directory of them",
             )
         yield from found
     elif place.is_dir():
@@ -140,7 +141,9 @@ def _check(manifest: NativeManifest, where: str) -> None:
         version = Version(manifest.version)
         for release in (manifest.baseline, *manifest.introduced):
             Version(release)
-    except InvalidVersion as error:
+        for line in manifest.requires:
+            Requirement(line)
+    except (InvalidVersion, InvalidRequirement) as error:
         raise _lie(where, f"native.json cannot be used: {error}") from error
     if version.epoch != manifest.abi_epoch:
         raise _lie(where, f"version {version} is not of ABI epoch {manifest.abi_epoch}")

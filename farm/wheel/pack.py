@@ -51,8 +51,11 @@ def order(member: str, dist_info: str) -> tuple[bool, bool, bytes]:
 
 
 @contextlib.contextmanager
-def new_wheel(target: Path) -> Iterator[BinaryIO]:
-    """A stream that becomes `target` when the block ends well, durably and in one step; else nothing is left."""
+def new_wheel(target: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
+    """A stream that becomes `target` when the block ends well, durably and in one step; else nothing is left.
+
+    Without `replace` a file that is there stays, and the end raises FileExistsError.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".whl.part", dir=target.parent)
     try:
@@ -61,7 +64,11 @@ def new_wheel(target: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fchmod(stream.fileno(), 0o644)
             os.fsync(stream.fileno())
-        Path(temporary).replace(target)
+        if replace:
+            Path(temporary).replace(target)
+        else:
+            os.link(temporary, target)  # unlike a rename it never replaces
+            Path(temporary).unlink()
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -60,6 +60,12 @@ def is_of_python(name: str) -> bool:
     return _PYTHON.fullmatch(name) is not None
 
 
+def is_given(name: str) -> bool:
+    """True for names that an extension module need not find in a library: the interpreter's, the loader's and those
+    that linkers make."""
+    return is_of_python(name) or name in _OF_THE_LOADER or name in _OF_THE_LINKER
+
+
 def visible_libraries(wheel: WheelContents, known: Mapping[str, KnownLibrary]) -> dict[str, Linkage]:
     """Libraries whose symbols can be seen, by their names as `Lookup.key` gives them; the wheel's own win."""
     found = {name: library.linkage for name, library in known.items()}
@@ -94,7 +100,7 @@ def _scope(linkage: Linkage, visible: Mapping[str, Linkage]) -> _Scope:
 def _found(name: str, scope: _Scope, *, native: bool) -> bool:
     if name in scope.names or scope.opaque or name in _OF_THE_LINKER:
         return True
-    return not native and (is_of_python(name) or name in _OF_THE_LOADER)
+    return not native and is_given(name)
 
 
 def _bound_problem(symbol: Symbol, linkage: Linkage, visible: Mapping[str, Linkage]) -> str:
