@@ -1,4 +1,4 @@
-"""`farm rebind`: a built dependent needs another ABI epoch, with nothing else changed, or is refused with nothing written."""
+"""`farm rebind`: a built dependent needs another ABI epoch and nothing else changed, or nothing is written."""
 
 from __future__ import annotations
 
