@@ -18,7 +18,8 @@ from pathlib import Path
 
 from farm.errors import ProcessError
 from farm.index import pages
-from farm.index.contents import Contents, Generation, PublishedFile
+from farm.index.contents import Contents, PublishedFile
+from farm.index.generation import Generation
 from farm.index.generations import Index
 from farm.process import Completed, run
 from farm.wheel import metadata, names

@@ -134,6 +134,10 @@ class ChannelMovedError(IndexFormatError):
     """A channel serves another generation than the one that was to be replaced: somebody published meanwhile."""
 
 
+class OverlayError(IndexFormatError):
+    """A metadata overlay or its signature is wrong, missing, not trusted or expired, or contradicts another one."""
+
+
 class ProcessError(FarmError):
     """A program that the farm ran failed or ran out of time; raised by farm.process only."""
 

@@ -42,6 +42,11 @@ class Settings:
         return self.catalog / "toolchains"
 
     @property
+    def trusted_keys(self) -> Path:
+        """Whose signatures count on metadata overlays."""
+        return self.catalog / "trusted-keys"
+
+    @property
     def store(self) -> Path:
         """Wheels by key."""
         return self.home / "store"

@@ -54,6 +54,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         *_sandbox(settings),
         *_programs(catalog),
         *_abi_tools(),
+        *_signing(),
         *_python(),
         *_compilers(catalog, settings),
         *_runners(catalog, settings),
@@ -115,6 +116,14 @@ def _abi_tools() -> Iterator[Check]:
         )
     else:
         yield Check(name="abigail", state=State.OK, detail="for `farm abi`")
+
+
+def _signing() -> Iterator[Check]:
+    if shutil.which("ssh-keygen") is None:
+        detail = "no ssh-keygen; for signatures of `farm index overlay`"
+        yield Check(name="ssh-keygen", state=State.OPTIONAL, detail=detail, fix=tools.install(["openssh-client"]))
+    else:
+        yield Check(name="ssh-keygen", state=State.OK, detail="for `farm index overlay`")
 
 
 def _used_tools(catalog: Catalog | None) -> dict[str, set[str]]:

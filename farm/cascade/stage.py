@@ -16,7 +16,7 @@ from farm.model.cascade import AT_WORK, Cascade, CascadeState
 from farm.wheel import names
 
 if TYPE_CHECKING:
-    from farm.index.contents import Generation
+    from farm.index.generation import Generation
     from farm.index.generations import Index
     from farm.model.toolchain import Toolchain
     from farm.store.artifacts import Store
@@ -80,7 +80,7 @@ class Stager:
         if served == cascade.base:
             return ()
         now = self.index.contents(self.index.generation(cascade.channel, served)) if served else Contents()
-        then = self._then(cascade)
+        now, then = now.as_published(), self._then(cascade).as_published()  # what overlays correct was made by nobody
         moved = {
             _place(name)
             for name, file in now.files.items()

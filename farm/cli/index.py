@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from farm.cli import overlay, overlay_options
 from farm.cli.output import human_size, print_json, print_table
 from farm.errors import INTERRUPTED_EXIT_CODE, IndexFormatError, UsageError
 from farm.index.contents import STAGING
 from farm.settings import Settings
 
 if TYPE_CHECKING:
-    from farm.index.contents import Generation
+    from farm.index.generation import Generation
     from farm.index.generations import Index
 
 EPILOG = """\
@@ -24,6 +25,7 @@ examples:
   farm index rollback --channel staging 12          serve generation 12 again
   farm index promote stable                         stable offers exactly what staging serves now
   farm index prune --keep 30                        forget old generations, and the files only they offer
+  farm index overlay list                           metadata that was corrected after publishing (see its --help)
   farm index serve --port 8000                      http://127.0.0.1:8000/staging/simple/
 
 install from a channel, or from one generation for ever:
@@ -50,9 +52,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     promote.add_argument("to", metavar="TO", help="the channel that gets a new generation: stable")
     promote.add_argument("number", type=int, nargs="?", metavar="NUMBER", help="of --channel; default: the served one")
     promote.add_argument("--comment", default="", help="kept with the new generation")
+    promote.add_argument("--drop-overlays", action="store_true", help="even if TO loses metadata overlays of its own")
     prune = actions.add_parser("prune", help="remove old generations; the served and the newest one stay")
     _common(prune)
     prune.add_argument("--keep", type=int, required=True, metavar="N", help="how many of the newest stay")
+    overlay_parser = actions.add_parser(
+        "overlay",
+        help="correct metadata of published wheels: bounds of requirements",
+        description=overlay.__doc__,
+        epilog=overlay_options.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    overlay_options.configure(overlay_parser)
     serve = actions.add_parser("serve", help="serve all channels over HTTP until interrupted")
     serve.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default: this machine only")
     serve.add_argument("--port", default=8000, type=int, help="0 takes a free one (default: 8000)")
@@ -62,6 +73,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run one of the actions."""
     from farm.index.generations import Index
 
+    if args.action == "overlay":
+        return overlay.run(args, settings, Index(settings.index))
     actions: dict[str, Callable[[argparse.Namespace, Index], int]] = {
         "build": _build,
         "generations": _generations,
@@ -107,11 +120,12 @@ def _generations(args: argparse.Namespace, index: Index) -> int:
             str(g.files),
             human_size(g.size),
             f"+{len(g.added)} -{len(g.removed)}",
+            ", ".join(use.name for use in g.overlays),
             g.comment,
         ]
         for g in reversed(found)
     ]
-    print_table(["", "number", "created (UTC)", "files", "size", "changes", "comment"], rows)
+    print_table(["", "number", "created (UTC)", "files", "size", "changes", "overlays", "comment"], rows)
     return 0
 
 
@@ -131,7 +145,7 @@ def _promote(args: argparse.Namespace, index: Index) -> int:
     chosen = served if args.number is None else index.generation(args.channel, args.number)
     assert chosen is not None
     before = index.current(args.to)
-    now = index.promote(chosen, args.to, comment=args.comment)
+    now = index.promote(chosen, args.to, comment=args.comment, drop_overlays=args.drop_overlays)
     _show(args, index, now, "nothing changed:" if now == before else f"promoted {chosen.name}:")
     return 0
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from dataclasses import replace as changed
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from farm.errors import IndexFormatError
 
 FORMAT = 1
+WITH_OVERLAYS = 2  # written only where there are any, so that a farm that knows none of them does not lose them
 STAGING = "staging"  # the channel that `farm build` publishes to, and the default of every verb that names one
 Status = Literal["active", "archived", "quarantined", "deprecated"]  # PEP 792
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -58,11 +62,45 @@ ACTIVE = ProjectStatus()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOverlay:
+    """A metadata overlay as it was signed (`farm.index.overlay` reads `document`), with who signed it (`signer`, a
+    principal of the trusted keys, and the key's fingerprint). `ended` is when somebody took it off, empty as long as it
+    applies: it is remembered until it would have expired, so that a promotion knows it is not lost by accident."""
+
+    name: str
+    document: str
+    signature: str
+    signer: str
+    ended: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Of the document."""
+        return hashlib.sha256(self.document.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """A repacked wheel (`corrected`), the wheel it stands for, as that was published (`original`), and the overlays
+    that made it, by name."""
+
+    original: PublishedFile
+    corrected: PublishedFile
+    overlays: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """All files by name, and projects whose status is not plainly active."""
+    """All files by name, and projects whose status is not plainly active.
+
+    `overlays` by name are those that the channel holds; `corrections`, by the name of the corrected file, what they
+    made. Both wheels of a correction are in `files`, the original one yanked.
+    """
 
     files: Mapping[str, PublishedFile] = field(default_factory=dict)
     statuses: Mapping[str, ProjectStatus] = field(default_factory=dict)
+    overlays: Mapping[str, SignedOverlay] = field(default_factory=dict)
+    corrections: Mapping[str, Correction] = field(default_factory=dict)
 
     def projects(self) -> dict[str, tuple[PublishedFile, ...]]:
         """Files by project, both sorted by name."""
@@ -75,32 +113,62 @@ class Contents:
         """A project's status (PEP 792); active unless it was set."""
         return self.statuses.get(project, ACTIVE)
 
+    def as_published(self) -> Contents:
+        """The files as they were published, without what overlays made of them. `corrections` stay known."""
+        if not self.corrections:
+            return self
+        files = {name: file for name, file in self.files.items() if name not in self.corrections}
+        files.update({c.original.filename: c.original for c in self.corrections.values()})
+        return changed(self, files=files)
+
+    def published_names(self, filenames: Collection[str], channel: str) -> frozenset[str]:
+        """The published files that names stand for: a corrected file's is its original. Raises IndexFormatError."""
+        found = {self.corrections[n].original.filename if n in self.corrections else n for n in filenames}
+        if missing := sorted(found - self.files.keys()):
+            raise IndexFormatError(f"channel {channel!r} has no file {missing[0]}", fix="look at its files.json")
+        return frozenset(found)
+
     def dump(self) -> bytes:
         """Compact JSON, one file per line: readable, greppable, and diffs between generations are short."""
         statuses = json.dumps({name: asdict(self.statuses[name]) for name in sorted(self.statuses)})
+        overlays = ",\n".join(_ENCODER.encode(asdict(self.overlays[name])) for name in sorted(self.overlays))
+        corrections = ",\n".join(_correction_row(self.corrections[name]) for name in sorted(self.corrections))
         rows = ",\n".join(_row(self.files[name]) for name in sorted(self.files))
-        return f'{{"format": {FORMAT}, "statuses": {statuses}, "files": [\n{rows}\n]}}\n'.encode()
+        number = WITH_OVERLAYS if overlays else FORMAT
+        more = f' "overlays": [\n{overlays}\n], "corrections": [\n{corrections}\n],' if overlays else ""
+        return f'{{"format": {number}, "statuses": {statuses},{more} "files": [\n{rows}\n]}}\n'.encode()
 
     @classmethod
     def load(cls, content: bytes, where: str) -> Contents:
         """Raises IndexFormatError."""
         try:
             raw: dict[str, Any] = json.loads(content)
-            if raw["format"] != FORMAT:
+            if raw["format"] not in (FORMAT, WITH_OVERLAYS):
                 raise IndexFormatError(
-                    f"has format {raw['format']}; this farm reads {FORMAT}",
+                    f"has format {raw['format']}; this farm reads {FORMAT} and {WITH_OVERLAYS}",
                     where=where,
                     fix="use the farm that made it",
                 )
-            files = [PublishedFile(**row) for row in raw["files"]]
-            statuses = {name: ProjectStatus(**row) for name, row in raw["statuses"].items()}
+            files = {row["filename"]: PublishedFile(**row) for row in raw["files"]}
+            return cls(
+                files=files,
+                statuses={name: ProjectStatus(**row) for name, row in raw["statuses"].items()},
+                overlays={row["name"]: SignedOverlay(**row) for row in raw.get("overlays", ())},
+                corrections={
+                    row["corrected"]: Correction(
+                        original=PublishedFile(**row["original"]),
+                        corrected=files[row["corrected"]],
+                        overlays=tuple(row["overlays"]),
+                    )
+                    for row in raw.get("corrections", ())
+                },
+            )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise IndexFormatError(
                 f"is damaged: {error}",
                 where=where,
                 fix="serve another one (`farm index rollback NUMBER`), then remove this generation's directory",
             ) from error
-        return cls(files={file.filename: file for file in files}, statuses=statuses)
 
 
 _FIELDS = tuple(f.name for f in fields(PublishedFile))
@@ -111,53 +179,11 @@ def _row(file: PublishedFile) -> str:
     return _ENCODER.encode({name: getattr(file, name) for name in _FIELDS})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generation:
-    """One immutable state of a channel.
-
-    `parent` is the generation it was made from (0: none); `pages` the version of the page format; `size` the bytes of
-    all its files together; `added` and `removed` are file names, compared with the parent.
-    """
-
-    channel: str
-    number: int
-    parent: int
-    created: str
-    comment: str
-    files: int
-    projects: int
-    size: int
-    pages: int
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Its directory, and the part of its URL: ``staging@000012``."""
-        return generation_name(self.channel, self.number)
-
-    def dump(self) -> bytes:
-        """The bytes of ``generation.json``."""
-        return (json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n").encode()
-
-    @classmethod
-    def load(cls, content: bytes, where: str) -> Generation:
-        """Raises IndexFormatError."""
-        try:
-            raw = json.loads(content)
-            if raw.pop("format") != FORMAT:
-                raise IndexFormatError(
-                    f"was written by another farm; this one reads format {FORMAT}",
-                    where=where,
-                    fix="use the farm that made it",
-                )
-            return cls(**{**raw, "added": tuple(raw["added"]), "removed": tuple(raw["removed"])})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise IndexFormatError(
-                f"is damaged: {error}", where=where, fix="roll back to another generation, then remove this one"
-            ) from error
+def _correction_row(correction: Correction) -> str:
+    """The corrected file's own row is among the files."""
+    return _ENCODER.encode({**asdict(correction), "corrected": correction.corrected.filename})
 
 
-def generation_name(channel: str, number: int) -> str:
-    """The directory of a generation: ``staging@000012``."""
-    return f"{channel}@{number:06d}"
+def rfc3339(moment: datetime) -> str:
+    """A moment as pages and generations write it, in UTC: ``2026-11-21T09:30:00.000000Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

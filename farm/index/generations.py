@@ -19,16 +19,10 @@ from contextlib import AbstractContextManager
 from dataclasses import replace as changed
 from datetime import UTC, datetime
 
-from farm.errors import ChannelMovedError, IndexFormatError
+from farm.errors import IndexFormatError
 from farm.index import pages, pool
-from farm.index.contents import (
-    ACTIVE,
-    STATUSES,
-    Contents,
-    Generation,
-    IndexFile,
-    ProjectStatus,
-)
+from farm.index.contents import ACTIVE, STATUSES, Contents, IndexFile, ProjectStatus, rfc3339
+from farm.index.generation import Generation, describe
 from farm.index.reading import IndexReader, check_channel
 from farm.index.simple import PAGES_VERSION
 from farm.store.files import disk_errors, file_lock, fsync_dir, make_dirs, temporary_name
@@ -37,7 +31,8 @@ from farm.store.files import disk_errors, file_lock, fsync_dir, make_dirs, tempo
 class Index(IndexReader):
     """The channels below `root`, and the operations on them; safe for many processes at once.
 
-    Each change makes one new generation, or none if nothing changes.
+    Each change makes one new generation, or none if nothing changes. Metadata overlays that a channel holds
+    (`farm.index.overlays`) are applied again with each; names of corrected wheels stand for their originals.
     """
 
     def publish(
@@ -58,15 +53,18 @@ class Index(IndexReader):
         BinaryFormatError, IndexFormatError, StoreError (disk).
         """
         moment = now or datetime.now(UTC)
-        uploaded = _rfc3339(moment)
+        uploaded = rfc3339(moment)
         found = [pool.inspect(file, uploaded=uploaded) for file in files]
-        _check_unique(found)
+        pool.check_unique(found)
 
         def add(old: Contents) -> Contents:
-            start = old if onto is None else onto
+            start = old if onto is None else onto.as_published()
             merged = dict(start.files)
             for candidate in found:
                 new = candidate.published
+                made = start.corrections.get(new.filename)
+                if made is not None and made.corrected.sha256 == new.sha256:
+                    continue  # made by an overlay, and offered for as long as that holds
                 there = merged.get(new.filename)
                 if there is not None and there.sha256 == new.sha256:
                     new = there
@@ -81,7 +79,7 @@ class Index(IndexReader):
                 merged[new.filename] = new
             return changed(start, files=merged)
 
-        return self._change(channel, add, comment=comment, now=moment)
+        return self.change(channel, add, comment=comment, now=moment)
 
     def remove(
         self, channel: str, filenames: Collection[str], *, comment: str = "", now: datetime | None = None
@@ -89,10 +87,10 @@ class Index(IndexReader):
         """Offer files no more; older generations still do."""
 
         def drop(old: Contents) -> Contents:
-            _check_there(channel, old, filenames)
-            return changed(old, files={name: file for name, file in old.files.items() if name not in filenames})
+            gone = old.published_names(filenames, channel)
+            return changed(old, files={name: file for name, file in old.files.items() if name not in gone})
 
-        return self._change(channel, drop, comment=comment, now=now)
+        return self.change(channel, drop, comment=comment, now=now)
 
     def yank(
         self, channel: str, filenames: Collection[str], reason: str | None, *, now: datetime | None = None
@@ -100,12 +98,11 @@ class Index(IndexReader):
         """Mark files as yanked with a reason (PEP 592); None takes it back."""
 
         def mark(old: Contents) -> Contents:
-            _check_there(channel, old, filenames)
-            marked = {name: changed(old.files[name], yanked=reason) for name in filenames}
+            marked = {name: changed(old.files[name], yanked=reason) for name in old.published_names(filenames, channel)}
             return changed(old, files={**old.files, **marked})
 
         verb = "unyank" if reason is None else "yank"
-        return self._change(channel, mark, comment=f"{verb} {', '.join(sorted(filenames))}", now=now)
+        return self.change(channel, mark, comment=f"{verb} {', '.join(sorted(filenames))}", now=now)
 
     def set_status(
         self, channel: str, project: str, status: ProjectStatus, *, now: datetime | None = None
@@ -126,7 +123,7 @@ class Index(IndexReader):
             others = {name: value for name, value in old.statuses.items() if name != project}
             return changed(old, statuses=others if status == ACTIVE else {**others, project: status})
 
-        return self._change(channel, mark, comment=f"{project} is {status.status}", now=now)
+        return self.change(channel, mark, comment=f"{project} is {status.status}", now=now)
 
     def promote(
         self,
@@ -136,22 +133,34 @@ class Index(IndexReader):
         comment: str = "",
         now: datetime | None = None,
         instead_of: int | None = None,
+        drop_overlays: bool = False,
     ) -> Generation:
-        """Make `channel` hold exactly what another channel's generation holds. Raises ChannelMovedError if it serves
-        another generation than `instead_of` (0: none)."""
+        """Make `channel` hold exactly what another channel's generation holds, overlays and all.
+
+        Raises ChannelMovedError if it serves another generation than `instead_of` (0: none), OverlayError if it would
+        lose overlays that the other one never had, unless `drop_overlays`.
+        """
         wanted = self.contents(generation)
+
+        def take(old: Contents) -> Contents:
+            if old.overlays and not drop_overlays:
+                from farm.index import overlay_apply
+
+                overlay_apply.check_none_lost(old, wanted, channel=channel, moment=now or datetime.now(UTC))
+            return wanted
+
         comment = comment or f"promoted from {generation.name}"
-        return self._change(channel, lambda _: wanted, comment=comment, now=now, instead_of=instead_of)
+        return self.change(channel, take, comment=comment, now=now, exact=True, instead_of=instead_of)
 
     def rebuild(self, channel: str, *, now: datetime | None = None) -> Generation:
         """Render all pages anew from the same content, as a new generation."""
-        return self._change(channel, lambda old: old, comment="pages rendered anew", now=now, force=True)
+        return self.change(channel, lambda old: old, comment="pages rendered anew", now=now, exact=True, force=True)
 
     def rollback(self, channel: str, number: int, *, instead_of: int | None = None) -> Generation:
         """Serve an older (or newer) generation that is kept. The next publish continues from there. Raises
         ChannelMovedError if another one than `instead_of` is served."""
         with disk_errors(self.root), self._lock():
-            self._check_served(channel, instead_of)
+            self.check_served(channel, instead_of)
             generation = self.generation(channel, number)
             self._flip(generation)
             return generation
@@ -160,7 +169,7 @@ class Index(IndexReader):
         """Remove all but the newest `keep` generations, never the one that is served nor the newest; then the files
         that no generation of any channel offers. Returns what was removed."""
         with disk_errors(self.root), self._lock():
-            self._clean()
+            pool.clean(self.root)
             numbers = self.numbers(channel)
             kept = {*numbers[max(0, len(numbers) - max(keep, 1)) :], self.current_number(channel)}
             gone = tuple(self.generation(channel, number) for number in numbers if number not in kept)
@@ -171,39 +180,41 @@ class Index(IndexReader):
             pool.sweep(self.root, self.live())
             return gone
 
-    def _change(
+    def change(
         self,
         channel: str,
         change: Callable[[Contents], Contents],
         *,
         comment: str,
-        now: datetime | None,
+        now: datetime | None = None,
+        exact: bool = False,
         force: bool = False,
         instead_of: int | None = None,
     ) -> Generation:
+        """One new generation under the lock, if `change` changes something, and the flip to it.
+
+        `change` gets the files as they were published, and overlays are applied to what it returns; with `exact` it
+        gets what is offered and returns what is to be offered. `force` makes a generation in any case.
+        """
         check_channel(channel)
+        moment = now or datetime.now(UTC)
         with disk_errors(self.root), self._lock():
-            self._clean()
-            self._check_served(channel, instead_of)
+            pool.clean(self.root)
+            self.check_served(channel, instead_of)
             parent = self.current(channel)
             old = self.contents(parent) if parent else Contents()
-            new = change(old)
+            new = change(old) if exact else self._with_overlays(change(old.as_published()), moment)
             if parent is not None and new == old and not force:
                 return parent
-            generation = Generation(
+            generation = describe(
+                old,
+                new,
                 channel=channel,
                 number=max(self.numbers(channel), default=0) + 1,
                 parent=parent.number if parent else 0,
-                created=_rfc3339(now or datetime.now(UTC)),
+                created=rfc3339(moment),
                 comment=comment,
-                files=len(new.files),
-                projects=len({file.project for file in new.files.values()}),
-                size=sum(file.size for file in new.files.values()),
                 pages=PAGES_VERSION,
-                added=tuple(
-                    sorted(n for n, f in new.files.items() if n not in old.files or old.files[n].sha256 != f.sha256)
-                ),
-                removed=tuple(sorted(old.files.keys() - new.files.keys())),
             )
             reuse = self.path(parent) if parent and parent.pages == PAGES_VERSION and not force else None
             temporary = self.root / temporary_name(f".{generation.name}")
@@ -213,14 +224,12 @@ class Index(IndexReader):
             self._flip(generation)
             return generation
 
-    def _check_served(self, channel: str, expected: int | None) -> None:
-        served = self.current_number(channel)
-        if expected is not None and served != expected:
-            raise ChannelMovedError(
-                f"channel {channel!r} serves generation {served}, not {expected} any more",
-                where=str(self.root),
-                fix="look at what was published meanwhile: `farm index generations`",
-            )
+    def _with_overlays(self, published: Contents, moment: datetime) -> Contents:
+        if not published.overlays:
+            return changed(published, corrections={})
+        from farm.index import overlay_apply  # most channels need none of it
+
+        return overlay_apply.applied(self.root, published, moment=moment)
 
     def _flip(self, generation: Generation) -> None:
         link = self.root / generation.channel
@@ -234,32 +243,3 @@ class Index(IndexReader):
     def _lock(self) -> AbstractContextManager[None]:
         make_dirs(self.root)
         return file_lock(self.root / ".lock")
-
-    def _clean(self) -> None:
-        """Remove what a killed writer left. Only called under the lock, so no living writer owns any of it."""
-        for place in self.root.glob(".*@*"):
-            if place.is_dir() and not place.is_symlink():
-                shutil.rmtree(place)
-            else:
-                place.unlink(missing_ok=True)
-
-
-def _check_there(channel: str, contents: Contents, filenames: Collection[str]) -> None:
-    if missing := [name for name in filenames if name not in contents.files]:
-        raise IndexFormatError(f"channel {channel!r} has no file {missing[0]}", fix="look at its files.json")
-
-
-def _check_unique(found: list[pool.Candidate]) -> None:
-    seen: dict[str, pool.Candidate] = {}
-    for candidate in found:
-        first = seen.setdefault(candidate.published.filename, candidate)
-        if first.published.sha256 != candidate.published.sha256:
-            raise IndexFormatError(
-                f"two different wheels are named {candidate.published.filename}",
-                where=str(candidate.source),
-                fix="publish one of them",
-            )
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

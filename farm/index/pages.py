@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from farm.index import simple
-from farm.index.contents import Contents, Generation
+from farm.index.contents import Contents
+from farm.index.generation import Generation
 
 _FEW = 100  # files that are worth an fsync each; more are cheaper to sync with everything else
 

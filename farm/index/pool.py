@@ -62,6 +62,19 @@ def inspect(file: IndexFile, *, uploaded: str) -> Candidate:
     return Candidate(source=file.path, published=published, metadata=content)
 
 
+def check_unique(found: list[Candidate]) -> None:
+    """Raises IndexFormatError if one name has two contents."""
+    seen: dict[str, Candidate] = {}
+    for candidate in found:
+        first = seen.setdefault(candidate.published.filename, candidate)
+        if first.published.sha256 != candidate.published.sha256:
+            raise IndexFormatError(
+                f"two different wheels are named {candidate.published.filename}",
+                where=str(candidate.source),
+                fix="publish one of them",
+            )
+
+
 def add(root: Path, candidate: Candidate) -> None:
     """Put a wheel and its METADATA into the pool, durably. The wheel comes last: where it is, its METADATA is."""
     place = root / candidate.published.location
@@ -97,6 +110,15 @@ def sweep(root: Path, live: Collection[str]) -> tuple[str, ...]:
             shutil.rmtree(folder)
             gone.append(folder.name)
     return tuple(gone)
+
+
+def clean(root: Path) -> None:
+    """Remove what a killed writer left. Only called under the index's lock, so no living writer owns any of it."""
+    for place in root.glob(".*@*"):
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from farm.errors import IndexFormatError
-from farm.index.contents import Contents, Generation, PublishedFile, generation_name
+from farm.errors import ChannelMovedError, IndexFormatError
+from farm.index.contents import Contents, PublishedFile
+from farm.index.generation import Generation, generation_name
 
 _CHANNEL = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _RESERVED = ("files", "simple")
@@ -85,6 +86,16 @@ class IndexReader:
                 fix=f"`farm index rollback --channel {channel} NUMBER` points it to one",
             )
         return int(number)
+
+    def check_served(self, channel: str, expected: int | None) -> None:
+        """Raises ChannelMovedError if another generation than `expected` is served; None takes any."""
+        served = self.current_number(channel)
+        if expected is not None and served != expected:
+            raise ChannelMovedError(
+                f"channel {channel!r} serves generation {served}, not {expected} any more",
+                where=str(self.root),
+                fix="look at what was published meanwhile: `farm index generations`",
+            )
 
     def numbers(self, channel: str) -> list[int]:
         """The numbers of all generations that are kept, ascending."""

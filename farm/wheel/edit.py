@@ -28,6 +28,7 @@ class WheelEdits:
     - `requires_remove`: projects whose Requires-Dist lines go; `requires_replace`: project -> the line that stands in
       their place (markers and all; the project must be required now); `requires_add`: new lines, no duplicates.
     - `headers`: METADATA header -> all its values (empty removes it). Name, Version and Requires-Dist are refused.
+    - `metadata`: the whole METADATA, instead of all that; its Name and Version must be the wheel's.
     - `tag`: compressed tag ``cp311-cp311-manylinux_2_17_x86_64``; `build`: build tag, empty removes it. Both change the
       WHEEL file and the file name.
     - `epoch_seconds`: timestamp of new members; None takes the one of the old RECORD.
@@ -44,6 +45,7 @@ class WheelEdits:
     requires_replace: Mapping[str, str] = field(default_factory=dict)
     requires_add: tuple[str, ...] = ()
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    metadata: bytes | None = None
     tag: str | None = None
     build: str | None = None
     epoch_seconds: int | None = None
@@ -120,8 +122,10 @@ def _changed_info(archive: WheelArchive, name: WheelName, changes: WheelEdits) -
     changed: dict[str, bytes] = {}
     member = archive.dist_info_file("METADATA")
     old = metadata.parse_metadata(archive.read(member), archive.name, where)
-    new = edit_requirements(old, changes, where)
-    if new != old:
+    if changes.metadata is not None:
+        metadata.parse_metadata(changes.metadata, archive.name, where)
+        changed[member] = changes.metadata
+    elif (new := edit_requirements(old, changes, where)) != old:
         changed[member] = new.format()
     if name != archive.name:
         member = archive.dist_info_file("WHEEL")
