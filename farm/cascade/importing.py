@@ -14,7 +14,8 @@ from farm.model.cascade import Cascade, TaskState
 from farm.model.outcome import Outcome
 
 if TYPE_CHECKING:
-    from farm.index.contents import Generation, PublishedFile
+    from farm.index.contents import PublishedFile
+    from farm.index.generation import Generation
     from farm.index.generations import Index
     from farm.model.plan import Step
     from farm.settings import Settings
