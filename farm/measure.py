@@ -43,20 +43,32 @@ def measured(
     `deps` maps what the step requires to native wheels. Raises what `build_library` raises, MissingToolError without
     `abidw`, BinaryFormatError for debug information that it cannot read.
     """
-    place = settings.abi / f"{step.key}-{RULES}.abi"
-    with contextlib.suppress(FileNotFoundError, CatalogError, UnicodeDecodeError):  # damaged: measured again
-        kept = parse.read(place.read_text("utf-8"), str(place))
-        if (kept.recipe, kept.release, kept.platform) == (step.recipe, step.version, step.platform):
-            return kept
+    if (before := kept(step, settings)) is not None:
+        return before
     recipe, toolchain = catalog.recipes[step.recipe], catalog.toolchains[step.platform]
     require_tools(toolchain)
     typed = BinaryFormat(toolchain.binary) is BinaryFormat.ELF
     with build_library(step, recipe, toolchain, deps, settings, log, report_phase, cancel, debug=typed) as built:
         report_phase("abi")
         found = _describe(step, built, recipe.recipe, cancel)
+    place = _place(step, settings)
     make_dirs(place.parent)
     write_atomic(place, text.write(found).encode())
     return found
+
+
+def kept(step: Step, settings: Settings) -> Abi | None:
+    """The ABI of a library step as it was measured before; None if it was not, or if what was kept is damaged."""
+    place = _place(step, settings)
+    with contextlib.suppress(FileNotFoundError, CatalogError, UnicodeDecodeError):
+        found = parse.read(place.read_text("utf-8"), str(place))
+        if (found.recipe, found.release, found.platform) == (step.recipe, step.version, step.platform):
+            return found
+    return None
+
+
+def _place(step: Step, settings: Settings) -> Path:
+    return settings.abi / f"{step.key}-{RULES}.abi"
 
 
 def require_tools(toolchain: Toolchain) -> None:

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     store = Store(settings.store)
     removals = sweep_store(store, keep_keys=keep, keep_sha256=served, keep_days=days, dry_run=dry)
     kept = keep | (set(store.keys()) - {r.key for r in removals})
-    for folder, kind in ((settings.logs, "log"), (settings.abi, "abi")):
+    for folder, kind in ((settings.logs, "log"), (settings.abi, "abi"), (settings.abi, "imports")):
         removals += sweep_named_by_key(folder, kind, keep_keys=kept, keep_days=days, dry_run=dry)
     removals += sweep_work(settings.work, keep_days=days, dry_run=dry)
     removals += sweep_work(settings.sources, keep_days=days, dry_run=dry)  # the user's: other farms only unpack again

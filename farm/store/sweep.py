@@ -92,8 +92,8 @@ def sweep_work(work: Path, *, keep_days: float, dry_run: bool) -> list[Removal]:
 def sweep_named_by_key(
     folder: Path, kind: str, *, keep_keys: Collection[str], keep_days: float, dry_run: bool
 ) -> list[Removal]:
-    """Remove files of a kind (``log``, ``abi``), which the name ends in, whose key nothing keeps and that were not
-    written to for `keep_days`. A name begins with its key."""
+    """Remove files of a kind (``log``, ``abi``, ``imports``), which the name ends in, whose key nothing keeps and that
+    were not written to for `keep_days`. A name begins with its key."""
     old = time.time() - keep_days * _DAY
     removals = []
     for entry in sorted(scan(folder), key=lambda e: e.name):

@@ -1,0 +1,128 @@
+"""The catalog as it was before a bump and as it is after it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from packaging.version import InvalidVersion
+
+from farm.catalog.values import Catalog
+from farm.errors import UsageError
+from farm.model.plan import Plan
+from farm.model.recipe import Recipe, Release
+from farm.plan.epochs import epoch_of
+from farm.plan.requirements import oldest_first, parse_host, parse_version
+
+Planner = Callable[[Catalog, Sequence[str]], Plan]
+"""Plans recipes of a catalog, by name; none means all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bump:
+    """A recipe gets a release. `known` is False if the recipe does not have it yet: then it is a copy of the newest
+    one, of which neither the sources nor the ABI are known."""
+
+    recipe: str
+    version: str
+    known: bool
+
+
+def parse_bump(text: str, catalog: Catalog) -> Bump:
+    """``gmp=6.3.0``. Raises UsageError for a recipe that is not there, and for a version that is none, has no release
+    before it, or is unknown and older than the newest release."""
+    name, equals, version = text.partition("=")
+    provider = catalog.providers.get(name.strip())
+    if not equals or provider is None:
+        why = f"there is no recipe {name!r}" if equals else f"{text!r} is not NAME=VERSION"
+        raise UsageError(why, where="--bump", fix="write it like `--bump gmp=6.3.0`; `farm recipe list` has the names")
+    recipe = catalog.recipes[provider].recipe
+    try:
+        asked = parse_version(version.strip())
+    except InvalidVersion:
+        raise UsageError(f"{version!r} is not a PEP 440 version", where="--bump", fix="write it like 6.3.0") from None
+    releases = oldest_first(recipe)
+    same = [release.version for release in releases if parse_version(release.version) == asked]
+    there = ", ".join(release.version for release in releases)
+    if not any(parse_version(release.version) < asked for release in releases):
+        raise UsageError(
+            f"{provider} has no release before {version}, so nothing says what changes (it has {there})",
+            where="--bump",
+            fix="name a newer version, or add the release before to the recipe",
+        )
+    if not same and asked < parse_version(releases[-1].version):
+        raise UsageError(
+            f"{provider} has no release {version}, and it is older than its newest (it has {there})",
+            where="--bump",
+            fix="name one of these, or a newer version",
+        )
+    return Bump(recipe=provider, version=same[0] if same else str(asked), known=bool(same))
+
+
+def before(catalog: Catalog, bumps: Iterable[Bump]) -> Catalog:
+    """Without the bumped releases and all newer ones."""
+
+    def older(recipe: Recipe, bump: Bump) -> tuple[Release, ...]:
+        return tuple(r for r in recipe.release if parse_version(r.version) < parse_version(bump.version))
+
+    return _with(catalog, {bump.recipe: older(catalog.recipes[bump.recipe].recipe, bump) for bump in bumps})
+
+
+def after(catalog: Catalog, bumps: Iterable[Bump], *, breaking: bool = False) -> Catalog:
+    """With the bumped releases as the newest ones. `breaking`: those that are not known begin an ABI epoch."""
+
+    def up_to(recipe: Recipe, bump: Bump) -> tuple[Release, ...]:
+        found = tuple(r for r in recipe.release if parse_version(r.version) <= parse_version(bump.version))
+        return found if bump.known else (*found, _imagined(recipe, bump, breaking=breaking))
+
+    return _with(catalog, {bump.recipe: up_to(catalog.recipes[bump.recipe].recipe, bump) for bump in bumps})
+
+
+def plans(
+    catalog: Catalog, bumps: Sequence[Bump], make: Planner, recipes: Sequence[str] = (), *, breaking: bool = False
+) -> tuple[Plan, Plan]:
+    """The plans before and after. `recipes` limits both to these, the bumped ones and all that they need; none: all.
+
+    What could not be built before, because it requires the bumped release, is not in the first plan. Raises PlanError,
+    UsageError as the planner does.
+    """
+    old = before(catalog, bumps)
+    possible = _possible(old)
+    asked = [*recipes, *(bump.recipe for bump in bumps)] if recipes else list(catalog.recipes)
+    then = [name for name in asked if catalog.providers.get(name.partition("@")[0], name) in possible]
+    return make(old, then) if then else Plan(steps=()), make(after(catalog, bumps, breaking=breaking), asked)
+
+
+def _possible(catalog: Catalog) -> set[str]:
+    """The recipes whose requirements some release meets, in all that they need."""
+    left = set(catalog.recipes)
+    while lost := {name for name in left if not all(_met(catalog, text, left) for text in _hosts(catalog, name))}:
+        left -= lost
+    return left
+
+
+def _hosts(catalog: Catalog, name: str) -> tuple[str, ...]:
+    return catalog.recipes[name].recipe.requires.host
+
+
+def _met(catalog: Catalog, text: str, possible: set[str]) -> bool:
+    requirement = parse_host(text)
+    provider = catalog.providers.get(requirement.name, "")
+    releases = catalog.recipes[provider].recipe.release if provider in possible else ()
+    return any(requirement.meets(release.version) for release in releases)
+
+
+def _imagined(recipe: Recipe, bump: Bump, *, breaking: bool) -> Release:
+    newest = oldest_first(recipe)[-1]
+    changes: dict[str, object] = {"version": bump.version, "revision": 0}
+    if recipe.abi is not None and breaking:
+        changes["abi_epoch"] = epoch_of(recipe, newest.version) + 1
+    return newest.model_copy(update=changes)
+
+
+def _with(catalog: Catalog, releases: dict[str, tuple[Release, ...]]) -> Catalog:
+    changed = {
+        name: replace(catalog.recipes[name], recipe=catalog.recipes[name].recipe.model_copy(update={"release": found}))
+        for name, found in releases.items()
+    }
+    return replace(catalog, recipes={**catalog.recipes, **changed})

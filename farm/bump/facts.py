@@ -1,0 +1,113 @@
+"""The facts that decide what a change needs, from what is there: stored wheels, pinned and measured ABIs, the ledger's
+durations. Nothing is built or measured for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+from farm import measure
+from farm.abi import baseline, surface
+from farm.abi.compare import compare
+from farm.bump.imports import imports_of
+from farm.catalog.values import Catalog
+from farm.model.abi import Abi, AbiDifference
+from farm.model.plan import Plan, Step
+from farm.model.rework import Rework, Verb
+from farm.plan import rework
+from farm.plan.epochs import of_epoch
+from farm.plan.moves import Move
+from farm.plan.reach import Facts
+from farm.settings import Settings
+from farm.store.artifacts import Store
+
+
+def decide(
+    before: Plan, after: Plan, catalog: Catalog, settings: Settings, durations: Mapping[str, float]
+) -> tuple[Rework, Facts]:
+    """What it takes to get from one plan to the other, and what that rests on. `durations` are usual seconds of builds,
+    by slot.
+
+    Raises CatalogError for a pinned ABI that is damaged.
+    """
+    facts = gather(before, after, catalog, settings, durations)
+    return rework.rework(before, after, facts), facts
+
+
+def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, durations: Mapping[str, float]) -> Facts:
+    """All that is known of what `farm.plan.rework` asks. Raises CatalogError for a pinned ABI that is damaged."""
+    asked = rework.questions(before, after)
+    known = _Known((*before.steps, *after.steps), catalog, settings)
+    store = Store(settings.store)
+    recipes = {p.name: name for name, loaded in catalog.recipes.items() for p in loaded.recipe.products.library}
+    wheels = ((step.key, store.get(step.key)) for step in asked.wheels)
+    imports = ((key, imports_of(wheel, store, settings.abi, recipes)) for key, wheel in wheels if wheel)
+    differences = ((move, known.difference(move)) for move in asked.moves)
+    abis = ((row, known.typed(*row)) for row in asked.abis)
+    return Facts(
+        imports={key: found for key, found in imports if found},
+        differences={move: found for move, found in differences if found},
+        abis={row: abi for row, abi in abis if abi},
+        seconds={(Verb.BUILD, slot): seconds for slot, seconds in durations.items()},
+    )
+
+
+class _Known:
+    """The ABIs that are pinned in recipes or were measured here."""
+
+    def __init__(self, steps: Sequence[Step], catalog: Catalog, settings: Settings) -> None:
+        self._steps = {step.id: step for step in steps}
+        self._catalog = catalog
+        self._settings = settings
+        self._pins = cache(lambda recipe: baseline.load(catalog.recipes[recipe].directory))
+
+    def difference(self, move: Move) -> AbiDifference | None:
+        """What a move changes on its platform, or else on one of its class; None if an ABI is not known.
+
+        Where types were not looked at, exports are compared, and the types are those of another platform.
+        """
+        near = [move.platform, *self._same_class(move.platform)]
+        found = next(self._differences(move, near), None)
+        if found is None or not found.untyped:
+            return found
+        others = self._differences(move, (*near, *sorted(self._catalog.toolchains)))
+        typed = next((other for other in others if not other.untyped), None)
+        return found if typed is None else replace(found, changes=(*found.changes, *typed.changes), untyped=())
+
+    def typed(self, recipe: str, release: str, platform: str) -> Abi | None:
+        """The ABI of a release with types: of the platform itself if there is one, else of its class, else of any."""
+        platforms = dict.fromkeys([platform, *self._same_class(platform), *sorted(self._catalog.toolchains)])
+        abis = (self._abi(recipe, release, name) for name in platforms)
+        return next((abi for abi in abis if abi is not None and abi.typed), None)
+
+    def _differences(self, move: Move, platforms: Iterable[str]) -> Iterator[AbiDifference]:
+        """The difference as each platform tells it."""
+        for platform in platforms:
+            new = self._abi(move.recipe, move.newer, platform)
+            old = next(self._older(move, platform), None) if new else None
+            if old is not None and new is not None:
+                yield compare(old, new)
+
+    def _older(self, move: Move, platform: str) -> Iterator[Abi]:
+        """The ABI of the older release; if that is not known, of the next one of its epoch, which has all of it."""
+        releases = [release.version for release in of_epoch(self._catalog.recipes[move.recipe].recipe, move.older)]
+        at = releases.index(move.older) if move.older in releases else len(releases)
+        for version in (move.older, *releases[at + 1 :]):
+            abi = self._abi(move.recipe, version, platform)
+            if abi is not None:
+                yield abi
+
+    def _abi(self, recipe: str, release: str, platform: str) -> Abi | None:
+        """Pinned for the very platform, or measured."""
+        pinned = self._pins(recipe).releases.get(release, {}).get(platform)
+        if pinned is not None:
+            return pinned
+        step = self._steps.get(f"{recipe}@{release}/{platform}")
+        return measure.kept(step, self._settings) if step is not None else None
+
+    def _same_class(self, platform: str) -> list[str]:
+        """The platforms that share ABIs with one, sorted."""
+        toolchains = self._catalog.toolchains
+        classes = {name: surface.class_for(tool.binary, tool.arch) for name, tool in toolchains.items()}
+        return sorted(name for name in classes if classes[name] == classes.get(platform) and name != platform)

@@ -1,0 +1,156 @@
+"""Why a step of a new plan has another key than in the old one: something of its own, or only that libraries which it
+is built against moved to another ABI epoch. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from farm.model.plan import KeyInput, Plan, Step
+from farm.plan.explain import explain
+from farm.plan.keys import ABI_EPOCH, REQUIRES
+from farm.plan.requirements import parse_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Move:
+    """From one release of a library to another, on a platform."""
+
+    recipe: str
+    older: str
+    newer: str
+    platform: str
+
+    def __str__(self) -> str:
+        return f"{self.recipe}@{self.older} -> {self.recipe}@{self.newer}"
+
+
+class Change(StrEnum):
+    """How a step stands to the plan before: not there; the same key; another key for reasons of its own or of the
+    builds below it; another key only because libraries moved to other ABI epochs."""
+
+    NEW = "new"
+    SAME = "same"
+    OWN = "own"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """How a step stands to the plan before, and why in words: the input that changed, followed down to the step that it
+    is an input of. `old` is the step before, None if there is none of the slot; `moves` are of MOVED."""
+
+    change: Change
+    why: str = ""
+    old: Step | None = None
+    moves: tuple[Move, ...] = ()
+
+
+class Plans:
+    """A plan before a change and one after it, with what is looked up in both again and again."""
+
+    def __init__(self, before: Plan, after: Plan) -> None:
+        self.before, self.after = _View(before), _View(after)
+
+    @cached_property
+    def causes(self) -> Mapping[str, Cause]:
+        """Of every step after the change, by its id."""
+        found: dict[str, Cause] = {}
+        for step in self.after.plan.steps:  # each after all it requires
+            found[step.id] = self._cause(step, found)
+        return found
+
+    def _cause(self, step: Step, causes: Mapping[str, Cause]) -> Cause:
+        old = self.before.steps.get(step.id) or self.before.newest_of_slot(step.slot)
+        if old is None:
+            return Cause(change=Change.NEW, why="it was not planned before")
+        if old.key == step.key:
+            return Cause(change=Change.SAME, old=old)
+        if old.version != step.version and step.kind == "library":
+            return Cause(change=Change.NEW, why=explain(old.inputs, step.inputs)[0], old=old)
+        if why := self._own(step, old, causes):
+            return Cause(change=Change.OWN, why=why, old=old)
+        moves = tuple(self._moves(step, old))
+        return Cause(change=Change.MOVED, why=told(moves), old=old, moves=moves)
+
+    def _own(self, step: Step, old: Step, causes: Mapping[str, Cause]) -> str:
+        """The first input of a step that changed for another reason than an ABI epoch; empty if there is none."""
+        was = {item.label: item for item in old.inputs}
+        changed = [item for item in step.inputs if item.label not in was or was[item.label].digest != item.digest]
+        others = [item for item in changed if item.label not in was or not item.label.startswith(REQUIRES)]
+        labels = {item.label for item in step.inputs}
+        if others or was.keys() - labels or not changed:
+            return next(iter(explain(old.inputs, step.inputs)), "its inputs have another order")
+        below = (self._below(item, step, old, causes) for item in changed)
+        return next(filter(None, below), "") or self._mixed(step, old)
+
+    def _mixed(self, step: Step, old: Step) -> str:
+        """A release below that was replaced within its epoch; the step's requirements must say so, too."""
+        new, was = self.after.required(step), self.before.required(old)
+        for name in sorted(new.keys() & was.keys()):
+            if new[name].version != was[name].version and epoch_in(new[name]) == epoch_in(was[name]):
+                return f"{REQUIRES}{name}: built against {new[name].version}, was {was[name].version}"
+        return "" if new.keys() == was.keys() else "it is built against other libraries"
+
+    def _below(self, item: KeyInput, step: Step, old: Step, causes: Mapping[str, Cause]) -> str:
+        """Why a requirement's key is another one; empty if that is only an ABI epoch."""
+        name = item.label.removeprefix(REQUIRES)
+        new, was = self.after.required(step).get(name), self.before.required(old).get(name)
+        if new is None or was is None:
+            return f"{item.label} changed"
+        if new.version != was.version:
+            text = f"{item.label}: built against {new.version}, was {was.version}"
+            return "" if epoch_in(new) != epoch_in(was) else text
+        below = causes[new.id]
+        return "" if below.change is Change.MOVED else f"{item.label}: {below.why or 'built anew'}"
+
+    def _moves(self, step: Step, old: Step) -> Iterator[Move]:
+        was = self.before.required(old)
+        for name, new in self.after.required(step).items():
+            if name in was and was[name].version != new.version:
+                yield Move(recipe=name, older=was[name].version, newer=new.version, platform=step.platform)
+
+
+class _View:
+    """One plan, by ids, slots and recipes."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.steps = plan.by_id()
+        self._required: dict[str, dict[str, Step]] = {}
+        self._slots: dict[str, list[Step]] = {}
+        for step in plan.steps:
+            self._slots.setdefault(step.slot, []).append(step)
+        for steps in self._slots.values():
+            steps.sort(key=lambda step: parse_version(step.version))
+
+    def newest_of_slot(self, slot: str) -> Step | None:
+        """The step of a slot with the newest release."""
+        found = self._slots.get(slot)
+        return found[-1] if found else None
+
+    def required(self, step: Step) -> Mapping[str, Step]:
+        """What a step is built against, by recipe."""
+        if step.id not in self._required:
+            self._required[step.id] = {self.steps[id_].recipe: self.steps[id_] for id_ in step.requires}
+        return self._required[step.id]
+
+    def runs_with(self, step: Step) -> dict[str, Step]:
+        """The newest release of each library that a step runs with: of the ABI epoch that it was built against."""
+        return {name: self._newest_of_epoch(linked) for name, linked in self.required(step).items()}
+
+    def _newest_of_epoch(self, linked: Step) -> Step:
+        epoch = epoch_in(linked)
+        return next(step for step in reversed(self._slots[linked.slot]) if epoch_in(step) == epoch)
+
+
+def epoch_in(step: Step) -> str:
+    """The ABI epoch of a library's step, as its inputs say it; empty for a dependent."""
+    return next((item.shown for item in step.inputs if item.label == ABI_EPOCH), "")
+
+
+def told(moves: tuple[Move, ...]) -> str:
+    """Moves in words."""
+    return " and ".join(f"{move.recipe} moves from {move.older} to {move.newer}" for move in moves)

@@ -1,0 +1,94 @@
+"""Does the break of a library's ABI reach a dependent? Decided from the symbols that its wheel imports. Pure.
+
+A dependent is reached if it imports a symbol that a breaking change concerns, or if it calls a third library with a
+type whose layout changed. What is not known counts as reached: a rebuild too many costs time, one too few breaks users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from farm.abi import layouts
+from farm.model.abi import Abi, AbiChange, AbiDifference, ChangeKind, Verdict
+from farm.model.rework import Verb
+from farm.plan.moves import Move
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imports:
+    """What the binaries of a wheel import. `needs` are the recipes whose libraries they name; `bound` the symbols that
+    the format binds to one of them, by recipe; `free` those that any library may give (ELF)."""
+
+    needs: frozenset[str] = frozenset()
+    bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    free: frozenset[str] = frozenset()
+
+    def of(self, recipe: str) -> frozenset[str]:
+        """The symbols that may come from the libraries of a recipe."""
+        return self.bound.get(recipe, frozenset()) | self.free
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known beside the plans; what is missing is not known.
+
+    `imports` are by the build key of the wheel before the change. `differences` say what a move changes. `abis` are of
+    libraries that were built against, by recipe, release and platform: which of their functions take which types.
+    `seconds` are usual durations, by verb and slot.
+    """
+
+    imports: Mapping[str, Imports] = field(default_factory=dict)
+    differences: Mapping[Move, AbiDifference] = field(default_factory=dict)
+    abis: Mapping[tuple[str, str, str], Abi] = field(default_factory=dict)
+    seconds: Mapping[tuple[Verb, str], float] = field(default_factory=dict)
+
+
+def reached(move: Move, imports: Imports, through: Mapping[str, str], facts: Facts) -> str:
+    """Why a move reaches a wheel, in words that name the symbol; empty if it does not.
+
+    `through` are the other libraries that the wheel was built against and that are built against the moved one: recipe
+    -> release.
+    """
+    difference = facts.differences.get(move)
+    if difference is None:
+        return f"what changed from {move.recipe} {move.older} to {move.newer} is not known"
+    if difference.untyped:
+        return f"the types of {', '.join(difference.untyped)} in {move.recipe} {move.newer} could not be compared"
+    used = imports.of(move.recipe)
+    for change in difference.changes:
+        if change.verdict is Verdict.BREAKING and (hit := used & change.symbols):
+            return _imports(hit, move, change)
+    return next(_by_way_of(move, difference, imports, through, facts), "")
+
+
+def _imports(hit: frozenset[str], move: Move, change: AbiChange) -> str:
+    said = change.text if change.subject == change.library else f"{change.subject} {change.text}"
+    return f"imports {_some(hit)}; in {move.recipe} {move.newer} {said}"
+
+
+def _by_way_of(
+    move: Move, difference: AbiDifference, imports: Imports, through: Mapping[str, str], facts: Facts
+) -> Iterator[str]:
+    """Types of the moved library that a wheel hands to a third one: its own code knows their layout."""
+    types = {change.subject for change in difference.changes if change.kind is ChangeKind.TYPE}
+    if not types:
+        return
+    for recipe, release in sorted(through.items()):
+        abi = facts.abis.get((recipe, release, move.platform))
+        if abi is None or not abi.typed:
+            yield f"whether {recipe} {release} passes on types of {move.recipe} that changed is not known"
+            continue
+        for library in abi.libraries.values():
+            leads = layouts.users(library)
+            for name in sorted(types & leads.keys()):
+                if hit := imports.of(recipe) & leads[name]:
+                    yield f"imports {_some(hit)} of {recipe}, which take {name} of {move.recipe}; that changed"
+
+
+def _some(symbols: frozenset[str]) -> str:
+    shown = sorted(symbols)[:_SHOWN]
+    rest = len(symbols) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
