@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -50,6 +52,36 @@ def test_pip_installs_the_result(built: Path, tmp_path: Path) -> None:
         [python, "-c", "from importlib.metadata import requires; print(*requires('pytiny'))"], text=True
     )
     assert requires.replace(" ", "").strip() in ("native-tiny>=1!1.0,<2!0", "native-tiny<2!0,>=1!1.0")
+
+
+@pytest.mark.slow
+def test_a_dependent_is_moved_to_the_next_epoch_without_a_build(built: Path, tmp_path: Path) -> None:
+    """Upstream breaks its ABI where this dependent does not look; its recipe's audit is content with the result."""
+    catalog = tmp_path / "catalog"
+    shutil.copytree(built, catalog, symlinks=True)
+    breaking = {"tiny.c": small_farm.TINY["tiny.c"].replace("tiny_version(void)", "tiny_release(int which)"),
+                "tiny.h": "int tiny_add(int, int);\nconst char *tiny_release(int);\n"}  # fmt: skip
+    small_farm.add_release(catalog, "2.0", breaking)
+    recipe = catalog / "recipes/tiny/recipe.toml"
+    recipe.write_text(recipe.read_text().replace('version = "2.0"\n', 'version = "2.0"\nabi_epoch = 2\n'))
+    done = farm(catalog, "build", "tiny@2.0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    stored = {path.name: path for path in (catalog / ".farm/store/blobs").rglob("*.whl")}
+    native = stored[f"native_tiny-2!2.0-py3-none-{PLATFORM}.whl"]
+    old = stored[f"pytiny-0.5-{TAG}-{TAG}-{PLATFORM}.whl"]
+    out = tmp_path / "out"
+    done = farm(catalog, "rebind", str(old), "--to", str(native), "-w", str(out), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["requires"] == ["native-tiny>=2!2.0,<3!0"]
+    (new,) = out.iterdir()
+    assert new.name == f"pytiny-0.5-0r01-{TAG}-{TAG}-{PLATFORM}.whl"
+    done = farm(catalog, "audit", str(new), "--native", str(native), "--recipe", "pytiny")
+    assert done.returncode == 0, done.stdout + done.stderr
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv/bin/python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-index", "--no-deps", new, native], check=True)
+    code = "import pytiny; assert pytiny.add(40, 2) == 42; print('libtiny-nf02.so' in open('/proc/self/maps').read())"
+    assert subprocess.check_output([python, "-I", "-c", code], text=True).strip() == "True"
 
 
 def test_a_second_build_has_nothing_to_do(built: Path) -> None:
