@@ -62,19 +62,28 @@ exports = ["{name}_*"]
 """
 
 
+def toolchain_text(tag: str) -> str:
+    """A toolchain file for ``manylinux_2_<minor>_x86_64``."""
+    return _TOOLCHAIN.format(tag=tag, minor=tag.split("_")[2], sha=_SHA)
+
+
+def recipe_text(number: int, hosts: list[str]) -> str:
+    """The recipe file of one library that is linked to others."""
+    sha256 = hashlib.sha256(str(number).encode()).hexdigest()
+    return _RECIPE.format(name=f"lib{number:05d}", number=number, host=json.dumps(hosts), sha=sha256)
+
+
 def write(root: Path, *, recipes: int, platforms: int) -> None:
     """A catalog of `recipes` libraries, each linked to up to three before it, for `platforms` platforms."""
     (root / "toolchains").mkdir(parents=True)
     for minor in range(17, 17 + platforms):
         tag = f"manylinux_2_{minor}_x86_64"
-        (root / "toolchains" / f"{tag}.toml").write_text(_TOOLCHAIN.format(tag=tag, minor=minor, sha=_SHA))
+        (root / "toolchains" / f"{tag}.toml").write_text(toolchain_text(tag))
     for number in range(recipes):
-        name = f"lib{number:05d}"
-        host = [f"lib{n:05d}" for n in sorted({number * 7 // 11, number // 2, number // 3}) if n < number]
-        place = root / "recipes" / name
+        hosts = [f"lib{n:05d}" for n in sorted({number * 7 // 11, number // 2, number // 3}) if n < number]
+        place = root / "recipes" / f"lib{number:05d}"
         place.mkdir(parents=True)
-        text = _RECIPE.format(name=name, number=number, host=json.dumps(host[:3]), sha=_SHA)
-        (place / "recipe.toml").write_text(text)
+        (place / "recipe.toml").write_text(recipe_text(number, hosts[:3]))
 
 
 def fill_store(root: Path, store: Path) -> int:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from farm.errors import CatalogError
 from farm.model.python import Python
 from farm.model.recipe import Recipe
 from farm.model.sysroot import Sysroot
 from farm.model.toolchain import Toolchain
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,7 @@ class LoadedRecipe:
     recipe: Recipe
     directory: Path
     _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def path(self) -> Path:
@@ -40,6 +44,14 @@ class LoadedRecipe:
             except OSError as error:
                 raise CatalogError([f"recipes/{self.recipe.name}/{path}: cannot be read: {error.strerror}"]) from error
         return self._digests[path]
+
+    def once(self, what: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, computed the first time that `what` is asked for: a large catalog is planned again and
+        again, and its recipes do not change."""
+        found: T | None = self._made.get(what)
+        if found is None:
+            found = self._made[what] = make()
+        return found
 
     def pinned_abis(self, releases: Iterable[str]) -> tuple[str, ...]:
         """The files that pin the ABIs of some releases, relative to the recipe's directory, sorted. They tell which

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from farm.model.recipe import Kind
@@ -52,13 +54,24 @@ class Impossible:
     python: str | None = None
 
 
+class Steps(Sequence[Step]):
+    """Steps that need not all be there as values: a large plan makes each when it is asked for."""
+
+    @abstractmethod
+    def by_id(self) -> Mapping[str, Step]:
+        """The steps by their ids."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Steps in an order in which each comes after all it requires."""
+    """Steps in an order in which each comes after all it requires.
 
-    steps: tuple[Step, ...]
+    `steps` of the planner makes each step anew when it is asked for: who needs many of them often keeps them.
+    """
+
+    steps: Sequence[Step]
     impossible: tuple[Impossible, ...] = ()
 
-    def by_id(self) -> dict[str, Step]:
+    def by_id(self) -> Mapping[str, Step]:
         """The steps by their ids."""
-        return {step.id: step for step in self.steps}
+        return self.steps.by_id() if isinstance(self.steps, Steps) else {step.id: step for step in self.steps}

@@ -3,13 +3,16 @@
 What is *linked to* is a release that meets every requirement on the way: of the newest ABI epoch that has one, the
 oldest. Who is built against the oldest runs with all newer ones of the epoch, so a new compatible release changes no
 dependent's key. Nothing here recurses: catalogs may be deep.
+
+Recipes are numbered, and sets of them are bits of an integer: a catalog of 25,000 recipes has millions of pairs of a
+recipe and what it is built against, and nobody asks for most of them.
 """
 
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from farm.errors import PlanError
 from farm.model.recipe import Recipe, Release
@@ -17,56 +20,60 @@ from farm.plan.epochs import epoch_of, in_order_of_choice
 from farm.plan.requirements import HostRequirement, oldest_first, parse_host
 from farm.plan.values import CatalogValues, RecipeValues
 
+_ANY: Mapping[int, int] = {}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """A recipe with its requirements resolved.
 
-    `closure` are the recipes it is built against, each before those that need it; `against` the release of each.
-    `telling` are those whose keys are inputs: what is required directly, whose keys hold all below them, and what is
-    taken in another release than those were built against.
-    `releases` are its own, in the order in which dependents take them: the newest ABI epoch first, in it the oldest
-    release; `newest` is the last by version. `bounds` are the requirements of the whole closure on recipes that leave
-    a choice, with who asks.
+class Node(NamedTuple):
+    """A recipe with its requirements resolved. Other recipes are given by their numbers.
+
+    `releases` are its own in the order in which dependents take them: the newest ABI epoch first, in it the oldest
+    release. `direct` are the recipes it requires. `level` is
+    the length of the longest chain below it. `closure` holds a bit for every recipe it is built against. `accepted`
+    says of those that not every release will do for which will: a bit for each of their `releases`. `telling` are
+    those whose keys are inputs, each before those that need it: what is required directly, whose keys hold all below
+    them, and what is taken in another release than those were built against.
     """
 
     name: str
     values: RecipeValues
     releases: tuple[Release, ...]
-    direct: tuple[str, ...]
-    closure: tuple[str, ...]
-    against: Mapping[str, Release]
-    telling: tuple[str, ...]
-    bounds: Mapping[str, frozenset[tuple[str, HostRequirement]]]
+    direct: tuple[int, ...]
+    level: int
+    closure: int
+    accepted: Mapping[int, int]
+    telling: tuple[int, ...]
 
     @property
     def recipe(self) -> Recipe:
         """The recipe itself, without its files."""
         return self.values.recipe
 
-    @property
-    def newest(self) -> Release:
-        """The newest release."""
-        return oldest_first(self.recipe)[-1]
+    def place(self, target: int) -> int:
+        """Which of the `releases` of a recipe it is built against."""
+        bits = self.accepted.get(target, 1)
+        return (bits & -bits).bit_length() - 1
 
 
-def resolve(catalog: CatalogValues, roots: Iterable[str]) -> dict[str, Node]:
-    """The recipes that `roots` need, in an order in which each comes after all it needs.
+class Host(NamedTuple):
+    """An entry of `requires.host` and the recipe that provides it."""
+
+    provider: str
+    requirement: HostRequirement
+
+
+def resolve(catalog: CatalogValues, roots: Iterable[str]) -> list[Node]:
+    """The recipes that `roots` need, by number: levels first, then names, so that each comes after all it needs.
 
     Raises PlanError for a cycle, a requirement that nothing provides, or requirements that no release meets together.
     """
-    direct = _reachable(catalog, roots)
-    graph = {name: [required for required, _ in direct[name]] for name in sorted(direct)}
-    try:
-        order = list(graphlib.TopologicalSorter(graph).static_order())
-    except graphlib.CycleError as error:
-        raise PlanError(
-            f"recipes require each other: {show_cycle(error.args[1])}", fix="remove one of these requirements"
-        ) from None
-    nodes: dict[str, Node] = {}
+    hosts = Hosts(catalog)
+    required = _reachable(catalog, hosts, roots)
+    levels = _levels(required)
+    order = sorted(required, key=lambda name: (levels[name], name))
+    resolver = Resolver({name: number for number, name in enumerate(order)}, hosts)
     for name in order:
-        nodes[name] = _node(name, catalog.recipes[name], direct[name], nodes)
-    return nodes
+        resolver.nodes.append(resolver.node(name, catalog.recipes[name], required[name]))
+    return resolver.nodes
 
 
 def show_cycle(names: Iterable[str]) -> str:
@@ -74,89 +81,209 @@ def show_cycle(names: Iterable[str]) -> str:
     return " -> ".join(reversed(list(names)))
 
 
-def _reachable(catalog: CatalogValues, roots: Iterable[str]) -> dict[str, list[tuple[str, HostRequirement]]]:
-    direct: dict[str, list[tuple[str, HostRequirement]]] = {}
+class Hosts:
+    """Reads `requires.host`; every text once."""
+
+    def __init__(self, catalog: CatalogValues) -> None:
+        self._catalog = catalog
+        self._known: dict[str, Host] = {}
+
+    def of(self, name: str, recipe: Recipe) -> list[Host]:
+        """The entries of a recipe. Raises PlanError for what no recipe provides."""
+        known = self._known
+        return [known.get(text) or self._read(name, text) for text in recipe.requires.host]
+
+    def _read(self, name: str, text: str) -> Host:
+        requirement = parse_host(text)
+        provider = self._catalog.providers.get(requirement.name)
+        if provider is None:
+            raise PlanError(
+                f"{name} requires {requirement.name}, which no recipe provides",
+                where=name,
+                fix="`farm recipe list` shows what there is",
+            )
+        if self._catalog.recipes[provider].recipe.kind != "library":
+            raise PlanError(
+                f"{name} requires {provider}, which is not a library",
+                where=name,
+                fix="Python packages go to `requires.python`",
+            )
+        self._known[text] = host = Host(provider, requirement)
+        return host
+
+
+def _reachable(catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]) -> dict[str, list[Host]]:
+    found: dict[str, list[Host]] = {}
     waiting = list(roots)
-    while waiting:
-        name = waiting.pop()
-        if name in direct:
-            continue
-        direct[name] = found = []
-        for text in catalog.recipes[name].recipe.requires.host:
-            requirement = parse_host(text)
-            provider = catalog.providers.get(requirement.name)
-            if provider is None:
-                raise PlanError(
-                    f"{name} requires {requirement.name}, which no recipe provides",
-                    where=name,
-                    fix="`farm recipe list` shows what there is",
-                )
-            found.append((provider, requirement))
-            waiting.append(provider)
-    return direct
+    for name in waiting:  # grows while it is read
+        if name not in found:
+            found[name] = required = hosts.of(name, catalog.recipes[name].recipe)
+            waiting += [provider for provider, _ in required]
+    return found
 
 
-def _node(name: str, values: RecipeValues, direct: list[tuple[str, HostRequirement]], done: Mapping[str, Node]) -> Node:
-    closure: dict[str, None] = {}
-    bounds: dict[str, frozenset[tuple[str, HostRequirement]]] = {}
-    for provider, requirement in direct:
-        node = done[provider]
-        closure.update(dict.fromkeys(node.closure))
-        closure[provider] = None
-        for target, rules in node.bounds.items():
-            bounds[target] = bounds.get(target, frozenset()) | rules
-        if len(node.releases) > 1 or requirement.specifier:
-            bounds[provider] = bounds.get(provider, frozenset()) | {(name, requirement)}
-    names = tuple(dict.fromkeys(provider for provider, _ in direct))
-    against = {target: _oldest(name, done[target], bounds.get(target)) for target in closure}
-    return Node(
-        name=name,
-        values=values,
-        releases=in_order_of_choice(values.recipe),
-        direct=names,
-        closure=tuple(closure),
-        against=against,
-        telling=_telling(name, names, against, done),
-        bounds=bounds,
-    )
+def _levels(required: Mapping[str, Sequence[Host]]) -> dict[str, int]:
+    dependents: dict[str, list[str]] = {name: [] for name in required}
+    for name, hosts in required.items():
+        for provider, _ in hosts:
+            dependents[provider].append(name)
+    missing = {name: len(hosts) for name, hosts in required.items()}
+    levels = {name: 0 for name, count in missing.items() if count == 0}
+    queue = list(levels)
+    for name in queue:  # grows while it is read; lower levels come first
+        level = levels[name] + 1
+        for dependent in dependents[name]:
+            missing[dependent] -= 1
+            if missing[dependent] == 0:
+                levels[dependent] = level
+                queue.append(dependent)
+    if len(levels) < len(required):
+        raise cycle({name: [host.provider for host in required[name]] for name in sorted(required)})
+    return levels
 
 
-def _telling(
-    name: str, direct: tuple[str, ...], against: Mapping[str, Release], done: Mapping[str, Node]
-) -> tuple[str, ...]:
-    told = set(direct)
-    for via in direct:
-        for target, release in done[via].against.items():
-            if against[target] is not release:
-                _require_one_epoch(name, done[target].recipe, against[target], via, release)
-                told.add(target)
-    return tuple(target for target in against if target in told)
+def cycle(graph: Mapping[str, Iterable[str]]) -> PlanError:
+    """The error that says which recipes require each other; `graph` has what each requires."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return PlanError(
+            f"recipes require each other: {show_cycle(error.args[1])}", fix="remove one of these requirements"
+        )
+    raise AssertionError("there is no cycle")
 
 
-def _require_one_epoch(name: str, target: Recipe, mine: Release, via: str, its: Release) -> None:
-    """What `name` is built against may not be built against another ABI epoch of a library than itself: both would be
-    in one process, and no two native wheels of a library can be installed together."""
-    epoch, other = epoch_of(target, mine.version), epoch_of(target, its.version)
-    if epoch != other:
-        raise PlanError(
-            f"{name} is built against {target.name} {mine.version} (ABI epoch {epoch}), but {via}, which it requires, "
-            f"against {target.name} {its.version} (ABI epoch {other})",
+class Resolver:
+    """Makes nodes, each from the nodes of what it requires."""
+
+    def __init__(self, numbers: Mapping[str, int], hosts: Hosts) -> None:
+        self._numbers = numbers
+        self._hosts = hosts
+        self.nodes: list[Node] = []
+
+    def node(self, name: str, values: RecipeValues, hosts: Sequence[Host]) -> Node:
+        """The node of a recipe. Raises PlanError if no release of something meets all requirements on the way."""
+        releases = in_order_of_choice(values.recipe)
+        if not hosts:
+            return Node(name, values, releases, (), 0, 0, _ANY, ())
+        nodes, numbers = self.nodes, self._numbers
+        direct = tuple(dict.fromkeys([numbers[provider] for provider, _ in hosts]))
+        level = below = own = 0
+        accepted = _ANY
+        for number in direct:
+            node = nodes[number]
+            level = max(level, node.level)
+            below |= node.closure
+            own |= 1 << number
+            if node.accepted:
+                accepted = _both(accepted, node.accepted)
+        for provider, requirement in hosts:
+            if requirement.specifier:
+                accepted = self._bound(accepted, numbers[provider], requirement)
+        if not all(accepted.values()):
+            raise self._impossible(name, hosts, next(number for number, bits in accepted.items() if not bits))
+        node = Node(name, values, releases, direct, level + 1, below | own, accepted, direct)
+        told = self._retold(node, own) if accepted else own
+        return node if told == own and not below & own else node._replace(telling=self._in_build_order(told, direct))
+
+    def _bound(self, accepted: Mapping[int, int], number: int, requirement: HostRequirement) -> Mapping[int, int]:
+        releases = self.nodes[number].releases
+        bits = sum(1 << place for place, release in enumerate(releases) if requirement.meets(release.version))
+        return accepted if bits == (1 << len(releases)) - 1 else _both(accepted, {number: bits})
+
+    def _retold(self, node: Node, told: int) -> int:
+        """Adds what is taken in another release than something that is required directly was built against."""
+        for number in node.direct:
+            via = self.nodes[number]
+            if via.accepted is not node.accepted:
+                for target in node.accepted:
+                    if via.closure >> target & 1 and via.place(target) != node.place(target):
+                        self._require_one_epoch(node, via, target)
+                        told |= 1 << target
+        return told
+
+    def _require_one_epoch(self, node: Node, via: Node, target: int) -> None:
+        """What a recipe is built against may not be built against another ABI epoch of a library than itself: both
+        would be in one process, and no two native wheels of a library can be installed together."""
+        library = self.nodes[target]
+        mine, its = (library.releases[each.place(target)].version for each in (node, via))
+        epoch, other = epoch_of(library.recipe, mine), epoch_of(library.recipe, its)
+        if epoch != other:
+            raise PlanError(
+                f"{node.name} is built against {library.name} {mine} (ABI epoch {epoch}), but {via.name}, which it "
+                f"requires, against {library.name} {its} (ABI epoch {other})",
+                where=node.name,
+                fix=f"give recipes/{via.name}/recipe.toml the same bound on {library.name}, or loosen the one of "
+                f"{node.name}",
+            )
+
+    def _in_build_order(self, wanted: int, direct: Iterable[int]) -> tuple[int, ...]:
+        """Some of what a recipe is built against, in the order of `closure`."""
+        found: list[int] = []
+        stack: list[tuple[Iterator[int], int]] = [(iter(direct), -1)]
+        while stack:
+            rest, above = stack[-1]
+            for number in rest:
+                below = wanted & self.nodes[number].closure
+                if below & (below - 1):  # two or more: in that recipe's own order
+                    stack.append((iter(self.nodes[number].direct), number))
+                    break
+                wanted = _take(wanted, below.bit_length() - 1, found)
+                wanted = _take(wanted, number, found)
+            else:
+                stack.pop()
+                wanted = _take(wanted, above, found)
+        return tuple(found)
+
+    def _impossible(self, name: str, hosts: Sequence[Host], number: int) -> PlanError:
+        target = self.nodes[number]
+        asking = set(self._asking(name, hosts, target.name))
+        for host in hosts:
+            direct = self._numbers[host.provider]
+            for other in (*closure_of(direct, lambda each: self.nodes[each].direct), direct):
+                node = self.nodes[other]
+                asking.update(self._asking(node.name, self._hosts.of(node.name, node.recipe), target.name))
+        there = ", ".join(release.version for release in oldest_first(target.recipe))
+        return PlanError(
+            f"no release of {target.name} will do: {', '.join(sorted(asking))}; the recipe has {there}",
             where=name,
-            fix=f"give recipes/{via}/recipe.toml the same bound on {target.name}, or loosen the one of {name}",
+            fix=f"add a release to recipes/{target.name}/recipe.toml or loosen the requirement",
         )
 
+    def _asking(self, name: str, hosts: Sequence[Host], target: str) -> Iterator[str]:
+        return (f"{name} requires {host.requirement}" for host in hosts if host.provider == target)
 
-def _oldest(name: str, target: Node, bounds: frozenset[tuple[str, HostRequirement]] | None) -> Release:
-    """The first release of `target` that everything in the closure of `name` accepts."""
-    if not bounds:
-        return target.releases[0]
-    for release in target.releases:
-        if all(requirement.meets(release.version) for _, requirement in bounds):
-            return release
-    asked = ", ".join(sorted(f"{who} requires {requirement}" for who, requirement in bounds))
-    there = ", ".join(release.version for release in oldest_first(target.recipe))
-    raise PlanError(
-        f"no release of {target.name} will do: {asked}; the recipe has {there}",
-        where=name,
-        fix=f"add a release to recipes/{target.name}/recipe.toml or loosen the requirement",
-    )
+
+def closure_of(number: int, direct: Callable[[int], Iterable[int]]) -> tuple[int, ...]:
+    """What a recipe is built against, each before those that need it; `direct` says what one requires directly."""
+    seen: set[int] = set()
+    found: list[int] = []
+    stack: list[tuple[Iterator[int], int]] = [(iter(direct(number)), -1)]
+    while stack:
+        rest, above = stack[-1]
+        for below in rest:
+            if below not in seen:
+                seen.add(below)
+                stack.append((iter(direct(below)), below))
+                break
+        else:
+            stack.pop()
+            if above >= 0:
+                found.append(above)
+    return tuple(found)
+
+
+def _take(wanted: int, number: int, found: list[int]) -> int:
+    """Move a number from the wanted ones, if it is among them, to those found."""
+    if number < 0 or not wanted >> number & 1:
+        return wanted
+    found.append(number)
+    return wanted ^ 1 << number
+
+
+def _both(one: Mapping[int, int], other: Mapping[int, int]) -> Mapping[int, int]:
+    """What both accept; one of them itself where it says all."""
+    if one is other or not one:
+        return other
+    merged = {**one, **{target: one.get(target, bits) & bits for target, bits in other.items()}}
+    return one if merged == one else merged

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
+
+T = TypeVar("T")
 
 
 class RecipeValues(Protocol):
@@ -22,6 +24,10 @@ class RecipeValues(Protocol):
 
     def pinned_abis(self, releases: Iterable[str]) -> tuple[str, ...]:
         """Files that tell which of some releases brought a symbol, relative to the recipe's directory."""
+        ...
+
+    def once(self, what: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, computed the first time that `what` is asked for and kept with the recipe."""
         ...
 
 

@@ -1,0 +1,132 @@
+"""All steps of one recipe as one value: what they share is there once. Pure but for reading files' digests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from farm.errors import PlanError
+from farm.model.plan import Impossible, KeyInput
+from farm.model.recipe import Recipe, Release
+from farm.model.toolchain import Toolchain
+from farm.plan import keys
+from farm.plan.effective import impossible, matching_rows, matching_variants, merged
+from farm.plan.epochs import epoch_of, older_in_epoch
+from farm.plan.lanes import LaneMaker, Lanes
+from farm.plan.resolve import Node
+from farm.plan.selection import python_tag
+from farm.plan.values import Wanted
+
+_NOWHERE: Mapping[str, str] = {}
+
+
+class Part(NamedTuple):
+    """What a recipe gives to the keys of one release: `digests` by lane, or one that all lanes share; what its wheel
+    says of its ABI."""
+
+    digests: tuple[str, ...]
+    abi: keys.ReleaseAbi | None
+
+
+class Block(NamedTuple):
+    """The steps of one recipe: `releases`, oldest first, x `lanes`.
+
+    `parts` has one entry per release. `reasons` says by platform why it is impossible there, which is handed on to
+    all that need it; `impossible` says the same for people, with Pythons that a platform lacks.
+    """
+
+    node: Node
+    releases: tuple[Release, ...]
+    lanes: Lanes
+    parts: tuple[Part, ...]
+    reasons: Mapping[str, str]
+    impossible: tuple[Impossible, ...]
+
+    @property
+    def size(self) -> int:
+        """How many steps it has."""
+        return len(self.releases) * len(self.lanes.tails)
+
+    def inputs(self, release: int, lane: int) -> tuple[KeyInput, ...]:
+        """The inputs that the recipe and its files give to a step."""
+        node, chosen = self.node, self.releases[release]
+        effective = merged(node.recipe, chosen, self.lanes.platforms[lane])
+        return keys.recipe_inputs(node.recipe, chosen, effective, node.values.file_digest, abi=self.parts[release].abi)
+
+
+class BlockMaker:
+    """Makes blocks for what is wanted: platforms, and Pythons for dependents."""
+
+    def __init__(self, toolchains: Mapping[str, Toolchain], wanted: Wanted, platforms: Sequence[str]) -> None:
+        self._platforms = tuple(platforms)
+        self._pythons = tuple(python_tag(python) for python in dict.fromkeys(wanted.pythons))
+        self._without = wanted.without
+        self._lanes = LaneMaker(toolchains, wanted.sdk, wanted.without)
+
+    def block(self, node: Node, releases: tuple[Release, ...], direct: Sequence[Block]) -> Block:
+        """The block of a recipe from those of what it requires directly. Raises PlanError for a dependent if no Python
+        is wanted."""
+        recipe = node.recipe
+        platforms, reasons = self._platforms, self._reasons(node, direct)
+        if reasons:
+            platforms = tuple(platform for platform in platforms if platform not in reasons)
+        pythons = self._pythons_of(recipe)
+        lanes = self._lanes.lanes(platforms, pythons)
+        cannot = [Impossible(recipe=node.name, platform=at, reason=why) for at, why in reasons.items()]
+        if recipe.kind == "dependent":
+            cannot += [
+                Impossible(recipe=node.name, platform=platform, reason=reason, python=python)
+                for platform in platforms
+                for python in pythons
+                if (reason := self._without.get(f"{python}/{platform}"))
+            ]
+        parts = tuple([_part(node, release, lanes) for release in releases])
+        return Block(node, releases, lanes, parts, reasons, tuple(cannot))
+
+    def _pythons_of(self, recipe: Recipe) -> tuple[str | None, ...]:
+        if recipe.kind == "library":
+            return (None,)
+        if not (self._pythons or recipe.build.abi3):
+            raise PlanError(f"{recipe.name} is built per Python, and none is given", fix="add `--python 3.11`")
+        return (recipe.build.abi3,) if recipe.build.abi3 else self._pythons
+
+    def _reasons(self, node: Node, direct: Sequence[Block]) -> Mapping[str, str]:
+        """Why it cannot be built for some of the platforms: its own reason, else that of the first requirement."""
+        recipe, troubled = node.recipe, [block for block in direct if block.reasons]
+        if not troubled and not recipe.when:
+            return _NOWHERE
+        found = {}
+        for platform in self._platforms:
+            reason = impossible(recipe, platform) if recipe.when else ""
+            for block in troubled:
+                if not reason and platform in block.reasons:
+                    reason = f"requires {block.node.name}: {block.reasons[platform]}"
+            if reason:
+                found[platform] = reason
+        return found
+
+
+def _part(node: Node, release: Release, lanes: Lanes) -> Part:
+    """Platforms that match the same `[[when]]` rows and variants share a digest; a recipe's are computed once."""
+    recipe, values = node.recipe, node.values
+    older = older_in_epoch(recipe, release.version) if len(recipe.release) > 1 else ()
+    pinned = values.pinned_abis(older) if older else ()
+
+    def digest(platform: str) -> str:
+        effective = merged(recipe, release, platform)
+        return keys.recipe_digest(recipe, release, effective, values.file_digest, abi=abi())
+
+    def abi() -> keys.ReleaseAbi | None:
+        if recipe.abi is None:
+            return None
+        baseline = older[0] if older else release.version
+        return keys.ReleaseAbi(epoch=epoch_of(recipe, release.version), baseline=baseline, pinned=pinned)
+
+    if not (recipe.when or recipe.variant):
+        return values.once((release.version, pinned), lambda: Part((digest(""),), abi()))
+    digests = []
+    for platform in lanes.platforms:
+        matching = (matching_rows(recipe, platform), matching_variants(recipe, platform))
+        digests.append(values.once((release.version, pinned, matching), partial(digest, platform)))
+    return Part(tuple(digests), abi())

@@ -1,0 +1,235 @@
+"""A plan as columns: a block per recipe and its keys; a `Step` is made when somebody asks for it.
+
+300,000 steps as values of their own take seconds to make and hundreds of megabytes; most callers want a few of them,
+or each once. Keys that are not known yet are computed when somebody asks for them, with all that they need.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import overload
+
+from farm.model.plan import KeyInput, Plan, Step, Steps
+from farm.plan import keys as key
+from farm.plan.blocks import Block
+from farm.plan.resolve import Node, closure_of
+
+Keys = tuple[tuple[str, ...], ...]  # by release and lane
+
+
+class Columns:
+    """Blocks and keys by the number of a recipe; `order` has the numbers as they come in the plan.
+
+    `keys` may hold None for what nobody has asked for yet. Nothing else of it changes after it was made.
+    """
+
+    def __init__(
+        self, blocks: Sequence[Block], keys: list[Keys | None], order: Sequence[int], numbers: Mapping[str, int]
+    ) -> None:
+        self.blocks = blocks
+        self.order = order
+        self.numbers = numbers
+        self._keys = keys
+
+    def plan(self) -> Plan:
+        """The plan."""
+        impossible = [self.blocks[number].impossible for number in self.order]
+        return Plan(steps=ColumnSteps(self), impossible=tuple([row for rows in impossible for row in rows]))
+
+    def known_keys(self) -> list[Keys | None]:
+        """A copy of what is known of the keys so far."""
+        return self._keys.copy()
+
+    def keys(self, number: int) -> Keys:
+        """The keys of a recipe's steps."""
+        found = self._keys[number]
+        if found is None:
+            self.fill(self._unknown(number))
+            found = self._keys[number]
+            assert found is not None
+        return found
+
+    def fill(self, numbers: Iterable[int]) -> None:
+        """Compute the keys of recipes that come in an order in which each follows all it needs."""
+        for number in numbers:
+            self._keys[number] = self._compute(self.blocks[number])
+
+    def _unknown(self, number: int) -> list[int]:
+        """This recipe and all below it whose keys are not known, lower ones first."""
+        found, waiting = {number}, [number]
+        for above in waiting:  # grows while it is read
+            for below in self.blocks[above].node.telling:
+                if below not in found and self._keys[below] is None:
+                    found.add(below)
+                    waiting.append(below)
+        return sorted(found, key=lambda each: self.blocks[each].node.level)
+
+    def _compute(self, block: Block) -> Keys:
+        node, lanes, blocks, known = block.node, block.lanes, self.blocks, self._keys
+        required: dict[str, Sequence[str]] = {}
+        for number in node.telling:
+            target, columns = blocks[number], known[number]
+            assert columns is not None
+            column = columns[0] if len(columns) == 1 else columns[_release(node, number, target)]
+            if target.lanes is not lanes:
+                places = target.lanes.places
+                column = tuple([column[places[platform]] for platform in lanes.platforms])
+            required[target.node.name] = column
+        return tuple([key.compose_all(part.digests, lanes.toolchains, required, lanes.own) for part in block.parts])
+
+    def step(self, number: int, release: int, lane: int, around: Around | None = None) -> Step:
+        """One step. `around` is what the steps of a recipe share, for who makes several of them."""
+        block = self.blocks[number]
+        around = around or Around(self, number)
+        lanes, name = block.lanes, block.node.name
+        version, tail, platform = block.releases[release].version, lanes.tails[lane], lanes.platforms[lane]
+        own = around.against(platform) + lanes.own_inputs[lane]
+        return Step(
+            id=f"{name}@{version}{tail}",
+            slot=f"{name}{tail}",
+            recipe=name,
+            version=version,
+            platform=platform,
+            kind=block.node.recipe.kind,
+            python=lanes.pythons[lane],
+            requires=tuple([f"{required}/{platform}" for required in around.required]),
+            key=self.keys(number)[release][lane],
+            inputs=around.recipe_inputs(release, lane) + lanes.toolchain_inputs[lane] + own,
+        )
+
+
+class Around:
+    """What the steps of one recipe share: what they are built against, and the recipe's inputs."""
+
+    def __init__(self, columns: Columns, number: int) -> None:
+        self._columns = columns
+        self._block = block = columns.blocks[number]
+        blocks, node = columns.blocks, block.node
+        self.required = [
+            f"{target.name}@{target.releases[node.place(below)].version}"
+            for below in closure_of(number, lambda each: blocks[each].node.direct)
+            for target in (blocks[below].node,)
+        ]
+        self._inputs: dict[str, tuple[KeyInput, ...]] = {}
+
+    def against(self, platform: str) -> tuple[KeyInput, ...]:
+        """The keys of what is required, as inputs."""
+        node, blocks = self._block.node, self._columns.blocks
+        found = []
+        for number in node.telling:
+            target = blocks[number]
+            release = _release(node, number, target)
+            digest = self._columns.keys(number)[release][target.lanes.places[platform]]
+            found.append(key.requires_input(target.node.name, target.releases[release].version, digest))
+        return tuple(found)
+
+    def recipe_inputs(self, release: int, lane: int) -> tuple[KeyInput, ...]:
+        """The inputs that the recipe gives; platforms that are alike share them."""
+        digests = self._block.parts[release].digests
+        digest = digests[lane if len(digests) > 1 else 0]
+        if digest not in self._inputs:
+            self._inputs[digest] = self._block.inputs(release, lane)
+        return self._inputs[digest]
+
+
+class ColumnSteps(Steps):
+    """The steps of a plan, each made when it is asked for."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._ends: list[int] | None = None
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Step]: ...
+    def __getitem__(self, index: int | slice) -> Step | Sequence[Step]:
+        if isinstance(index, slice):
+            return tuple([self[place] for place in range(*index.indices(len(self)))])
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(index)
+        at = bisect_right(self._counted(), place)
+        number = self._columns.order[at]
+        release, lane = divmod(place - (self._counted()[at - 1] if at else 0), len(self._columns.blocks[number].lanes))
+        return self._columns.step(number, release, lane)
+
+    def __len__(self) -> int:
+        ends = self._counted()
+        return ends[-1] if ends else 0
+
+    def __iter__(self) -> Iterator[Step]:
+        columns = self._columns
+        for number in columns.order:
+            block = columns.blocks[number]
+            around = Around(columns, number) if block.size else None
+            for release in range(len(block.releases)):
+                for lane in range(len(block.lanes)):
+                    yield columns.step(number, release, lane, around)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # like a list: equal to a tuple of the same steps
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} steps>"
+
+    def by_id(self) -> Mapping[str, Step]:
+        """The steps by their ids."""
+        return _ById(self, self._columns)
+
+    def _counted(self) -> list[int]:
+        if self._ends is None:
+            blocks = self._columns.blocks
+            self._ends = list(accumulate([blocks[number].size for number in self._columns.order]))
+        return self._ends
+
+
+class _ById(Mapping[str, Step]):
+    """Finds a step by the parts of its id."""
+
+    def __init__(self, steps: ColumnSteps, columns: Columns) -> None:
+        self._steps = steps
+        self._columns = columns
+
+    def __getitem__(self, id_: str) -> Step:
+        place = self._place(id_)
+        if place is None:
+            raise KeyError(id_)
+        return self._columns.step(*place)
+
+    def __contains__(self, id_: object) -> bool:
+        return isinstance(id_, str) and self._place(id_) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        for number in self._columns.order:
+            block = self._columns.blocks[number]
+            for release in block.releases:
+                for tail in block.lanes.tails:
+                    yield f"{block.node.name}@{release.version}{tail}"
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def _place(self, id_: str) -> tuple[int, int, int] | None:
+        named, slash, tail = id_.partition("/")
+        name, _, version = named.partition("@")
+        number = self._columns.numbers.get(name)
+        if number is None:
+            return None
+        block = self._columns.blocks[number]
+        for place, release in enumerate(block.releases):
+            if release.version == version and f"{slash}{tail}" in block.lanes.tails:
+                return number, place, block.lanes.tails.index(f"{slash}{tail}")
+        return None
+
+
+def _release(node: Node, number: int, target: Block) -> int:
+    """Which of the releases that are built of a recipe a node is built against."""
+    chosen = target.node.releases[node.place(number)].version
+    return next(place for place, release in enumerate(target.releases) if release.version == chosen)

@@ -1,0 +1,52 @@
+"""Which releases of a recipe are built: those asked for, linked to, or tested with. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from farm.model.recipe import Release
+from farm.plan.epochs import of_epoch
+from farm.plan.requirements import oldest_first, parse_version
+from farm.plan.resolve import Node
+
+
+class Needed:
+    """Counts who links to which release of recipes that have several.
+
+    `asked` are the recipes that were asked for, with the release or None for the newest. With `newest`, the newest
+    that dependents run with are built too.
+    """
+
+    def __init__(self, asked: Mapping[int, Release | None], *, newest: bool) -> None:
+        self._asked = asked
+        self._newest = newest
+        self._links: dict[int, Counter[str]] = {}
+
+    def count(self, node: Node, nodes: Sequence[Node], by: int = 1) -> None:
+        """Add (or, with -1, take away) what a recipe links to."""
+        for number, version in self._linked(node, nodes):
+            self._links.setdefault(number, Counter())[version] += by
+
+    def releases(self, number: int, node: Node) -> tuple[Release, ...]:
+        """The releases of a recipe that are built, oldest first."""
+        if len(node.releases) == 1:
+            return node.releases
+        known = {release.version: release for release in node.releases}
+        chosen = {version for version, count in self._links.get(number, {}).items() if count and version in known}
+        if self._newest:
+            chosen |= {of_epoch(node.recipe, version)[-1].version for version in chosen}
+        if number in self._asked:
+            chosen.add((self._asked[number] or oldest_first(node.recipe)[-1]).version)
+        return tuple(known[version] for version in sorted(chosen, key=parse_version))
+
+    def _linked(self, node: Node, nodes: Sequence[Node]) -> Iterator[tuple[int, str]]:
+        """What a node says about releases. Where it says nothing beyond what it requires directly, it takes the first
+        release, and so does something that it requires."""
+        for number in node.direct:
+            releases = nodes[number].releases
+            if len(releases) > 1:
+                yield number, releases[node.place(number)].version
+        for number in node.accepted:
+            if number not in node.direct:
+                yield number, nodes[number].releases[node.place(number)].version
