@@ -110,7 +110,7 @@ class BlockMaker:
 def _part(node: Node, release: Release, lanes: Lanes) -> Part:
     """Platforms that match the same `[[when]]` rows and variants share a digest; a recipe's are computed once."""
     recipe, values = node.recipe, node.values
-    older = older_in_epoch(recipe, release.version) if len(recipe.release) > 1 else ()
+    older = older_in_epoch(recipe, release.version) if recipe.abi is not None and len(recipe.release) > 1 else ()
     pinned = values.pinned_abis(older) if older else ()
 
     def digest(platform: str) -> str:
