@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from catalog_builder import catalog, library
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.catalog import cron, load_from
@@ -45,6 +45,7 @@ def test_moments_of_another_time_zone_mean_the_same() -> None:
     assert due({"a": "0 5 * * *"}, {"a": last}, NOON.replace(hour=4, minute=59).astimezone(tokyo)) == ()
 
 
+@settings(max_examples=40)
 @given(
     st.sampled_from(FORMS),
     st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),

@@ -30,6 +30,7 @@ VERBS = {
     "inspect": "show how a binary or a wheel is linked",
     "fetch": "unpack a native wheel into a plain prefix",
     "recipe": "make, check, list recipes",
+    "watch": "look for new releases of upstream",
     "toolchain": "list and check toolchains",
     "index": "build, serve and roll back channels",
     "gc": "remove what no live generation needs",

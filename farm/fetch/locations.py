@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -26,6 +27,7 @@ from farm.errors import SourceError
 
 APT = Path("/etc/apt")
 _LINK = re.compile(r"^ *(?:Found|Skipping) link.*?((?:https?|file)://[^\s,#]+)", re.MULTILINE)
+_PAGE = re.compile(r"^ *(?:Found|Skipping) link.*?\(from ((?:https?|file)://[^\s,)]+)")
 _MASK = "****"
 _SCHEMES = ("https", "http", "file")
 
@@ -139,33 +141,60 @@ def _fields(stanza: str) -> dict[str, str]:
     return fields
 
 
-@lru_cache(maxsize=256)
 def _pypi(file: str) -> str:
-    """The address of an sdist or wheel, as pip with this machine's configuration sees it.
-
-    `pip download` of an sdist runs its build back end, and pip has no command that only prints a file's address. But
-    ``pip index versions -vv`` lists every link of the project's pages, runs nothing and obeys all of pip's settings.
-    """
+    """The address of an sdist or wheel, as pip with this machine's configuration sees it."""
     try:
         parse = parse_wheel_filename if file.endswith(".whl") else parse_sdist_filename
         name = canonicalize_name(parse(file)[0])
     except (InvalidSdistFilename, InvalidWheelFilename) as error:
         fix = "write pypi:<name>-<version>.tar.gz, or a wheel's whole name"
         raise SourceError(f"pypi:{file} is no sdist file name", fix=fix) from error
-    argv = [sys.executable, "-m", "pip", "--no-color", "--disable-pip-version-check", "index", "versions", name]
-    listed: list[str] = []  # as it comes: a large project's page is longer than what is kept of an output
-    done = process.run(
-        [*argv, "-vv", "--pre", "--ignore-requires-python", "--no-binary", ":all:"],
-        on_line=lambda line: listed.extend(links(line)),
+    project = pypi_project(name)
+    address = project.files.get(file)
+    if address is None:
+        pypi_project.cache_clear()  # it may be there when it is wanted again
+        raise CannotResolveError(f"pip knows no {file} in its configured indexes ({project.said})")
+    _refuse_masked(address, file)
+    return address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project of the indexes that pip is configured with: addresses by file name, the pages that list them, and the
+    last line of what pip said."""
+
+    files: Mapping[str, str]
+    pages: tuple[str, ...]
+    said: str
+
+
+@lru_cache(maxsize=256)
+def pypi_project(name: str) -> Project:
+    """What pip with this machine's configuration sees of a project, named as PEP 503 spells it.
+
+    Raises CannotResolveError if that is nothing.
+
+    `pip download` of an sdist runs its build back end, and pip has no command that only prints a file's address. But
+    ``pip index versions -vv`` lists every link of the project's pages, runs nothing and obeys all of pip's settings.
+    """
+    argv = [sys.executable, "-m", "pip", "--no-color", "--disable-pip-version-check", "index", "versions"]
+    lines: list[str] = []  # as they come: a large project's page is longer than what is kept of an output
+    process.run(
+        [*argv, "-vv", "--pre", "--ignore-requires-python", "--no-binary", ":all:", "--", name],
+        on_line=lambda line: lines.append(line) if line.strip() else None,
         check=False,
         timeout=120,
     )
-    for address in listed:
-        if unquote(urlsplit(address).path).rpartition("/")[2] == file:
-            _refuse_masked(address, file)
-            return address
-    last = done.output.strip().splitlines()[-1:] or ["no answer"]
-    raise CannotResolveError(f"pip knows no {file} in its configured indexes ({last[0][:200]})")
+    files: dict[str, str] = {}
+    for address in links("\n".join(lines)):
+        file = unquote(urlsplit(address).path).rpartition("/")[2]
+        if canonicalize_name(file).startswith(f"{name}-"):  # directories of files (find-links) have other projects, too
+            files.setdefault(file, address)
+    pages = dict.fromkeys(page for line in lines for page in _PAGE.findall(line))
+    said = lines[-1].strip()[:200] if lines else "no answer"
+    if not files:
+        raise CannotResolveError(f"pip knows no {name} in its configured indexes ({said})")
+    return Project(files=files, pages=tuple(pages), said=said)
 
 
 def _refuse_masked(address: str, file: str) -> None:

@@ -34,6 +34,8 @@ _KNOWN = {
     "ledger.sqlite-wal",
     "ledger.sqlite-shm",
     "ledger.sqlite.lock",
+    "watch.json",
+    "watch.json.lock",
 }
 
 

@@ -1,32 +1,23 @@
-"""New pins for a sysroot, from the distribution's signed indices.
-
-apt verifies: it runs with lists, cache and state of its own, without root powers, against the archive of this machine's
-configuration and with the distribution's own keyring. What it says of a package (file, sha256) is what its signed index
-says. Nothing of the machine's package system is touched.
-"""
+"""New pins for a sysroot, from the distribution's signed indices (`farm.fetch.apt`)."""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm import process
-from farm.errors import MissingToolError, SourceError, UnreachableError
-from farm.fetch import locations
+from farm.errors import SourceError
+from farm.fetch import apt
 from farm.model.recipe import Location
 from farm.model.sysroot import Package, Sysroot
 from farm.process import Cancel
 from farm.settings import Settings
 
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 KEPT = 3
 """How many alternatives of a package stay in the file: mirrors keep few, caches may have older ones."""
 
 _POOL = re.compile(r"pool/main/[a-z0-9]+/([a-z0-9][a-z0-9+.-]*)/([^/]+\.deb)")
-_TIMEOUT = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,55 +56,11 @@ def _ask(
     place = settings.cache / "apt"
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="run-", dir=place) as scratch:
-        configuration = _configure(Path(scratch), suite, architectures)
-        env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "APT_CONFIG": str(configuration), "LC_ALL": "C.UTF-8"}
-        validity = ["-o", "Acquire::Check-Valid-Until=false"] if accept_expired else []
-        done = process.run(
-            ["apt-get", "update", "-q", "--error-on=any", *validity],
-            env=env,
-            timeout=_TIMEOUT,
-            check=False,
-            cancel=cancel,
-        )
-        if done.returncode:
-            last = "\n".join(done.output.strip().splitlines()[-5:])
-            raise UnreachableError(
-                f"apt cannot read the index of {suite}:\n{last}", fix="check the network, or --expired"
-            )
+        own = apt.configure(Path(scratch), [suite], kind="deb", architectures=architectures)
+        own.update(accept_expired=accept_expired, cancel=cancel)
         names = [f"{name}:{architecture}" for name, architecture in wanted]
-        shown = process.run(
-            ["apt-cache", "show", "--no-all-versions", *names], env=env, timeout=_TIMEOUT, check=False, cancel=cancel
-        )
-    return _parse(shown.output, suite, wanted)
-
-
-def _configure(scratch: Path, suite: str, architectures: list[str]) -> Path:
-    mirrors = locations.debian_mirrors(locations.APT)
-    if not mirrors:
-        raise MissingToolError(f"no Debian mirror is configured in {locations.APT}", fix="run this on a Debian machine")
-    if not KEYRING.is_file():
-        raise MissingToolError(f"{KEYRING} is missing", fix="apt-get install debian-archive-keyring")
-    for folder in ("lists/partial", "cache/archives/partial", "state"):
-        (scratch / folder).mkdir(parents=True)
-    sources = scratch / "sources.list"
-    sources.write_text(f"deb [signed-by={KEYRING} arch={','.join(architectures)}] {mirrors[0]} {suite} main\n", "utf-8")
-    values: Mapping[str, str] = {
-        "Dir::Etc::sourcelist": str(sources),
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::Etc::parts": "/dev/null",
-        "Dir::State": f"{scratch}/state",
-        "Dir::State::lists": f"{scratch}/lists",
-        "Dir::State::status": "/dev/null",
-        "Dir::Cache": f"{scratch}/cache",
-        "APT::Sandbox::User": "",
-        "APT::Architecture": architectures[0],
-        "Acquire::Languages": "none",
-    }
-    text = "".join(f'{key} "{value}";\n' for key, value in values.items())
-    text += "APT::Architectures { " + " ".join(f'"{name}";' for name in architectures) + " };\n"
-    configuration = scratch / "apt.conf"
-    configuration.write_text(text, "utf-8")
-    return configuration
+        shown = own.cache("show", "--no-all-versions", *names, cancel=cancel)
+    return _parse(shown, suite, wanted)
 
 
 def _parse(shown: str, suite: str, wanted: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[Location]]:
