@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from catalog_builder import catalog
 
 from farm.fetch import apt, locations
 
@@ -83,3 +86,98 @@ def index_page(root: Path, project: str, files: Mapping[str, bytes], *, yanked: 
         (place / name).write_bytes(data)
     links = [f'<a href="{name}"{" data-yanked=bad" if name in yanked else ""}>{name}</a>' for name in files]
     (place / "index.html").write_text("<!DOCTYPE html>" + "\n".join(links))
+
+
+RECIPE = """# A library of a test.
+format = 1
+name = "gmp"
+kind = "library"
+summary = "multiplies"   # and divides
+license = "MIT"
+license_files = ["COPYING"]
+
+# The first one.
+[[release]]
+version = "1.0"
+revision = 2
+patches = ["0001-a.patch",  # why a
+  "0002-b.patch"]
+
+# One tarball.
+[[release.source]]
+into = "."
+[[release.source.location]]
+url = "https://upstream.invalid/gmp/1.0/gmp-1.0.tar.gz"
+sha256 = "{sha}"
+[[release.source.location]]
+# Debian's has no doc/.
+url = "debian:gmp_1.0+dfsg.orig.tar.gz"
+sha256 = "{sha}"
+
+[[release.source]]
+into = "extra"
+[[release.source.location]]
+url = "file:extra.tar.gz"
+sha256 = "{extra}"
+
+# What it needs: [[release]] is no header here.
+[build]
+system = "script"
+script = '''
+[[release]]
+make
+'''
+
+[[when]]
+platform = ["*aarch64"]
+patches = ["0003-c.patch"]
+
+[products]
+[[products.library]]
+name = "gmp"
+archive = "lib/libgmp.a"
+exports = ["gmp_*"]
+
+[abi]
+epoch = 1
+
+[watch]
+kind = "debian"
+at = "gmp"
+"""
+
+
+def small_tar(files: Mapping[str, str], top: str) -> bytes:
+    """A gzipped tar file with these texts below one directory."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as out:
+        for name, text in files.items():
+            info = tarfile.TarInfo(f"{top}/{name}")
+            info.size = len(text.encode())
+            out.addfile(info, io.BytesIO(text.encode()))
+    return stream.getvalue()
+
+
+def _patch(name: str, before: str, after: str) -> str:
+    return f"--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-{before}\n+{after}\n"
+
+
+def watched_catalog(root: Path, archive: Path) -> Path:
+    """A catalog with the recipe above, and a Debian archive that has one release more, packed again twice. Upstream's
+    own site is not there."""
+    extra = small_tar({"more": "x"}, "extra")
+    place = catalog(root, platforms=("manylinux_2_17_x86_64", "manylinux_2_17_aarch64"))
+    folder = place / "recipes/gmp"
+    (folder / "patches").mkdir(parents=True)
+    (folder / "patches/0001-a.patch").write_text(_patch("a", "one", "two"))
+    (folder / "patches/0002-b.patch").write_text(_patch("b", "one", "two"))
+    (folder / "patches/0003-c.patch").write_text(_patch("a", "two", "three"))
+    (folder / "extra.tar.gz").write_bytes(extra)
+    (folder / "recipe.toml").write_text(RECIPE.format(sha="ab" * 32, extra=hashlib.sha256(extra).hexdigest()))
+    new = small_tar({"a": "one\n", "b": "two\n", "COPYING": "MIT"}, "gmp-1.1")
+    debian_archive(
+        archive,
+        {"gmp_1.0+dfsg.orig.tar.gz": b"old", "gmp_1.1+dfsg2.orig.tar.gz": new, "gmp_1.1+dfsg10.orig.tar.gz": new},
+        unstable=("unstable", "testing", "stable", "oldstable"),
+    )
+    return place

@@ -122,10 +122,8 @@ def apply_patch(tree: Path, patch: Path) -> None:
     """
     if not patch.is_file():
         raise SourceError("this patch does not exist", where=str(patch), fix="put it there or drop it from the recipe")
-    base = ["patch", "-p1", "--batch", "--fuzz=0", "--no-backup-if-mismatch", "--reject-file=-", f"--input={patch}"]
-    env = {**_PROGRAMS, "TMPDIR": str(tree.parent)}
     for extra in (["--dry-run"], []):
-        done = process.run([*base, *extra], cwd=tree, env=env, check=False, timeout=120)
+        done = _patch(tree, patch, *extra)
         if done.returncode:
             tail = "\n".join(f"  | {line}" for line in done.output.strip().splitlines()[-_PATCH_TAIL:])
             raise SourceError(
@@ -133,6 +131,17 @@ def apply_patch(tree: Path, patch: Path) -> None:
                 where=str(patch),
                 fix="make it again against this release's source (`farm shell` opens the tree)",
             )
+
+
+def has_patch(tree: Path, patch: Path) -> bool:
+    """Whether a tree has what a patch would bring, all of it. Changes nothing."""
+    return patch.is_file() and _patch(tree, patch, "--dry-run", "--reverse").returncode == 0
+
+
+def _patch(tree: Path, patch: Path, *options: str) -> process.Completed:
+    base = ["patch", "-p1", "--batch", "--fuzz=0", "--no-backup-if-mismatch", "--reject-file=-", f"--input={patch}"]
+    env = {**_PROGRAMS, "TMPDIR": str(tree.parent)}
+    return process.run([*base, *options], cwd=tree, env=env, check=False, timeout=120)
 
 
 def level_times(tree: Path, seconds: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,8 +37,11 @@ def load_from(root: Path) -> Catalog:
     return catalog
 
 
-def examine(root: Path) -> tuple[Catalog, list[Fault]]:
-    """What could be loaded, and every fault found, sorted by file. For `farm recipe lint`; others use `load`."""
+def examine(root: Path, *, instead: Mapping[str, bytes] | None = None) -> tuple[Catalog, list[Fault]]:
+    """What could be loaded, and every fault found, sorted by file. For `farm recipe lint`; others use `load`.
+
+    `instead` maps names of recipes to what is read in place of their files: how the catalog would be with those.
+    """
     faults: list[Fault] = []
     if not (root / "recipes").is_dir():
         faults.append(Fault(file="recipes", why=f"{root} holds no such directory (set --catalog or FARM_CATALOG)"))
@@ -49,7 +52,7 @@ def examine(root: Path) -> tuple[Catalog, list[Fault]]:
         toolchains, {path.stem for path in (root / "toolchains/sysroots").glob("*.toml")}
     )
     faults += pythoncheck.check(pythons, sysroots)
-    recipes = _recipes(root, faults)
+    recipes = _recipes(root, faults, instead or {})
     for loaded in recipes.values():
         faults += recipecheck.check(loaded, toolchains)
     providers = crosscheck.providers(recipes, faults)
@@ -67,11 +70,11 @@ def examine(root: Path) -> tuple[Catalog, list[Fault]]:
     return catalog, sorted(faults, key=lambda fault: fault.file)
 
 
-def _recipes(root: Path, faults: list[Fault]) -> dict[str, LoadedRecipe]:
+def _recipes(root: Path, faults: list[Fault], instead: Mapping[str, bytes]) -> dict[str, LoadedRecipe]:
     found = {}
     for directory in _recipe_directories(root):
         file = f"recipes/{directory.name}/recipe.toml"
-        recipe = _read(directory / "recipe.toml", file, Recipe, faults)
+        recipe = _read(directory / "recipe.toml", file, Recipe, faults, instead.get(directory.name))
         if recipe is None:
             continue
         if recipe.name != directory.name:
@@ -118,13 +121,15 @@ def _beside_toolchains(
     return found
 
 
-def _read(path: Path, file: str, model: type[_Model], faults: list[Fault]) -> _Model | None:
-    """Parse and validate one file; what is wrong goes to `faults`."""
+def _read(
+    path: Path, file: str, model: type[_Model], faults: list[Fault], content: bytes | None = None
+) -> _Model | None:
+    """Parse and validate one file, or what is given as its content; what is wrong goes to `faults`."""
     try:
-        if (why := _unreadable(path)) is not None:
+        if content is None and (why := _unreadable(path)) is not None:
             faults.append(Fault(file=file, why=why))
             return None
-        data = tomllib.loads(path.read_bytes().decode("utf-8"))
+        data = tomllib.loads((path.read_bytes() if content is None else content).decode("utf-8"))
     except FileNotFoundError:
         faults.append(Fault(file=file, why="is missing"))
     except OSError as error:

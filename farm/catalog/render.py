@@ -30,7 +30,7 @@ def recipe(
         "[[release]]",
         *_pairs(version=guess.version),
         "[[release.source]]",
-        f"location = [{{ url = {_value(url)}, sha256 = {_value(sha256)} }}]",
+        f"location = [{{ url = {toml_value(url)}, sha256 = {toml_value(sha256)} }}]",
     ]
     if hosts or guess.tools:
         parts += ["", "[requires]", *_pairs(tools=guess.tools, host=hosts)]
@@ -78,15 +78,15 @@ def _comment(lines: Iterable[str]) -> list[str]:
 
 
 def _pairs(**values: object) -> list[str]:
-    return [f"{key} = {_value(value)}" for key, value in values.items() if value not in ("", (), [], None)]
+    return [f"{key} = {toml_value(value)}" for key, value in values.items() if value not in ("", (), [], None)]
 
 
-def _value(value: object) -> str:
+def toml_value(value: object) -> str:
     """A TOML value; JSON's strings are TOML's basic strings but for DEL, which TOML wants escaped."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {_value(item)}' for key, item in value.items())} }}"
+        return f"{{ {', '.join(f'{key} = {toml_value(item)}' for key, item in value.items())} }}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(item) for item in value)}]"
+        return f"[{', '.join(toml_value(item) for item in value)}]"
     return json.dumps(value)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farm.cli import output
+from farm.cli import bump, output
 from farm.errors import CatalogError, SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ EPILOG = """examples:
   farm recipe new ./foo-1.2.tar.gz --name foo           the file is copied beside the recipe
   farm recipe new debian:gmp_6.3.0+dfsg.orig.tar.xz     from the machine's own Debian mirror
   farm recipe lint gmp mpfr                             every fault of these; none named: of the whole catalog
+  farm recipe bump gmp                                  add upstream's newest release: hashes, patches, lint
+  farm recipe bump gmp=6.2.1                            a certain one
   farm recipe list --json
   farm recipe schema > recipe.schema.json               for your editor
 """
@@ -40,11 +42,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     new = actions.add_parser("new", help="make a recipe from a release archive")
     new.add_argument("source", metavar="URL_OR_FILE", help="https://..., debian:FILE, pypi:FILE or a file")
     new.add_argument("--name", default="", metavar="N", help="the recipe's name; guessed unless given")
+    bump.configure(actions.add_parser("bump", help="add a new release of upstream to a recipe"))
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Do the action. Raises CatalogError, UsageError, SourceError."""
-    actions = {"list": _list, "lint": _lint, "schema": _schema, "new": _new}
+    actions = {"list": _list, "lint": _lint, "schema": _schema, "new": _new, "bump": bump.run}
     return actions[args.action](args, settings)
 
 

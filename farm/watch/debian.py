@@ -22,7 +22,7 @@ _AT_ONCE = 2000  # names on one command line
 _FIELD = re.compile(r"([A-Z][\w-]*):[ \t]*(.*)")
 _POOL = re.compile(r"pool/main/[a-z0-9]+/([a-z0-9][a-z0-9+.-]*)")
 _CHECKSUM = re.compile(r"\s*([0-9a-f]{64}) (\d+) (\S+)")
-_ORIGINAL = re.compile(r"[^_]+_(?P<version>[^_]+?)\.orig(?P<part>-[A-Za-z0-9-]+)?\.tar\.[a-z0-9]+")
+ORIGINAL = re.compile(r"[^_]+_(?P<version>[^_]+?)\.orig(?P<part>-[A-Za-z0-9-]+)?\.tar\.[a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def _parse(stanza: str) -> Iterator[tuple[str, Tarball]]:
     source = "".join(fields["Package"])
     for line in fields["Checksums-Sha256"]:
         checksum = _CHECKSUM.fullmatch(line)
-        name = _ORIGINAL.fullmatch(checksum[3]) if checksum else None
+        name = ORIGINAL.fullmatch(checksum[3]) if checksum else None
         if checksum is None or name is None:
             continue
         own = checksum[3].partition("_")[0] == directory[1]

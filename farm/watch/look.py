@@ -12,7 +12,7 @@ from farm.model.recipe import Recipe, Watch
 from farm.watch.debian import Debian
 from farm.watch.page import Page
 from farm.watch.pypi import Pypi
-from farm.watch.values import Answer, Asking, Sighting, Silence, State, Upstream
+from farm.watch.values import Answer, Asking, Offer, Sighting, Silence, State, Upstream
 
 KINDS: Mapping[str, Upstream] = {"page": Page(), "debian": Debian(), "pypi": Pypi()}
 
@@ -46,8 +46,7 @@ def _sighting(recipe: Recipe, answers: Mapping[Watch, Answer], now: datetime, pr
     answer = answers[recipe.watch]
     if isinstance(answer, Silence):
         return _nothing(recipe, answer, now)
-    takes_all = prereleases or recipe.watch.prereleases or Version(here).is_prerelease
-    offers = [offer for offer in answer if takes_all or not offer.version.is_prerelease]
+    offers = eligible(recipe, answer, prereleases=prereleases)
     if not offers:
         why = f"there are only prereleases: {', '.join(offer.text for offer in answer[-3:])}"
         return _nothing(recipe, Silence(why=why, reached=True), now)
@@ -60,6 +59,13 @@ def _sighting(recipe: Recipe, answers: Mapping[Watch, Answer], now: datetime, pr
         state=state_of(here, str(offers[-1].version)),
         checked=now,
     )
+
+
+def eligible(recipe: Recipe, offers: Iterable[Offer], *, prereleases: bool) -> list[Offer]:
+    """The offers that count for a recipe: prereleases only if it, its newest release or the caller asks for them."""
+    takes_all = prereleases or Version(recipe.current.version).is_prerelease
+    takes_all = takes_all or (recipe.watch is not None and recipe.watch.prereleases)
+    return [offer for offer in offers if takes_all or not offer.version.is_prerelease]
 
 
 def _nothing(recipe: Recipe, silence: Silence, now: datetime) -> Sighting:
