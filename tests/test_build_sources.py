@@ -378,3 +378,13 @@ def test_a_file_beside_the_recipe_is_a_source_that_is_not_unpacked(tmp_path: Pat
     done = prepare(release, (), tmp_path / "recipe", tmp_path / "downloads", tmp_path / "k", tmp_path / "tree")
     assert (tmp_path / "tree/extra/prepare.sh").read_bytes() == text
     assert done.epoch_seconds == 315_532_800
+
+
+def test_a_patch_that_the_release_has_already_is_not_taken_back(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a").write_text("fixed\n")
+    (tmp_path / "fix.patch").write_text("--- a/a\n+++ b/a\n@@ -1 +1 @@\n-broken\n+fixed\n")
+    with pytest.raises(SourceError, match="does not apply"):
+        apply_patch(tree, tmp_path / "fix.patch")
+    assert (tree / "a").read_text() == "fixed\n"

@@ -139,7 +139,8 @@ def has_patch(tree: Path, patch: Path) -> bool:
 
 
 def _patch(tree: Path, patch: Path, *options: str) -> process.Completed:
-    base = ["patch", "-p1", "--batch", "--fuzz=0", "--no-backup-if-mismatch", "--reject-file=-", f"--input={patch}"]
+    """--force asks nothing and, unlike --batch, never takes back a patch that the release has already."""
+    base = ["patch", "-p1", "--force", "--fuzz=0", "--no-backup-if-mismatch", "--reject-file=-", f"--input={patch}"]
     env = {**_PROGRAMS, "TMPDIR": str(tree.parent)}
     return process.run([*base, *options], cwd=tree, env=env, check=False, timeout=120)
 
