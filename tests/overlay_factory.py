@@ -11,17 +11,18 @@ from farm.index.contents import SignedOverlay
 from farm.index.overlay import Overlay
 from farm.process import run
 
+CREATED = datetime(2020, 1, 1, 9, 30, tzinfo=UTC)
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
-LATER = datetime(2027, 2, 1, tzinfo=UTC)
+LATER = datetime(2090, 2, 1, tzinfo=UTC)  # verbs look at the real clock
 
 
 def overlay(name: str = "mpfr-5", **fields: object) -> Overlay:
-    """An overlay of ``some-user``, valid at NOW."""
+    """An overlay of ``some-user``, valid from CREATED to LATER."""
     defaults: dict[str, object] = {
         "project": "some-user",
         "reason": "MPFR 5 changes mpfr_t",
         "author": "Jo",
-        "created": NOW,
+        "created": CREATED,
         "expires": LATER,
         **({} if "files" in fields else {"versions": ">=1.0,<2"}),
         **({} if {"requires", "requires_python"} & fields.keys() else {"requires": {"tighten": ("native-mpfr<7!0",)}}),

@@ -40,7 +40,9 @@ class GenerationImporter:
         return [self._import(cascade, step, file, url) for step, file in self._wanted(cascade, generation)]
 
     def _wanted(self, cascade: Cascade, generation: Generation) -> Iterator[tuple[Step, PublishedFile]]:
-        offered = {file.sha256: file for file in self.index.contents(generation).files.values()}
+        contents = self.index.contents(generation)
+        offered = {file.sha256: file for file in contents.files.values()}
+        offered.update({c.original.sha256: c.corrected for c in contents.corrections.values()})
         fenced = {fence.recipe for fence in self.ledger.fences(cascade.id)}
         tasks = [task for task in self.ledger.tasks_of(cascade.id, TaskState.DONE) if task.recipe not in fenced]
         steps = self.ledger.steps_of(cascade.id, {task.step for task in tasks})

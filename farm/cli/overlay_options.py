@@ -6,7 +6,7 @@ import argparse
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from farm.errors import UsageError
 from farm.index.contents import STAGING
@@ -55,7 +55,7 @@ _DAYS = re.compile(r"(\d{1,4})d")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their options."""
     actions = parser.add_subparsers(dest="overlay_action", metavar="ACTION", required=True)
-    add = actions.add_parser("add", help="apply signed overlays from files, or one that is made of options")
+    add = _action(actions, "add", help="apply signed overlays from files, or one that is made of options")
     _common(add)
     _trusted(add)
     add.add_argument("files", nargs="*", type=Path, metavar="FILE", help="overlay file; its signature is in FILE.sig")
@@ -74,30 +74,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--author", help="default: whom the key belongs to, by the trusted keys")
     made.add_argument("--name", help="default: made of the projects")
     made.add_argument("--key", type=Path, metavar="FILE", help="private key to sign with")
-    listing = actions.add_parser("list", help="the overlays of a channel")
+    listing = _action(actions, "list", help="the overlays of a channel")
     _common(listing)
-    show = actions.add_parser("show", help="one overlay: its file, and what it changes")
+    show = _action(actions, "show", help="one overlay: its file, and what it changes")
     _common(show)
     show.add_argument("name", metavar="NAME")
     show.add_argument("--export", type=Path, metavar="DIR", help="write NAME.toml and NAME.toml.sig there")
-    remove = actions.add_parser("remove", help="take overlays off: originals are offered again")
+    remove = _action(actions, "remove", help="take overlays off: originals are offered again")
     _common(remove)
     remove.add_argument("names", nargs="+", metavar="NAME")
-    expire = actions.add_parser("expire", help="take off what has expired, or with --now what is named")
+    expire = _action(actions, "expire", help="take off what has expired, or with --now what is named")
     _common(expire)
     expire.add_argument("names", nargs="*", metavar="NAME")
     expire.add_argument("--now", action="store_true", help="before its date")
-    sign = actions.add_parser("sign", help="write FILE.sig")
+    sign = _action(actions, "sign", help="write FILE.sig")
     sign.add_argument("files", nargs="+", type=Path, metavar="FILE")
     sign.add_argument("--key", type=Path, metavar="FILE", required=True, help="private key, as ssh-keygen makes it")
     sign.add_argument("--json", action="store_true", help="print JSON")
-    verify = actions.add_parser("verify", help="check signatures of files, else of all overlays of a channel")
+    verify = _action(actions, "verify", help="check signatures of files, else of all overlays of a channel")
     _common(verify)
     _trusted(verify)
     verify.add_argument("files", nargs="*", type=Path, metavar="FILE")
-    keys = actions.add_parser("keys", help="whose signatures count")
+    keys = _action(actions, "keys", help="whose signatures count")
     _trusted(keys)
     keys.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _action(actions: Any, name: str, *, help: str) -> argparse.ArgumentParser:  # noqa: A002 - argparse's name
+    parser = actions.add_parser(
+        name, help=help, description=help, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    assert isinstance(parser, argparse.ArgumentParser)
+    return parser
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
