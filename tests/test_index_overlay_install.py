@@ -74,8 +74,9 @@ def installed(tmp_path: Path) -> tuple[str, str]:
     return native, build
 
 
-@pytest.mark.parametrize("requirement", ["some-user", "some-user==1.0"])
-@pytest.mark.parametrize("tool", ["pip", "uv"])
+@pytest.mark.parametrize(
+    ("tool", "requirement"), [("pip", "some-user==1.0"), ("uv", "some-user==1.0"), ("uv", "some-user")]
+)
 def test_the_corrected_bound_is_found_in_the_wheel(
     tool: str, requirement: str, tmp_path: Path, index: Index, plain: str
 ) -> None:

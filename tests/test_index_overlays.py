@@ -3,16 +3,20 @@ is killed leaves the channel whole."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from overlay_factory import CREATED, LATER, NOW, unsigned
 from wheel_factory import make_wheel
 
@@ -328,3 +332,63 @@ def test_kill_9_leaves_the_old_generation_and_the_same_command_goes_on(index: In
     subprocess.run([*command, "never"], check=True, env={**os.environ, "PYTHONWARNINGS": "error"})
     assert headers(index, corrected(index)).all("Requires-Dist")[1] == TIGHT
     assert not [p.name for p in index.root.iterdir() if p.name.startswith(".") and p.name != ".lock"]
+
+
+OVERLAYS = (
+    unsigned("a", versions=">=1"),
+    unsigned("b", versions="==2.0", requires={"remove": ("native-gmp",)}),
+    unsigned("c", project="native-gmp", versions=">=10!0", requires={"add": ("numpy",)}),
+)
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> list[IndexFile]:
+    folder = tmp_path_factory.mktemp("dist")
+    return [wheel(folder, name) for name in (USER1, USER2, GMP)]
+
+
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(["publish", "hide", "yank", "add", "end"]), st.integers(0, 2)), max_size=8)
+)
+def test_whatever_happens_what_was_published_is_known(steps: list[tuple[str, int]], dist: list[IndexFile]) -> None:
+    """Overlays come and go between other changes: without them the channel is what it would be had there been none,
+    and with them it is what one would get who started today."""
+    with tempfile.TemporaryDirectory() as folder:
+        index, plain = Index(Path(folder) / "index"), Index(Path(folder) / "plain")
+        for made in (index, plain):
+            made.publish("staging", dist, now=NOW)
+        for step, n in steps:
+            name = dist[n].path.name
+            if step == "add":
+                with contextlib.suppress(OverlayError):  # it selects what is hidden
+                    overlays.add(index, "staging", [OVERLAYS[n]], now=NOW)
+            elif step == "end":
+                with contextlib.suppress(OverlayError):  # it is not held
+                    overlays.end(index, "staging", [OVERLAYS[n].name], now=NOW)
+            else:
+                for made in (index, plain):
+                    _step(made, step, name, dist[n])
+        held = served(index)
+        assert held.as_published().files == served(plain).files
+        assert {c.corrected.filename for c in held.corrections.values()} == held.files.keys() - served(
+            plain
+        ).files.keys()
+        active = [o for o in held.overlays.values() if not o.ended]
+        if held.corrections:
+            usable = [o for o in active if any(o.name in c.overlays for c in held.corrections.values())]
+            overlays.add(plain, "staging", usable, now=NOW)
+            assert served(plain).files == held.files
+        overlays.end(index, "staging", [o.name for o in active], now=NOW)
+        assert not served(index).corrections
+        assert not [p.name for p in index.root.iterdir() if p.name.startswith(".") and p.name != ".lock"]
+
+
+def _step(index: Index, step: str, name: str, file: IndexFile) -> None:
+    there = name in served(index).files
+    if step == "publish":
+        index.publish("staging", [file], now=NOW)
+    elif step == "hide" and there:
+        index.remove("staging", [name], now=NOW)
+    elif step == "yank" and there:
+        index.yank("staging", [name], "broken", now=NOW)

@@ -111,7 +111,7 @@ def standing(contents: Contents, *, now: datetime | None = None) -> tuple[Standi
     for name in sorted(contents.overlays):
         held = contents.overlays[name]
         overlay = overlay_apply.read(held)
-        mine = tuple(c for _, c in sorted(contents.corrections.items()) if name in c.overlays)
+        mine = tuple(sorted((c for c in contents.corrections.values() if name in c.overlays), key=_original))
         if held.ended:
             state = "ended"
         elif overlay.expires <= moment:
@@ -120,6 +120,10 @@ def standing(contents: Contents, *, now: datetime | None = None) -> tuple[Standi
             state = "active" if mine else "idle"
         found.append(Standing(signed=held, overlay=overlay, state=state, corrections=mine))
     return tuple(found)
+
+
+def _original(correction: Correction) -> str:
+    return correction.original.filename
 
 
 def _held(contents: Contents, channel: str, name: str) -> SignedOverlay:
