@@ -74,7 +74,8 @@ def test_a_dependent_is_moved_to_the_next_epoch_without_a_build(built: Path, tmp
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["requires"] == ["native-tiny>=2!2.0,<3!0"]
     (new,) = out.iterdir()
-    assert new.name == f"pytiny-0.5-0r01-{TAG}-{TAG}-{PLATFORM}.whl"
+    assert new.name.startswith("pytiny-0.5-0r01.")
+    assert new.name.endswith(f"-{TAG}-{TAG}-{PLATFORM}.whl")
     done = farm(catalog, "audit", str(new), "--native", str(native), "--recipe", "pytiny")
     assert done.returncode == 0, done.stdout + done.stderr
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)

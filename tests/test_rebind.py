@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import subprocess
@@ -60,13 +61,14 @@ def test_only_what_must_change_does(tmp_path: Path, case: Case) -> None:
         *(f"{info}/{f}" for f in ("METADATA", "WHEEL", "RECORD", "rebound.json", "sboms/native-libraries.cdx.json")),
     }
     assert before.keys() <= after.keys()
-    assert done.wheel.name == old.name.replace("dep-1.0-", "dep-1.0-0r01-")
+    tag = f"0r01.{hashlib.sha256(after[f'{info}/rebound.json']).hexdigest()[:8]}"
+    assert done.wheel.name == old.name.replace("dep-1.0-", f"dep-1.0-{tag}-")
     assert done.moved == {case.shared_name(1): case.shared_name(2)}
     assert done.requirements == ("native-t>=2!2.0,<3!0",) if case is ELF else ("native-t>=2!2.5,<3!0",)
     assert f"Requires-Dist: {done.requirements[0]}\n".encode() in after[f"{info}/METADATA"]
     assert b"native-t>=1" not in after[f"{info}/METADATA"]
     assert b"'2!2.%d', '3!0')" % (0 if case is ELF else 5) in after["dep/_native_libs.py"]
-    assert b"\nBuild: 0r01\n" in after[f"{info}/WHEEL"]
+    assert f"\nBuild: {tag}\n".encode() in after[f"{info}/WHEEL"]
     linkage = formats.read_bytes(after[case.member], case.member)
     origin = formats.read_bytes(before[case.member], case.member)
     assert linkage is not None
@@ -82,7 +84,7 @@ def test_who_made_it_of_what_is_in_the_wheel(tmp_path: Path) -> None:
     once = rebind(old, to(native), tmp_path / "out")
     third = ELF.native(tmp_path, 3)
     twice = rebind(once, {"native-t": third}, tmp_path / "out")
-    assert twice.name.startswith("dep-1.0-0r02-")
+    assert twice.name.startswith("dep-1.0-0r02.")
     history = Rebound.model_validate_json(rf.content(twice)["dep-1.0.dist-info/rebound.json"]).rebound
     assert [step.wheel.filename for step in history] == [old.name, once.name]
     assert [step.moved for step in history] == [{"libt-nf01.so": "libt-nf02.so"}, {"libt-nf02.so": "libt-nf03.so"}]
@@ -107,7 +109,15 @@ def test_a_rebound_wheel_needs_no_repair(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "expected"), [("", "0r01"), ("2", "2r01"), ("0r01", "0r02"), ("2r09", "2r10"), ("1foo", "1foor01")]
+    ("build", "expected"),
+    [
+        ("", "0r01"),
+        ("2", "2r01"),
+        ("0r01.0123abcd", "0r02"),
+        ("2r09.ffffffff", "2r10"),
+        ("1foo", "1foor01"),
+        ("0.89abcdef", "0.89abcdefr01"),  # a wheel whose metadata was corrected
+    ],
 )
 def test_build_tags_rise_below_the_next_revision(build: str, expected: str) -> None:
     """As `packaging` compares them, so pip does; a recipe's next revision still wins."""
@@ -116,14 +126,15 @@ def test_build_tags_rise_below_the_next_revision(build: str, expected: str) -> N
     def order(tag: str) -> object:
         return parse_wheel_filename(f"dep-1.0-{tag}-py3-none-any.whl" if tag else "dep-1.0-py3-none-any.whl")[2]
 
-    assert raised(build, "dep.whl") == expected
-    number = int("".join(c for c in build[:1] if c.isdigit()) or 0)
-    assert order(build) < order(expected) < order(str(number + 1))  # type: ignore[operator]
+    found = raised(build, b"what was done", "dep.whl")
+    assert found == f"{expected}.{hashlib.sha256(b'what was done').hexdigest()[:8]}"
+    assert found != raised(build, b"something else", "dep.whl")
+    assert order(build) < order(found) < order(str(int(build[:1] or 0) + 1))  # type: ignore[operator]
 
 
 def test_the_hundredth_time_is_refused() -> None:
     with pytest.raises(GateError, match="rebound 99 times"):
-        raised("0r99", "dep.whl")
+        raised("0r99.00000000", b"", "dep.whl")
 
 
 # --- in pip's and the loader's eyes
@@ -143,7 +154,7 @@ def test_pip_prefers_it_and_it_runs_with_the_new_library(tmp_path: Path) -> None
     assert ran.stderr == ""
     assert ran.stdout.split() == ["42", "1", "libtoy-nf02.so"]
     (installed,) = env.root.glob("lib/python*/site-packages/tiny-1.0.dist-info")
-    assert "Build: 0r01" in (installed / "WHEEL").read_text()
+    assert "Build: 0r01." in (installed / "WHEEL").read_text()
     assert new.is_file()
     wrong = toy.environment(tmp_path / "wrong")
     wrong.pip(new, one.wheel)

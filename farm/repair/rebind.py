@@ -36,7 +36,8 @@ from farm.wheel.pack import new_wheel
 
 PROVENANCE = "rebound.json"
 _LEVEL = 6  # of deflate, as `repair` packs
-_BUILD_TAG = re.compile(r"(?P<base>[0-9].*?)(?:r(?P<count>[0-9]{2}))?")
+_DIGITS = 8  # of the hash in a build tag
+_BUILD_TAG = re.compile(rf"(?P<base>[0-9].*?)(?:r(?P<count>[0-9]{{2}})\.[0-9a-f]{{{_DIGITS}}})?")
 _MOST_REBINDINGS = 99
 
 
@@ -182,22 +183,23 @@ def _changes(
                 where=archive.path.name,
                 fix=BUILD_INSTEAD,
             )
-    put[archive.dist_info_file(PROVENANCE)] = _provenance(archive, moves, natives)
-    return WheelEdits(put=put, build=raised(archive.name.build, archive.path.name), level=_LEVEL)
+    provenance = _provenance(archive, moves, natives)
+    put[archive.dist_info_file(PROVENANCE)] = provenance
+    return WheelEdits(put=put, build=raised(archive.name.build, provenance, archive.path.name), level=_LEVEL)
 
 
-def raised(build: str, where: str) -> str:
-    """The build tag of a rebound wheel: ``0r01`` after none, ``2r01`` after ``2``, ``2r02`` after that.
+def raised(build: str, provenance: bytes, where: str) -> str:
+    """The build tag of a rebound wheel: ``0r01.<hash>`` after none, ``2r01.<hash>`` after ``2``, then ``2r02.<hash>``.
 
-    It sorts after the old tag and before the next number, which the next revision of a recipe has. Raises GateError
-    after the 99th.
+    It sorts after the old tag and before the next number, which the next revision of a recipe has. The hash is of what
+    was rebound to what: no two wheels have one name. Raises GateError after the 99th time.
     """
     match = _BUILD_TAG.fullmatch(build or "0")
     assert match is not None
     count = int(match["count"] or 0) + 1
     if count > _MOST_REBINDINGS:
         raise GateError(f"was rebound {_MOST_REBINDINGS} times", where=where, fix=BUILD_INSTEAD)
-    return f"{match['base']}r{count:02d}"
+    return f"{match['base']}r{count:02d}.{hashlib.sha256(provenance).hexdigest()[:_DIGITS]}"
 
 
 def _provenance(archive: WheelArchive, moves: Mapping[str, Move], natives: Mapping[str, Path]) -> bytes:
