@@ -84,7 +84,7 @@ def _line(value: str) -> str:
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_line)]
 _Short = Annotated[str, StringConstraints(min_length=1, max_length=300)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,198}[a-z0-9])?$")]
 Project = Annotated[_Short, AfterValidator(_project)]
 Requires = Annotated[_Short, AfterValidator(_requirement)]
 Bound = Annotated[_Short, AfterValidator(_bound)]
