@@ -45,6 +45,10 @@ class UsageError(FarmError):
     kind = "usage"
 
 
+class NothingToDoError(UsageError):
+    """A change was asked for that changes nothing."""
+
+
 class CatalogError(FarmError):
     """Recipes or toolchains are wrong. Holds *all* faults, each as ``file: [table] key: why``."""
 

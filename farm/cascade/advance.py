@@ -150,8 +150,8 @@ class Advance:
         cancel = StepCancel(self._cancel)
         keeper.hold(lease, cancel.lose)
         try:
-            if (took := self._known(task)) is not None:
-                if self._ledger_finish(lease, task, note="", took=took, reused=True):
+            if self._is_known(task):
+                if self._ledger_finish(lease, task, note="", took=0.0, reused=True):
                     self._tell(TaskEvent(task=task, what="reused"))
                 keeper.drop(lease)
                 return
@@ -162,12 +162,11 @@ class Advance:
         self._tell(TaskEvent(task=task, what="began"))
         pool.submit(self._work, task, lease, cancel)
 
-    def _known(self, task: CascadeTask) -> float | None:
-        """The seconds that the task cost if its result is there already. Whoever had the lease before may have made
-        it."""
+    def _is_known(self, task: CascadeTask) -> bool:
+        """Whether the result is there already: whoever had the lease before us may have made it."""
         if task.verb is Verb.TEST:
-            return patiently(lambda: self._ledger.passed_before(task.key), self._cancel)
-        return 0.0 if self._hands.has(task) else None
+            return patiently(lambda: self._ledger.has_passed(task.key), self._cancel)
+        return self._hands.has(task)
 
     def _work(self, task: CascadeTask, lease: Lease, cancel: StepCancel) -> None:
         """In a worker thread: whatever happens, one report comes back."""

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from farm import trial
 from farm.cascade import frozen
 from farm.cascade.hands import Deed
 from farm.errors import FarmError, StoreError
-from farm.gates.audit import audit_wheel
+from farm.gates.audit import AuditPolicy
 from farm.gates.policy import policy_for
 from farm.model.artifact import Artifact
 from farm.model.cascade import Cascade, CascadeTask
@@ -21,7 +21,7 @@ from farm.model.finding import Finding
 from farm.model.outcome import Outcome
 from farm.model.plan import Step
 from farm.model.rework import Verb
-from farm.pipeline import Pipeline, refuse
+from farm.pipeline import Pipeline
 from farm.process import Cancel
 from farm.runners import SmokeResult
 from farm.settings import Settings
@@ -35,9 +35,20 @@ if TYPE_CHECKING:
 
 _SHOWN_LINES = 20
 
-Rebind = Callable[[Path, Mapping[str, Path], Path], Path]
-"""Writes a wheel, moved to other native wheels (by recipe), into a directory and returns its path. Raises FarmError if
-that cannot be done rightly: the task fails, and its wheel is to be built."""
+
+class Rebind(Protocol):
+    """Moves a wheel to other native wheels."""
+
+    def __call__(self, wheel: Path, natives: Mapping[str, Path], out: Path, policy: AuditPolicy, /) -> Path:
+        """Write the wheel, moved to `natives` (by recipe), into `out`, held to `policy`, and return its path. Raises
+        FarmError if that cannot be done rightly: the task fails, and its wheel is to be built."""
+        ...
+
+
+def _rebind(wheel: Path, natives: Mapping[str, Path], out: Path, policy: AuditPolicy) -> Path:
+    from farm.repair.rebind import rebound
+
+    return rebound(wheel, natives, out, policy=policy).wheel
 
 
 def _ignore(event: StepEvent) -> None:
@@ -55,8 +66,8 @@ class FarmHands:
     store: Store
     ledger: Ledger
     catalogs: Catalogs
-    rebind: Rebind
     findings: Callable[[Step, tuple[Finding, ...]], None]
+    rebind: Rebind = _rebind
     listener: Listener = _ignore
 
     def has(self, task: CascadeTask) -> bool:
@@ -90,13 +101,11 @@ class FarmHands:
         del cancel  # a rebind takes seconds and runs no programs of others
         step = self._steps(cascade, [task.step])[0]
         natives = {one.recipe: self._wheel(one.key, one.id) for one in self._natives(cascade, task, step)}
+        catalog = self.catalogs.of(cascade)
+        recipe, toolchain = catalog.recipes[step.recipe].recipe, catalog.toolchains[step.platform]
+        policy = policy_for(toolchain, recipe, natives=natives.values())
         with work_dir(self.settings.work, "rebind") as out:
-            wheel = self.rebind(self._wheel(task.source, step.slot), natives, out)
-            catalog = self.catalogs.of(cascade)
-            policy = policy_for(
-                catalog.toolchains[step.platform], catalog.recipes[step.recipe].recipe, natives=natives.values()
-            )
-            refuse(step, audit_wheel(wheel, policy=policy))
+            wheel = self.rebind(self._wheel(task.source, step.slot), natives, out, policy)
             self.store.put(task.key, wheel)
         return Deed(outcome=Outcome.PASSED)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -219,37 +218,11 @@ def _ranks(tasks: Mapping[str, Task]) -> dict[str, int]:
     return {id_: rank for rank, id_ in enumerate(order)}
 
 
-def rebuild(after: Plan, known: Known, why: Callable[[Step], str]) -> Rework:
-    """What a change needs of which only the catalog after it is known: build what is not stored, test what is built.
-
-    `why` gives the reason of a step's build for maintainers.
-    """
-    tasks: list[Task] = []
-    made: set[str] = set()
-    for step in after.steps:
-        if known.stored(step.key):
-            continue
-        needed = tuple(f"{Verb.BUILD} {name}" for name in step.requires if name in made)
-        made.add(step.id)
-        build = Task(
-            id=f"{Verb.BUILD} {step.id}",
-            verb=Verb.BUILD,
-            step=step.id,
-            key=step.key,
-            requires=needed,
-            why=why(step),
-            seconds=known.durations.get(step.slot),
-            natives={},
-        )
-        test = Task(
-            id=f"{Verb.TEST} {step.id}",
-            verb=Verb.TEST,
-            step=step.id,
-            key=hashlib.sha256(f"test\0{step.key}".encode()).hexdigest(),  # its natives are inputs of the build key
-            requires=(build.id,),
-            why="it is new",
-            seconds=None,
-            natives={},
-        )
-        tasks += [build, test]
-    return Rework(tasks=tuple(tasks), untouched=len(after.steps) - len(made), verdicts={})
+def part(plan: Plan, is_there: Callable[[str], bool]) -> Plan:
+    """The steps of a plan whose keys, and those of all that they require, are there: what counts as the plan before a
+    change of which nothing else is known."""
+    there: dict[str, Step] = {}
+    for step in plan.steps:
+        if is_there(step.key) and all(name in there for name in step.requires):
+            there[step.id] = step
+    return Plan(steps=tuple(there.values()))

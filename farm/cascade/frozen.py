@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from farm.settings import Settings
 from farm.store.files import copy_new, disk_errors, fsync_dir, make_dirs
 from farm.store.home import remove_tree, work_dir
 
+_BEING_STARTED = 3600.0  # seconds: so young a catalog may be of a cascade that nobody has written down yet
 _PARTS = ("recipes", "toolchains")
 
 
@@ -70,11 +72,11 @@ def merge(settings: Settings, *, before: str, ours: str, theirs: str) -> Merge:
     return Merge(digest=_keep(settings, merged))
 
 
-def sweep(settings: Settings, keep: frozenset[str], *, dry_run: bool) -> Iterator[Path]:
-    """Remove the frozen catalogs that are not in `keep`; gives what went."""
-    root = folder(settings)
+def sweep(settings: Settings, keep: frozenset[str], *, keep_days: float, dry_run: bool) -> Iterator[Path]:
+    """Remove the frozen catalogs that are not in `keep` and older than `keep_days`; gives what went."""
+    root, old = folder(settings), time.time() - max(keep_days * 86_400, _BEING_STARTED)
     for path in sorted(root.iterdir()) if root.is_dir() else ():
-        if path.name not in keep:
+        if path.name not in keep and path.stat().st_mtime < old:
             yield path
             if not dry_run:
                 remove_tree(path)
@@ -102,6 +104,7 @@ def _keep(settings: Settings, files: Mapping[str, Path]) -> str:
             for directory in (tree, *(p for p in tree.rglob("*") if p.is_dir())):
                 fsync_dir(directory)
             _rename(tree, final)
+        os.utime(final)
     return digest
 
 

@@ -151,7 +151,8 @@ class Promoter:
                 where=f"cascade {cascade.id}",
                 fix=f"advance and promote cascade {first.id}, or abandon it",
             )
-        if self.index.current_number(cascade.channel) != cascade.base:
+        gone = cascade.staged not in self.index.numbers(cascade.hidden)  # `farm gc` took it
+        if gone or self.index.current_number(cascade.channel) != cascade.base:
             overwritten = self.stager.overwritten(cascade)
             cascade = self._rebase(cascade, overwritten) if overwritten else self.stager.stage(cascade)
             if cascade.state is not CascadeState.STAGED:

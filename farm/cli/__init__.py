@@ -32,6 +32,7 @@ VERBS = {
     "recipe": "make, check, list recipes",
     "watch": "look for new releases of upstream",
     "toolchain": "list and check toolchains",
+    "cascade": "roll a change out: build, move, test, stage, promote",
     "index": "build, serve and roll back channels",
     "gc": "remove what no live generation needs",
     "doctor": "say what this machine lacks, and the command that gets it",

@@ -13,9 +13,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from farm.cli import history, output
+from farm.cli.cascading import frozen_in_use, over_for
 from farm.errors import CatalogError, PlanError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from farm.index.generations import Index
+    from farm.model.cascade import Cascade
     from farm.settings import Settings
     from farm.store.ledger import Ledger
     from farm.store.sweep import Removal
@@ -54,16 +59,41 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     served = Index(settings.index).live()  # raises if any generation cannot be read: then nothing is removed
     with history.ledger_if_any(settings) as ledger:
         keep = _keys_to_keep(settings, ledger)
+        catalogs = frozen_in_use(ledger) if ledger is not None else None
+        over = over_for(ledger, args.keep_days) if ledger is not None else ()
     days, dry = args.keep_days, args.dry_run
     store = Store(settings.store)
     removals = sweep_store(store, keep_keys=keep, keep_sha256=served, keep_days=days, dry_run=dry)
     kept = keep | (set(store.keys()) - {r.key for r in removals})
     for folder, kind in ((settings.logs, "log"), (settings.abi, "abi"), (settings.abi, "imports")):
         removals += sweep_named_by_key(folder, kind, keep_keys=kept, keep_days=days, dry_run=dry)
+    if catalogs is not None:
+        removals += _hidden(Index(settings.index), over, args) + _catalogs(settings, catalogs, args)
     removals += sweep_work(settings.work, keep_days=days, dry_run=dry)
     removals += sweep_work(settings.sources, keep_days=days, dry_run=dry)  # the user's: other farms only unpack again
     _print(removals, args)
     return 0
+
+
+def _hidden(index: Index, over: Sequence[Cascade], args: argparse.Namespace) -> list[Removal]:
+    """The hidden channels of cascades that are over."""
+    from farm.store.sweep import Removal
+
+    found = [cascade.hidden for cascade in over if index.numbers(cascade.hidden)]
+    for channel in found if not args.dry_run else ():
+        index.drop(channel)
+    return [Removal(kind="channel", path=index.root / name, size=0, name=name) for name in found]
+
+
+def _catalogs(settings: Settings, keep: frozenset[str], args: argparse.Namespace) -> list[Removal]:
+    """Frozen catalogs of cascades that are over; young ones may be of a cascade that is just being started."""
+    from farm.cascade import frozen
+    from farm.store.sweep import Removal
+
+    return [
+        Removal(kind="catalog", path=path, size=0, name=path.name)
+        for path in frozen.sweep(settings, keep, keep_days=args.keep_days, dry_run=args.dry_run)
+    ]
 
 
 def _keys_to_keep(settings: Settings, ledger: Ledger | None) -> set[str]:
@@ -72,6 +102,8 @@ def _keys_to_keep(settings: Settings, ledger: Ledger | None) -> set[str]:
     pythons: tuple[str, ...] = ()
     if ledger is not None:
         keep |= ledger.newest_keys() | ledger.leased_keys()
+        for cascade in ledger.cascades(unfinished=True):
+            keep |= ledger.keys_at_work(cascade.id)
         pythons = ledger.pythons()
     try:
         keep |= {step.key for step in history.make_plan(settings, pythons=pythons).steps}

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from farm.errors import IndexFormatError
 from farm.index import pages, pool
 from farm.index.contents import ACTIVE, STATUSES, Contents, IndexFile, ProjectStatus, rfc3339
-from farm.index.generation import Generation, describe
+from farm.index.generation import Generation, describe, generation_name
 from farm.index.reading import IndexReader, check_channel
 from farm.index.simple import PAGES_VERSION
 from farm.store.files import disk_errors, file_lock, fsync_dir, make_dirs, temporary_name
@@ -179,6 +179,18 @@ class Index(IndexReader):
                 shutil.rmtree(trash)
             pool.sweep(self.root, self.live())
             return gone
+
+    def drop(self, channel: str) -> None:
+        """Remove a channel with all its generations. What other channels offer stays. Removing twice is safe."""
+        check_channel(channel)
+        with disk_errors(self.root), self._lock():
+            pool.clean(self.root)
+            (self.root / channel).unlink(missing_ok=True)
+            for number in self.numbers(channel):
+                trash = self.root / temporary_name(f".{channel}@")
+                (self.root / generation_name(channel, number)).rename(trash)
+                shutil.rmtree(trash)
+            pool.sweep(self.root, self.live())
 
     def change(
         self,

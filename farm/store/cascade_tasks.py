@@ -134,11 +134,10 @@ class CascadeTaskRecords(LeaseRecords):
                 connection.execute(update(tasks).where(undone).values(missing=tasks.c.missing + 1, state=waiting))
             return len(gone)
 
-    def passed_before(self, key: str) -> float | None:
-        """The seconds that a test took which passed before; None if none of this key did."""
+    def has_passed(self, key: str) -> bool:
+        """Whether a test of this key passed before, in any cascade."""
         with self.reading() as connection:
-            took = connection.execute(select(results.c.took).where(results.c.key == key)).scalar()
-        return None if took is None else float(took)
+            return connection.execute(select(results.c.key).where(results.c.key == key)).first() is not None
 
     def failures(self, cascade: int) -> str:
         """What failed, in a sentence; empty if nothing did."""

@@ -1,0 +1,110 @@
+"""Starting a cascade, and planning one anew: from catalogs to what is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farm.cascade import frozen
+from farm.cascade.doing import Catalogs
+from farm.cascade.draft import Known, Request, draft, part
+from farm.errors import NothingToDoError
+from farm.model.cascade import Cascade, Draft, Scope
+from farm.model.plan import Plan
+from farm.model.rework import Rework
+
+if TYPE_CHECKING:
+    from farm.catalog.values import Catalog
+    from farm.index.generations import Index
+    from farm.settings import Settings
+    from farm.store.artifacts import Store
+    from farm.store.ledger import Ledger
+
+PlanOf = Callable[["Catalog", Scope], Plan]
+"""The plan of a catalog for some platforms, Pythons and recipes: the same as `farm plan` makes."""
+ReworkOf = Callable[["Catalog", Plan, Plan], Rework]
+"""What it takes to get from a plan before a change to one after it; the catalog is the one after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starter:
+    """Plans cascades and writes them down."""
+
+    settings: Settings
+    store: Store
+    ledger: Ledger
+    index: Index
+    catalogs: Catalogs
+    plan_of: PlanOf
+    rework_of: ReworkOf
+
+    def start(self, request: Request, after: Path, before: Path | None) -> Cascade:
+        """Freeze the catalog after a change (and the one before it, if it is known), plan, and write the cascade down:
+        all of it or nothing. Without `before`, what the channel's last cascade was planned from counts as before.
+
+        Raises NothingToDoError, CatalogError, PlanError, StoreError.
+        """
+        new = frozen.freeze(self.settings, after)
+        old = frozen.freeze(self.settings, before) if before else self._last_catalog(request.channel)
+        return self.ledger.create_cascade(self._draft(request, new, old))
+
+    def replan(self, cascade: Cascade, after: str, before: str) -> Draft:
+        """Plan an unfinished cascade anew for other frozen catalogs, on what its channel serves now."""
+        request = Request(
+            kind=cascade.kind,
+            what=cascade.what,
+            channel=cascade.channel,
+            reason=cascade.reason,
+            priority=cascade.priority,
+            scope=cascade.scope,
+        )
+        return self._draft(request, after, before)
+
+    def _draft(self, request: Request, after: str, before: str) -> Draft:
+        new = self.catalogs.named(after)
+        plan = self.plan_of(new, request.scope)
+        known = Known(
+            stored=lambda key: self.store.get(key) is not None,
+            stand_in=self.ledger.stand_ins({step.slot for step in plan.steps}),
+            durations=self.ledger.durations(),
+        )
+        earlier = self._earlier(before, plan, request)
+        rework = self.rework_of(new, earlier, plan)
+        if not rework.tasks:
+            raise NothingToDoError(
+                f"{request.what}: there is nothing to do, all wheels are as they should be",
+                where="farm cascade start",
+                fix="change a recipe or a toolchain first: a new release, a patch, a higher `revision`",
+            )
+        self.ledger.record_plan(plan.steps)
+        return draft(
+            request,
+            rework,
+            before=earlier,
+            after=plan,
+            known=known,
+            catalog=after,
+            earlier=before or after,
+            base=self.index.current_number(request.channel),
+        )
+
+    def _earlier(self, before: str, plan: Plan, request: Request) -> Plan:
+        """The plan before the change: of the catalog before it, else what the channel serves."""
+        if before:
+            return self.plan_of(self.catalogs.named(before), request.scope)
+        current = self.index.current(request.channel)
+        served = {file.sha256 for file in self.index.files_in(current)} if current else set()
+
+        def is_served(key: str) -> bool:
+            artifact = self.store.get(key)
+            return artifact is not None and artifact.sha256 in served
+
+        return part(plan, is_served)
+
+    def _last_catalog(self, channel: str) -> str:
+        """The frozen catalog of what a channel serves, if a cascade brought it; else empty."""
+        promoted = [c for c in self.ledger.cascades() if c.channel == channel and c.promoted]
+        last = max(promoted, key=lambda cascade: cascade.promoted, default=None)
+        return last.catalog if last is not None and (frozen.folder(self.settings) / last.catalog).is_dir() else ""

@@ -1,0 +1,268 @@
+"""Roll a change out: build, move and test all that it concerns, check the whole, offer it by one flip, take it back.
+
+A cascade goes on wherever it was stopped: `advance` may be called by anybody at any time, and be killed at any time.
+Nothing is offered to users before `promote`. docs/cascades.md tells the whole story.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farm.cli import cascading
+from farm.cli.output import human_seconds, print_json, print_table
+from farm.errors import GateError, NothingToDoError, UsageError
+from farm.index.contents import STAGING
+
+if TYPE_CHECKING:
+    from farm.cascade.draft import Request
+    from farm.cli.cascading import Rooms
+    from farm.model.cascade import Cascade
+    from farm.settings import Settings
+
+EPILOG = """\
+examples:
+  farm cascade start --bump gmp=6.3.0 --platform '*'   a new release, for every platform
+  farm cascade start --toolchain manylinux_2_17_x86_64 a new compiler
+  farm cascade start --cve CVE-2021-43618 --purl pkg:generic/gmp@6.2.1   what holds it, found in the wheels' SBOMs
+  farm cascade start --all --reason 'monthly'          whatever is not built yet
+  farm cascade advance                                 carry on with all of them, as far as it goes now
+  farm cascade show 7                                  a summary to paste into a chat
+  farm cascade fence 7 pyfoo --until 2026-12-31 --reason 'upstream is dead'
+  farm cascade promote 7                               users get it, all at once
+  farm cascade rollback 7                              users get what they had before
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _configure_start(actions.add_parser("start", help="plan a change and write it down; nothing is built yet"))
+    listing = actions.add_parser("list", help="list cascades")
+    listing.add_argument("--all", action="store_true", help="those that have ended, too")
+    show = actions.add_parser("show", help="say what a cascade did and what is left")
+    show.add_argument("--all", action="store_true", help="list every task, not only what failed")
+    advance = actions.add_parser("advance", help="carry out what can be carried out now; stage what is done")
+    advance.add_argument("--retry", action="store_true", help="try what failed once more")
+    advance.add_argument("--wait", action="store_true", help="wait for other processes and for pauses, to the end")
+    _at_work(advance)
+    promote = actions.add_parser("promote", help="let the channel offer what was staged, by one flip")
+    back = actions.add_parser("rollback", help="let the channel offer what it offered before")
+    fence = actions.add_parser("fence", help="leave recipes out: they stay on their old wheels for a while")
+    abandon = actions.add_parser("abandon", help="give a cascade up; what it built is kept")
+    abandon.add_argument("--reason", default="", help="kept with the cascade")
+    due = actions.add_parser("run-due", help="for cron: start what is scheduled, advance all")
+    _scope(due)
+    _at_work(due)
+    for one in (show, promote, back, fence, abandon):
+        one.add_argument("cascade", type=int, metavar="CASCADE", help="its number, from `farm cascade list`")
+    advance.add_argument("cascade", type=int, nargs="*", metavar="CASCADE", help="default: all that have not ended")
+    fence.add_argument("recipe", nargs="+", metavar="RECIPE")
+    fence.add_argument("--until", metavar="DATE", help="when it is looked at again: 2026-12-31")
+    fence.add_argument("--reason", default="", help="kept with the cascade, and shown")
+    fence.add_argument("--lift", action="store_true", help="take the recipes in again")
+    for one in actions.choices.values():
+        one.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _configure_start(start: argparse.ArgumentParser) -> None:
+    what = start.add_mutually_exclusive_group(required=True)
+    what.add_argument("--bump", action="append", metavar="NAME=VERSION", help="a release that a recipe got; repeatable")
+    what.add_argument("--toolchain", metavar="PLATFORM", help="the platform's toolchain was changed")
+    what.add_argument("--cve", metavar="ID", help="a weakness that recipes were mended for; with --purl")
+    what.add_argument("--all", action="store_true", help="all that is not built yet, as a scheduled run does")
+    start.add_argument("--purl", metavar="PURL", help="the component with the weakness: pkg:generic/gmp@6.2.1")
+    _scope(start)
+    start.add_argument("--before", type=Path, metavar="DIR", help="the catalog before the change (a git worktree)")
+    start.add_argument("--priority", type=int, help="of two that touch the same, the higher goes first; security: 100")
+    start.add_argument("--reason", default="", help="kept with the cascade, and shown")
+
+
+def _scope(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--platform", action="append", default=[], metavar="P", help="as for `farm plan`")
+    parser.add_argument("--python", action="append", default=[], metavar="X.Y", help="as for `farm plan`")
+    parser.add_argument("--channel", default=STAGING, help=f"that gets it in the end; default: {STAGING}")
+
+
+def _at_work(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="tasks at once")
+    parser.add_argument("--no-sandbox", action="store_true", help="build without bubblewrap: nothing is hidden")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Run one of the actions."""
+    actions: dict[str, Callable[[argparse.Namespace, Rooms], int]] = {
+        "start": _start,
+        "list": _list,
+        "show": _show,
+        "advance": _advance,
+        "promote": lambda args, rooms: _say(args, rooms, rooms.promoter.promote(args.cascade)),
+        "rollback": lambda args, rooms: _say(args, rooms, rooms.promoter.rollback(args.cascade)),
+        "fence": _fence,
+        "abandon": lambda args, rooms: _say(args, rooms, rooms.promoter.abandon(args.cascade, args.reason)),
+        "run-due": _run_due,
+    }
+    if getattr(args, "jobs", 1) < 1:
+        raise UsageError(f"{args.jobs} jobs cannot work", where="--jobs", fix="give 1 or more")
+    with cascading.rooms(settings) as rooms:
+        return actions[args.action](args, rooms)
+
+
+def _start(args: argparse.Namespace, rooms: Rooms) -> int:
+    from farm.cli import cascade_requests
+
+    place = cascading.catalog_place(rooms.settings)
+    request = cascade_requests.request_of(args, rooms)
+    cascade = rooms.starter.start(request, place, args.before)
+    if not args.json:
+        print(f"started; `farm cascade advance {cascade.id}` carries it out")
+    return _say(args, rooms, cascade)
+
+
+def _list(args: argparse.Namespace, rooms: Rooms) -> int:
+    found = rooms.ledger.cascades(unfinished=not args.all)
+    if args.json:
+        from farm.cascade.summary import document
+
+        print_json([document(rooms.report(cascade)) for cascade in found])
+        return 0
+    if not found:
+        print("no cascades" if args.all else "no unfinished cascades; `--all` shows those that have ended")
+    rows = [
+        [
+            str(cascade.id),
+            cascade.state.value,
+            cascade.what,
+            cascade.channel,
+            str(cascade.priority),
+            _counts(rooms, cascade),
+            cascade.note,
+        ]
+        for cascade in found
+    ]
+    print_table(["", "state", "what", "channel", "priority", "done", "note"], rows)
+    return 0
+
+
+def _counts(rooms: Rooms, cascade: Cascade) -> str:
+    from farm.model.cascade import TaskState
+
+    progress = rooms.ledger.progress(cascade.id)
+    return f"{progress.having(TaskState.DONE)} of {progress.total}"
+
+
+def _show(args: argparse.Namespace, rooms: Rooms) -> int:
+    return _say(args, rooms, rooms.ledger.cascade(args.cascade), everything=args.all)
+
+
+def _advance(args: argparse.Namespace, rooms: Rooms) -> int:
+    ids = args.cascade or [
+        c.id for c in sorted(rooms.ledger.cascades(unfinished=True), key=lambda c: (-c.priority, c.id))
+    ]
+    for id_ in ids:
+        if args.retry:
+            rooms.ledger.retry_failed(id_)
+        _one(args, rooms, id_, wait=args.wait)
+    return _conclude(args, rooms, ids)
+
+
+def _one(args: argparse.Namespace, rooms: Rooms, id_: int, *, wait: bool) -> None:
+    """Carry one on; with `wait` until nothing is left that waiting helps."""
+    while True:
+        ended = rooms.advance(id_, jobs=args.jobs, quiet=args.json)
+        pause = 1.0 if ended.elsewhere else ended.next_try
+        if pause is None or not wait:
+            break
+        time.sleep(min(pause + 0.1, 30.0))
+    if not args.json and ended.elsewhere:
+        print(f"  {ended.elsewhere} tasks of cascade {id_} are at work in other processes")
+    if not args.json and ended.next_try is not None:
+        print(f"  cascade {id_}: the next task is tried again in {human_seconds(ended.next_try)}: advance again then")
+
+
+def _conclude(args: argparse.Namespace, rooms: Rooms, ids: list[int]) -> int:
+    from farm.model.cascade import CascadeState
+
+    found = [rooms.ledger.cascade(id_) for id_ in ids]
+    if args.json:
+        from farm.cascade.summary import document
+
+        print_json([document(rooms.report(cascade)) for cascade in found])
+    else:
+        for cascade in found:
+            _print(rooms, cascade, everything=False)
+        if not found:
+            print("no unfinished cascades")
+    return GateError.exit_code if any(c.state is CascadeState.BLOCKED for c in found) else 0
+
+
+def _fence(args: argparse.Namespace, rooms: Rooms) -> int:
+    from farm.model.cascade import CascadeState
+
+    cascade = rooms.ledger.cascade(args.cascade)
+    if cascade.state in (CascadeState.PROMOTED, CascadeState.ABANDONED):
+        raise UsageError(f"is {cascade.state} already", where=f"cascade {cascade.id}", fix="start another one")
+    if args.lift:
+        rooms.ledger.lift_fences(cascade.id, args.recipe)
+    elif not args.reason or not args.until:
+        raise UsageError("a fence needs an end and a reason", where="fence", fix="add --until DATE --reason TEXT")
+    else:
+        rooms.ledger.fence(cascade.id, args.recipe, _day(args.until), args.reason)
+    rooms.promoter.unstage(cascade.id)
+    return _say(args, rooms, rooms.ledger.cascade(cascade.id))
+
+
+def _day(text: str) -> datetime:
+    try:
+        day = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no date", where="--until", fix="write it like 2026-12-31") from error
+    day = day.replace(tzinfo=UTC) if day.tzinfo is None else day
+    if day <= datetime.now(UTC):
+        raise UsageError(f"{text} is over", where="--until", fix="give a day to come")
+    return day
+
+
+def _run_due(args: argparse.Namespace, rooms: Rooms) -> int:
+    from farm.cli import cascade_requests
+
+    request: Request | None = cascade_requests.scheduled(args, rooms)
+    if request is not None:
+        with contextlib.suppress(NothingToDoError):
+            cascade = rooms.starter.start(request, rooms.settings.catalog, None)
+            if not args.json:
+                print(f"started cascade {cascade.id}: {cascade.what}")
+    args.cascade, args.retry, args.wait = [], False, False
+    return _advance(args, rooms)
+
+
+def _say(args: argparse.Namespace, rooms: Rooms, cascade: Cascade, *, everything: bool = False) -> int:
+    if args.json:
+        from farm.cascade.summary import document
+
+        print_json(document(rooms.report(cascade, everything=everything)))
+    else:
+        _print(rooms, cascade, everything=everything)
+    return 0
+
+
+def _print(rooms: Rooms, cascade: Cascade, *, everything: bool) -> None:
+    from farm.cascade import summary
+
+    report = rooms.report(cascade, everything=everything)
+    for line in summary.lines(report, human_seconds):
+        print(line)
+    rows = [[f"  {task.id}", task.state.value, *_told(dataclasses.asdict(task))] for task in report.shown]
+    print_table(["  task", "state", "why"], rows)
+
+
+def _told(task: dict[str, str]) -> list[str]:
+    blocked = f"needs {task['culprit']}, which failed" if task["culprit"] else ""
+    text = task["error"] or blocked or task["note"] or task["why"]
+    return [text.strip().partition("\n")[0]]

@@ -1,0 +1,154 @@
+"""What `farm cascade start` is asked for, as a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from farm.cli.cascading import scope_of
+from farm.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from farm.cascade.draft import Request
+    from farm.catalog import Catalog
+    from farm.cli.cascading import Rooms
+    from farm.model.recipe import Recipe
+
+_SHOWN = 5
+
+
+def request_of(args: argparse.Namespace, rooms: Rooms) -> Request:
+    """The request of a command line. Raises UsageError, CatalogError."""
+    from farm import catalog
+    from farm.cascade.draft import Request
+    from farm.model.cascade import CascadeKind
+
+    loaded = catalog.load(rooms.settings)
+    if args.purl and not args.cve:
+        raise UsageError("belongs to a weakness", where="--purl", fix="add --cve ID")
+    platforms: list[str] = args.platform
+    recipes: tuple[str, ...] = ()
+    if args.bump:
+        kind, what, recipes = CascadeKind.BUMP, *_bumped(args.bump, loaded)
+    elif args.toolchain:
+        kind, what, platforms = (
+            CascadeKind.TOOLCHAIN,
+            f"toolchain of {args.toolchain}",
+            [_platform(args.toolchain, loaded)],
+        )
+    elif args.cve:
+        kind, what, recipes = CascadeKind.SECURITY, *_weak(args, rooms, loaded)
+    else:
+        kind, what = CascadeKind.SCHEDULE, "all that is not built yet"
+    return Request(
+        kind=kind,
+        what=what,
+        channel=args.channel,
+        reason=args.reason,
+        priority=args.priority,
+        scope=scope_of(platforms, args.python, loaded, concerned(loaded, recipes)),
+    )
+
+
+def scheduled(args: argparse.Namespace, rooms: Rooms) -> Request | None:
+    """The request of recipes whose time to be rolled out has come; None if there is none, or if what is due is in a
+    scheduled cascade that has not ended."""
+    from datetime import UTC, datetime
+
+    from farm import catalog
+    from farm.cascade.draft import Request
+    from farm.model.cascade import CascadeKind
+    from farm.watch import schedule
+
+    loaded = catalog.load(rooms.settings)
+    earlier = [c for c in rooms.ledger.cascades() if c.kind is CascadeKind.SCHEDULE and c.channel == args.channel]
+    last = {name: cascade.created for cascade in earlier for name in cascade.scope.recipes}
+    forms = schedule.rebuilding({name: one.recipe for name, one in loaded.recipes.items()})
+    due = schedule.due(forms, last, datetime.now(UTC))
+    names = concerned(loaded, due) if due else ()
+    if not names:
+        return None
+    more = f" and {len(due) - _SHOWN} more" if len(due) > _SHOWN else ""
+    return Request(
+        kind=CascadeKind.SCHEDULE,
+        what=f"scheduled: {', '.join(due[:_SHOWN])}{more}",
+        channel=args.channel,
+        reason="its time has come",
+        scope=scope_of(args.platform, args.python, loaded, names),
+    )
+
+
+def concerned(catalog: Catalog, recipes: tuple[str, ...]) -> tuple[str, ...]:
+    """Recipes and all that is built against them, directly or not; none stays none."""
+    if not recipes:
+        return ()
+    from farm.plan.requirements import parse_host
+
+    behind: dict[str, list[str]] = {}
+    for name, loaded in catalog.recipes.items():
+        for needed in loaded.recipe.requires.host:
+            behind.setdefault(catalog.providers.get(parse_host(needed).name, ""), []).append(name)
+    found = dict.fromkeys(recipes)
+    queue = list(found)
+    for name in queue:  # grows while it is read
+        new = [other for other in behind.get(name, ()) if other not in found]
+        found.update(dict.fromkeys(new))
+        queue += new
+    return tuple(sorted(found))
+
+
+def _bumped(bumps: list[str], catalog: Catalog) -> tuple[str, tuple[str, ...]]:
+    said, names = [], []
+    for bump in bumps:
+        name, equals, version = bump.partition("=")
+        if not equals or not version:
+            raise UsageError(f"{bump!r} is no bump", where="--bump", fix="write it like gmp=6.3.0")
+        if name not in catalog.recipes:
+            raise UsageError(f"there is no recipe {name!r}", where="--bump", fix="`farm recipe list` shows them")
+        recipe = catalog.recipes[name].recipe
+        versions = [release.version for release in recipe.release]
+        if version not in versions:
+            raise UsageError(
+                f"the recipe has no release {version}, only {', '.join(versions)}",
+                where=f"recipes/{name}/recipe.toml",
+                fix=f'add a [[release]] with version = "{version}" first',
+            )
+        said.append(f"{name} {_before(recipe, version)}{version}")
+        names.append(name)
+    return ", ".join(said), tuple(names)
+
+
+def _before(recipe: Recipe, version: str) -> str:
+    from farm.plan.requirements import oldest_first
+
+    versions = [release.version for release in oldest_first(recipe)]
+    place = versions.index(version)
+    return f"{versions[place - 1]} -> " if place else ""
+
+
+def _platform(name: str, catalog: Catalog) -> str:
+    if name not in catalog.toolchains:
+        raise UsageError(f"there is no toolchain {name!r}", where="--toolchain", fix="`farm toolchain list` shows them")
+    return name
+
+
+def _weak(args: argparse.Namespace, rooms: Rooms, catalog: Catalog) -> tuple[str, tuple[str, ...]]:
+    """The recipes whose wheels hold a component, by the SBOMs of what the channel serves."""
+    from farm.cascade import affected
+
+    if not args.purl:
+        raise UsageError("which component has it?", where="--cve", fix="add --purl pkg:generic/NAME@VERSION")
+    wanted = affected.parse(args.purl)
+    served = rooms.index.current(args.channel)
+    files = rooms.index.files_in(served) if served else ()
+    found = list(affected.affected(files, rooms.index.root, wanted))
+    projects = {one.project for one in found}
+    recipes = tuple(sorted(name for name, loaded in catalog.recipes.items() if loaded.recipe.distribution in projects))
+    if not recipes:
+        raise UsageError(
+            f"no wheel of channel {args.channel!r} holds {args.purl}",
+            where="--purl",
+            fix="`farm inspect WHEEL` shows what a wheel holds",
+        )
+    return f"{args.cve} in {', '.join(recipes)} ({args.purl}, {len(found)} wheels)", recipes

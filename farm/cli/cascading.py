@@ -1,0 +1,224 @@
+"""What the actions of `farm cascade` work with, put together once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farm.cli import running, wanted
+from farm.cli.output import human_seconds
+from farm.errors import UsageError
+from farm.model.cascade import AT_WORK, Cascade, CascadeState, Scope, TaskState
+from farm.model.rework import Verb
+
+if TYPE_CHECKING:
+    from farm.cascade.advance import Advanced, TaskEvent
+    from farm.cascade.doing import Catalogs
+    from farm.cascade.promote import Promoter
+    from farm.cascade.start import Starter
+    from farm.cascade.summary import Report
+    from farm.catalog import Catalog
+    from farm.index.generations import Index
+    from farm.model.plan import Plan
+    from farm.model.rework import Rework
+    from farm.settings import Settings
+    from farm.store.artifacts import Store
+    from farm.store.ledger import Ledger
+
+_SHOWN = 20  # tasks that a report lists
+_WORDS = {"began": "begins", "reused": "was done before", "retries": "is tried again later", "lost": "went elsewhere"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """The parts of a farm that cascades need."""
+
+    settings: Settings
+    store: Store
+    ledger: Ledger
+    index: Index
+    catalogs: Catalogs
+
+    @property
+    def starter(self) -> Starter:
+        """Plans cascades."""
+        from farm.cascade.start import Starter
+
+        return Starter(
+            settings=self.settings,
+            store=self.store,
+            ledger=self.ledger,
+            index=self.index,
+            catalogs=self.catalogs,
+            plan_of=self.plan_of,
+            rework_of=self.rework_of,
+        )
+
+    @property
+    def promoter(self) -> Promoter:
+        """Stages, promotes, rolls back."""
+        from farm.cascade.importing import GenerationImporter
+        from farm.cascade.promote import Promoter
+        from farm.cascade.stage import Stager
+
+        importer = GenerationImporter(
+            settings=self.settings, ledger=self.ledger, store=self.store, index=self.index, catalogs=self.catalogs
+        )
+        stager = Stager(
+            ledger=self.ledger,
+            store=self.store,
+            index=self.index,
+            toolchains=lambda cascade: list(self.catalogs.of(cascade).toolchains.values()),
+            importer=importer,
+        )
+        return Promoter(
+            settings=self.settings,
+            ledger=self.ledger,
+            index=self.index,
+            stager=stager,
+            replan=self.starter.replan,
+        )
+
+    def plan_of(self, catalog: Catalog, scope: Scope) -> Plan:
+        """As `farm plan` makes it, with the newest releases that dependents are tested with."""
+        return wanted.make_plan(
+            catalog, self.settings, recipes=scope.recipes, platforms=scope.platforms, pythons=scope.pythons
+        )
+
+    def rework_of(self, catalog: Catalog, before: Plan, after: Plan) -> Rework:
+        """What the change needs."""
+        from farm.plan.reach import Facts
+        from farm.plan.rework import rework
+
+        del catalog
+        seconds = {(Verb.BUILD, slot): seconds for slot, seconds in self.ledger.durations().items()}
+        return rework(before, after, Facts(seconds=seconds))
+
+    def advance(self, id_: int, *, jobs: int, quiet: bool) -> Advanced:
+        """Carry out what can be carried out now, then stage if it is all done."""
+        from farm.cascade.advance import Advance
+        from farm.cascade.doing import FarmHands
+
+        promoter = self.promoter
+        promoter.lift_overdue(id_)
+        cascade = promoter.notice(self.ledger.cascade(id_))
+        share = replace(self.settings, cores=max(1, self.settings.cores // jobs))
+        hands = FarmHands(
+            settings=share,
+            store=self.store,
+            ledger=self.ledger,
+            catalogs=self.catalogs,
+            findings=running.recorder(lambda: self.ledger),
+        )
+        tell = (
+            Lines(self.ledger.progress(id_))
+            if not quiet and cascade.state in {*AT_WORK, CascadeState.BLOCKED}
+            else _silent
+        )
+        with self.store.pinned(self.ledger.keys_at_work(id_)):
+            ended = Advance(cascade, ledger=self.ledger, hands=hands, jobs=jobs, tell=tell).to_the_end()
+            if ended.cascade.state is CascadeState.TESTING and not self.ledger.open_verbs(id_):
+                if not quiet:
+                    print("  staging: which installs can be resolved, what can be imported", flush=True)
+                ended = replace(ended, cascade=promoter.stage_in_turn(id_))
+        return ended
+
+    def report(self, cascade: Cascade, *, everything: bool = False) -> Report:
+        """A cascade with all that is to be said."""
+        from farm.cascade.summary import Report
+
+        bad = (TaskState.FAILED, TaskState.BLOCKED)
+        shown = self.ledger.tasks_of(cascade.id, *(() if everything else bad), limit=None if everything else _SHOWN)
+        return Report(
+            cascade=cascade,
+            progress=self.ledger.progress(cascade.id),
+            fences=self.ledger.fences(cascade.id),
+            shown=shown,
+        )
+
+
+@contextmanager
+def rooms(settings: Settings) -> Iterator[Rooms]:
+    """Open FARM_HOME for cascades. Raises StoreError."""
+    from farm.cascade.doing import Catalogs
+    from farm.index.generations import Index
+    from farm.store import home
+    from farm.store.artifacts import Store
+    from farm.store.ledger import Ledger
+
+    home.prepare(settings.home)
+    with Ledger.open(settings.ledger) as ledger:
+        yield Rooms(
+            settings=settings,
+            store=Store(settings.store),
+            ledger=ledger,
+            index=Index(settings.index),
+            catalogs=Catalogs(settings=settings),
+        )
+
+
+class Lines:
+    """A line for each thing that happens to a task, with how many are done."""
+
+    def __init__(self, progress: object) -> None:
+        from farm.model.cascade import Progress
+
+        assert isinstance(progress, Progress)
+        self._total = progress.total
+        self._done = progress.having(TaskState.DONE)
+
+    def __call__(self, event: TaskEvent) -> None:
+        """Print it."""
+        if event.what in ("passed", "reused", "not run"):
+            self._done += 1
+        took = f" in {human_seconds(event.seconds)}" if event.what in ("passed", "failed") else ""
+        first = event.message.partition("\n")[0]
+        why = f": {first}" if first else ""
+        print(
+            f"[{self._done}/{self._total}] {event.task.id} {_WORDS.get(event.what, event.what)}{took}{why}", flush=True
+        )
+
+
+def _silent(event: TaskEvent) -> None:
+    del event
+
+
+def scope_of(platforms: list[str], pythons: list[str], catalog: Catalog, recipes: tuple[str, ...] = ()) -> Scope:
+    """What is asked for, said so that it means the same on every machine that advances the cascade."""
+    from farm.plan import selection
+
+    chosen = tuple(platforms) or tuple(wanted.own_platforms(catalog))
+    own = wanted.own_python()
+    versions = tuple(pythons) or (f"{own[2:3]}.{own[3:]}",)
+    for version in versions:
+        selection.python_tag(version)  # raises UsageError
+    return Scope(platforms=chosen, pythons=versions, recipes=recipes)
+
+
+def frozen_in_use(ledger: Ledger) -> frozenset[str]:
+    """Frozen catalogs that `farm gc` keeps: of unfinished cascades, of what each channel's last cascade brought, and of
+    what was promoted while an unfinished one was at work, which may have to be planned anew on top of it."""
+    every = ledger.cascades()
+    unfinished = [c for c in every if c.state not in (CascadeState.PROMOTED, CascadeState.ABANDONED)]
+    first = min((c.created for c in unfinished), default=None)
+    last = {c.channel: c for c in sorted(every, key=lambda c: c.promoted) if c.promoted}
+    since = [c for c in every if c.promoted and first is not None and c.finished is not None and c.finished >= first]
+    return frozenset(digest for c in (*unfinished, *last.values(), *since) for digest in (c.catalog, c.before))
+
+
+def over_for(ledger: Ledger, days: float) -> tuple[Cascade, ...]:
+    """Cascades that ended at least so many days ago."""
+    from datetime import UTC, datetime, timedelta
+
+    then = datetime.now(UTC) - timedelta(days=days)
+    return tuple(c for c in ledger.cascades() if c.finished is not None and c.finished <= then)
+
+
+def catalog_place(settings: Settings) -> Path:
+    """The catalog that a cascade is started from. Raises UsageError if there is none."""
+    if not settings.recipes.is_dir():
+        raise UsageError("there is no catalog here", where=str(settings.catalog), fix="cd to it, or give --catalog DIR")
+    return settings.catalog
