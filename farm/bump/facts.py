@@ -17,7 +17,7 @@ from farm.model.plan import Plan, Step
 from farm.model.rework import Rework, Verb
 from farm.plan import rework
 from farm.plan.epochs import of_epoch
-from farm.plan.moves import Move
+from farm.plan.moves import Move, Plans
 from farm.plan.reach import Facts
 from farm.settings import Settings
 from farm.store.artifacts import Store
@@ -51,6 +51,11 @@ def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, dura
         abis={row: abi for row, abi in abis if abi},
         seconds={(Verb.BUILD, slot): seconds for slot, seconds in durations.items()},
     )
+
+
+def releases(before: Plan, after: Plan) -> tuple[Move, ...]:
+    """From the newest release of each library before a change to its newest after it, where that is another."""
+    return tuple(rework.releases(Plans(before, after)))
 
 
 class _Known:

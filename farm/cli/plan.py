@@ -22,18 +22,31 @@ EPILOG = """examples:
   farm plan gmpy2 --platform 'manylinux*'    one recipe and all it needs
   farm plan gmp@6.3.0                        a certain release
   farm plan --all --json                     every step with its key, also those that are up to date
+  farm plan --bump gmp=6.3.0                 what that release needs: what is built, rebound, only tested, and why
+  farm plan --bump gmp=7.0 --platform '*'    a release that no recipe has yet: if it keeps the ABI, and if it breaks it
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     wanted.configure(parser)
+    parser.add_argument(
+        "--bump",
+        action="append",
+        default=[],
+        metavar="NAME=VERSION",
+        help="say what a release needs, compared with the one before it; may be repeated; nothing is built",
+    )
     parser.add_argument("--all", action="store_true", help="show steps that are up to date, too")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the plan; exits with 0 whether there is something to build or not."""
+    if args.bump:
+        from farm.cli import bumped
+
+        return bumped.run(args, settings)
     started_ns = time.time_ns()
     from farm import catalog
     from farm.store.artifacts import Store

@@ -35,7 +35,7 @@ def questions(before: Plan, after: Plan) -> Questions:
     """What must be found out for `rework`. Only what may matter: nothing is asked about steps that are built anyway."""
     plans = Plans(before, after)
     wheels: dict[str, Step] = {}
-    moves = dict.fromkeys(_releases(plans))
+    moves = dict.fromkeys(releases(plans))
     abis: dict[tuple[str, str, str], None] = {}
     for step in after.steps:
         cause = plans.causes[step.id]
@@ -173,7 +173,7 @@ def _key(verb: Verb, wheel: str, natives: Mapping[str, Step]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _releases(plans: Plans) -> Iterator[Move]:
+def releases(plans: Plans) -> Iterator[Move]:
     """From the newest release of each library before the change to its newest after it, where that is another."""
     for step in plans.after.plan.steps:
         if step.kind == "library" and plans.after.newest_of_slot(step.slot) is step:
@@ -184,7 +184,7 @@ def _releases(plans: Plans) -> Iterator[Move]:
 
 def _verdicts(plans: Plans, facts: Facts) -> dict[str, str]:
     """The worst over all platforms that are known."""
-    moves = {move for cause in plans.causes.values() for move in cause.moves} | set(_releases(plans))
+    moves = {move for cause in plans.causes.values() for move in cause.moves} | set(releases(plans))
     found: dict[str, str] = {}
     for move in sorted(moves & facts.differences.keys()):
         verdict = facts.differences[move].verdict

@@ -1,0 +1,230 @@
+"""`farm plan --bump`: what a release needs, from the catalog, stored wheels, pinned ABIs and recorded durations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy
+from catalog_builder import PLATFORM, catalog, dependent, library, write_recipe
+from reworks import abi, releases
+
+from farm import cli
+from farm.abi import baseline
+from farm.bump import catalogs, facts
+from farm.bump.imports import SUFFIX, imports_of
+from farm.catalog import load_from
+from farm.model.abi import Abi, Verdict
+from farm.model.plan import Plan, Step
+from farm.plan.moves import Move
+from farm.settings import load
+from farm.store.artifacts import Store
+from farm.store.home import prepare
+
+OTHER = "manylinux_2_17_i686"
+TAG = toy.PYTHON
+D = f"d@1.0/{PLATFORM}/{TAG}"
+THREE = releases("6.2", "6.3", "7.0", epochs={"7.0": 2})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    recipes = (
+        library("gmp", release=THREE),
+        library("mpfr", host=["gmp"]),
+        dependent("d", host=["gmp"]),
+        library("zlib"),
+    )
+    return catalog(tmp_path / "c", *recipes)
+
+
+def farm(root: Path, *words: str) -> int:
+    return cli.run(["--catalog", str(root), "--home", str(root / ".farm"), "plan", *words])
+
+
+def outcomes(root: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    assert farm(root, "--json", *(word for bump in words for word in ("--bump", bump))) == 0
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["outcomes"]
+    return found
+
+
+def done(outcome: dict[str, Any]) -> dict[str, str]:
+    """``d build`` -> why."""
+    return {f"{task['step'].partition('@')[0]} {task['verb']}": task["why"] for task in outcome["tasks"]}
+
+
+def pin(root: Path, *abis: Abi) -> None:
+    for one in abis:
+        place = baseline.path_of(root / "recipes" / one.recipe, one)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(baseline.content(one))
+
+
+def stored_wheel(root: Path, work: Path) -> None:
+    """d's wheel, as it was built against gmp 6.2: it calls `gmp_add`."""
+    shared = toy.compile_c(
+        "int gmp_add(void) { return 1; }",
+        work / "lib" / names.shared_name("gmp", 1, "elf"),
+        "-Wl,-soname,libgmp-nf01.so",
+    )
+    tree = work / "tree"
+    toy.compile_c("int gmp_add(void); int f(void) { return gmp_add(); }", tree / "d/core.so", str(shared))
+    wheel = toy.make_wheel(tree, f"d-1.0-{TAG}-{TAG}-{PLATFORM}.whl", work)
+    prepare(root / ".farm")
+    Store(root / ".farm/store").put(step_before(root, "d").key, wheel)
+
+
+def plans(root: Path, *bumps: str) -> tuple[Plan, Plan]:
+    from farm.cli import wanted
+
+    loaded = load_from(root)
+    parsed = [catalogs.parse_bump(text, loaded) for text in bumps]
+    settings = load(catalog=root, home=root / ".farm")
+    platforms = sorted(loaded.toolchains)
+    return catalogs.plans(
+        loaded, parsed, lambda values, recipes: wanted.make_plan(values, settings, recipes=recipes, platforms=platforms)
+    )
+
+
+def step_before(root: Path, recipe: str) -> Step:
+    before, _ = plans(root, "gmp=7.0")
+    return next(step for step in before.steps if step.recipe == recipe)
+
+
+def test_a_compatible_release_needs_one_build_and_tests(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = outcomes(root, capsys, "gmp=6.3")
+    assert sorted(done(found)) == ["d test", "gmp build", "gmp test", "mpfr test"]
+    assert found["untouched"] == 2
+    assert found["abi_unknown"] == ["gmp@6.2 -> gmp@6.3"]
+    everything = {f"gmp@6.3/{PLATFORM}", f"mpfr@1.0/{PLATFORM}", D}
+    assert set(found["rules"]["every input"]["steps"]) == everything
+    assert not (root / ".farm/ledger.sqlite").exists(), "asking changes nothing"
+
+
+def test_two_bumps_at_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_recipe(root, library("zlib", "1.0", "1.1"))
+    (found,) = outcomes(root, capsys, "gmp=6.3", "zlib=1.1")
+    assert {"gmp build", "zlib build"} <= set(done(found))
+    assert farm(root, "--bump", "gmp=6.3", "--bump", "gmp=7.0") == 2
+    assert "gmp is named twice" in capsys.readouterr().err
+
+
+def test_a_break_rebinds_a_wheel_by_what_it_imports(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored_wheel(root, tmp_path / "work")
+    kept, gone = {"gmp_add": ["int"]}, {"gmp_old": ["int"]}
+    pin(root, abi("gmp", "6.3", {**kept, **gone}), abi("gmp", "7.0", kept))
+    (found,) = outcomes(root, capsys, "gmp=7.0")
+    assert (
+        done(found)["d rebind"] == "gmp moves from 6.2 to 7.0, another ABI epoch, and it imports nothing that changed"
+    )
+    assert found["verdicts"] == {"gmp@6.2 -> gmp@7.0": "breaking", "gmp@6.3 -> gmp@7.0": "breaking"}
+    assert [change["subject"] for change in found["abi_changes"]["gmp@6.3 -> gmp@7.0"]] == ["gmp_old"]
+    assert farm(root, "--bump", "gmp=7.0") == 0
+    said = capsys.readouterr().out
+    assert f"rebind {D}" in said
+    assert "ABI of gmp@6.3 -> gmp@7.0: breaking\n  gmp_old is gone" in said
+
+    pin(root, abi("gmp", "7.0", gone))
+    (found,) = outcomes(root, capsys, "gmp=7.0")
+    assert done(found)["d build"] == "imports gmp_add; in gmp 7.0 gmp_add is gone"
+
+
+def test_what_a_wheel_imports_is_read_once_and_not_believed_when_damaged(root: Path, tmp_path: Path) -> None:
+    stored_wheel(root, tmp_path / "work")
+    store, folder = Store(root / ".farm/store"), root / ".farm/abi"
+    wheel = store.get(step_before(root, "d").key)
+    assert wheel is not None
+    first = imports_of(wheel, store, folder, {"gmp": "gmp"})
+    assert first is not None
+    assert first.needs == {"gmp"}
+    assert first.of("gmp") >= {"gmp_add"}
+    (kept,) = folder.glob(f"{wheel.key}*.{SUFFIX}")
+    for damage in ("", "{", "[]", '{"wheel": 1}', kept.read_text().replace("gmp_add", "other")):
+        kept.write_text(damage)
+        again = imports_of(wheel, store, folder, {"gmp": "gmp"})
+        assert again is not None
+        assert again == first or "other" in again.free, damage
+    kept.write_text(kept.read_text().replace(wheel.sha256, "0" * 64))
+    assert imports_of(wheel, store, folder, {"gmp": "gmp"}) == first, "it is of another wheel"
+    store.path(wheel).write_bytes(b"PK" + b"x" * (wheel.size - 2))
+    kept.unlink()
+    assert imports_of(wheel, store, folder, {"gmp": "gmp"}) is None
+
+
+def test_without_the_wheel_or_the_abi_everything_that_moves_is_built(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (found,) = outcomes(root, capsys, "gmp=7.0")
+    assert "what its wheel imports is not known" in done(found)["d build"]
+    stored_wheel(root, tmp_path / "work")
+    (found,) = outcomes(root, capsys, "gmp=7.0")
+    assert done(found)["d build"] == "what changed from gmp 6.2 to 7.0 is not known"
+
+
+def test_types_that_a_platform_does_not_tell_are_those_of_another(tmp_path: Path) -> None:
+    root = catalog(tmp_path, library("gmp", release=THREE), dependent("d", host=["gmp"]), platforms=(PLATFORM, OTHER))
+    takes = {"gmp_add": ["struct mpz *"]}
+    move = Move(recipe="gmp", older="6.3", newer="7.0", platform=OTHER)
+
+    def difference() -> Any:
+        found = facts.gather(*plans(root, "gmp=7.0"), load_from(root), load(catalog=root, home=root / ".farm"), {})
+        return found.differences.get(move)
+
+    def exports(release: str, **more: Any) -> Abi:
+        return abi("gmp", release, {**takes, **more}, platform=OTHER, typed=False)
+
+    pin(root, abi("gmp", "6.3", takes, {"struct mpz": 16}), abi("gmp", "7.0", takes, {"struct mpz": 24}))
+    assert difference() is None, "its own exports are not known"
+    pin(root, exports("6.3", gmp_here=["int"]), exports("7.0"))
+    found = difference()
+    assert found.untyped == ()
+    breaks = {change.subject for change in found.changes if change.verdict is Verdict.BREAKING}
+    assert breaks == {"gmp_here", "struct mpz"}, "what is gone here, and the types of the other"
+
+
+def test_a_release_that_nobody_has_yet(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keeps, breaks = outcomes(root, capsys, "gmp=7.1")
+    assert (keeps["condition"], breaks["condition"]) == ("if it keeps the ABI", "if it breaks the ABI")
+    assert sorted(done(keeps)) == ["d test", "gmp build", "gmp test", "mpfr test"]
+    assert {"d build", "mpfr build"} <= set(done(breaks))
+    assert farm(root, "--bump", "gmp=7.1") == 0
+    assert "neither its sources nor its ABI are known" in capsys.readouterr().out
+    (only,) = outcomes(root, capsys, "d=1.1")
+    assert sorted(done(only)) == ["d build", "d test"], "nothing links to a dependent"
+
+
+def test_a_break_that_cannot_be_planned_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_recipe(root, dependent("d", host=["gmp<7.1", "mpfr"]))
+    _, breaks = outcomes(root, capsys, "gmp=7.1")
+    assert "d is built against gmp 7.0 (ABI epoch 2), but mpfr, which it requires, against gmp 7.1" in breaks["error"]
+    assert farm(root, "--bump", "gmp=7.1") == 0
+    assert "if it breaks the ABI: it cannot be planned: " in capsys.readouterr().out
+
+
+def test_what_requires_the_new_release_is_new_with_it(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_recipe(root, library("mpfr", host=["gmp>=6.3"]))
+    write_recipe(root, dependent("d", host=["mpfr"]))
+    (found,) = outcomes(root, capsys, "gmp=6.3")
+    assert done(found)["mpfr build"] == done(found)["d build"] == "it was not planned before"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--bump", "gmp"), "'gmp' is not NAME=VERSION"),
+        (("--bump", "gpm=1"), "there is no recipe 'gpm'"),
+        (("--bump", "gmp=new"), "'new' is not a PEP 440 version"),
+        (("--bump", "gmp=6.2"), "gmp has no release before 6.2, so nothing says what changes (it has 6.2, 6.3, 7.0)"),
+        (("--bump", "gmp=6.5"), "gmp has no release 6.5, and it is older than its newest"),
+        (("--bump", "gmp=6.3", "--all"), "shows what is up to date"),
+    ],
+)
+def test_bumps_that_cannot_be(
+    root: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert farm(root, *words) == 2
+    assert said in capsys.readouterr().err
