@@ -66,7 +66,7 @@ def stored_wheel(root: Path, work: Path) -> None:
     """d's wheel, as it was built against gmp 6.2: it calls `gmp_add`."""
     shared = toy.compile_c(
         "int gmp_add(void) { return 1; }",
-        work / "lib" / names.shared_name("gmp", 1, "elf"),
+        work / "lib/libgmp-nf01.so",
         "-Wl,-soname,libgmp-nf01.so",
     )
     tree = work / "tree"

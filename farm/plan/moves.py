@@ -58,7 +58,7 @@ class Plans:
     def causes(self) -> Mapping[str, Cause]:
         """Of every step after the change, by its id."""
         found: dict[str, Cause] = {}
-        for step in self.after.plan.steps:  # each after all it requires
+        for step in self.after.steps.values():  # each after all it requires
             found[step.id] = self._cause(step, found)
         return found
 
@@ -117,11 +117,10 @@ class _View:
     """One plan, by ids, slots and recipes."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.steps = plan.by_id()
+        self.steps = {step.id: step for step in plan.steps}  # in the plan's order; it makes each anew when asked for
         self._required: dict[str, dict[str, Step]] = {}
         self._slots: dict[str, list[Step]] = {}
-        for step in plan.steps:
+        for step in self.steps.values():
             self._slots.setdefault(step.slot, []).append(step)
         for steps in self._slots.values():
             steps.sort(key=lambda step: parse_version(step.version))

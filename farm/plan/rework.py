@@ -37,7 +37,7 @@ def questions(before: Plan, after: Plan) -> Questions:
     wheels: dict[str, Step] = {}
     moves = dict.fromkeys(releases(plans))
     abis: dict[tuple[str, str, str], None] = {}
-    for step in after.steps:
+    for step in plans.after.steps.values():
         cause = plans.causes[step.id]
         if cause.change is Change.MOVED and cause.old is not None:
             moves.update(dict.fromkeys(cause.moves))
@@ -54,12 +54,12 @@ def rework(before: Plan, after: Plan, facts: Facts) -> Rework:
     plans = Plans(before, after)
     tasks: dict[str, Task] = {}
     touched: set[str] = set()
-    for step in after.steps:
+    for step in plans.after.steps.values():
         for task in _tasks(step, plans, facts, tasks):
             tasks[task.id] = task
             touched.add(step.id)
     return Rework(
-        tasks=tuple(tasks.values()), untouched=len(after.steps) - len(touched), verdicts=_verdicts(plans, facts)
+        tasks=tuple(tasks.values()), untouched=len(plans.after.steps) - len(touched), verdicts=_verdicts(plans, facts)
     )
 
 
@@ -175,7 +175,7 @@ def _key(verb: Verb, wheel: str, natives: Mapping[str, Step]) -> str:
 
 def releases(plans: Plans) -> Iterator[Move]:
     """From the newest release of each library before the change to its newest after it, where that is another."""
-    for step in plans.after.plan.steps:
+    for step in plans.after.steps.values():
         if step.kind == "library" and plans.after.newest_of_slot(step.slot) is step:
             old = plans.before.newest_of_slot(step.slot)
             if old is not None and old.version != step.version:

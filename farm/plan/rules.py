@@ -86,7 +86,8 @@ def _newest(plan: Plan) -> list[Step]:
         old = newest.get(step.slot)
         if old is None or parse_version(step.version) >= parse_version(old.version):
             newest[step.slot] = step
-    return [step for step in plan.steps if newest[step.slot] is step]
+    order = {step.id: place for place, step in enumerate(plan.steps)}
+    return sorted(newest.values(), key=lambda step: order[step.id])
 
 
 def _direct(step: Step) -> set[str]:
