@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -9,11 +10,12 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import make_plan, make_step
+from plans import PLATFORM, make_plan, make_step
 
 from farm.model.events import State
 from farm.model.plan import Plan, Step
 from farm.workers.schedule import Schedule
+from farm.workers.simulate import simulate
 
 FINAL = {State.CACHED, State.BUILT, State.FAILED, State.BLOCKED, State.CANCELLED}
 
@@ -31,6 +33,39 @@ def test_the_longest_chain_goes_first() -> None:
     assert names(Schedule(plan).ready()) == ["gmp", "zlib", "lz4"]
     slow = {step.slot: 500.0 if step.recipe == "lz4" else 10.0 for step in plan.steps}
     assert names(Schedule(plan, durations=slow).ready()) == ["lz4", "gmp", "zlib"]
+
+
+def test_a_recipe_without_history_here_is_expected_to_take_what_it_takes_elsewhere() -> None:
+    plan = make_plan({"zlib": (), "flint": (), "lz4": ()})
+    elsewhere = {"flint/win_amd64": 900.0, "zlib/win_amd64": 9.0, f"lz4/{PLATFORM}": 20.0}
+    assert names(Schedule(plan, durations=elsewhere).ready()) == ["flint", "lz4", "zlib"]
+
+
+@pytest.mark.parametrize("workers", [2, 16, 64, 256])
+def test_no_schedule_could_be_a_tenth_faster(workers: int) -> None:
+    """Durations as they are recorded: most take minutes, some hours. 1,000 steps in chains of up to 15."""
+    chance = random.Random(1)
+    edges: dict[str, list[str]] = {}
+    for number in range(1000):
+        below = [f"s{chance.randrange(number - number % 70)}" for _ in range(3)] if number >= 70 else []
+        edges[f"s{number}"] = list(dict.fromkeys(below))
+    plan = make_plan(edges)
+    seconds = {step.id: 100 * math.exp(chance.gauss(0, 1.5)) for step in plan.steps}
+    earlier = {step.slot: seconds[step.id] * math.exp(chance.gauss(0, 0.2)) for step in plan.steps}
+    run = simulate(plan, seconds, workers=workers, durations=earlier)
+    assert run.seconds >= run.bound
+    assert run.ratio <= 1.1
+
+
+def test_simulated_time_adds_up() -> None:
+    plan = make_plan({"gmp": (), "mpfr": ("gmp",), "zlib": (), "lz4": ()})
+    seconds = {id_of(plan, name): float(value) for name, value in {"gmp": 3, "mpfr": 4, "zlib": 5, "lz4": 1}.items()}
+    alone, two, many = (simulate(plan, seconds, workers=workers) for workers in (1, 2, 99))
+    assert (alone.seconds, two.seconds, many.seconds) == (13, 7, 7)
+    assert (many.critical, many.work, many.bound, many.ratio) == (7, 13, 7, 1)
+    assert simulate(Plan(steps=()), {}, workers=2).ratio == 1
+    with pytest.raises(ValueError, match="0 workers"):
+        simulate(plan, seconds, workers=0)
 
 
 def test_done_steps_are_not_run_and_free_their_dependents() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from statistics import median
 
 from farm.model.events import State
@@ -16,7 +16,8 @@ _FINAL = frozenset({State.CACHED, State.BUILT, State.FAILED, State.BLOCKED, Stat
 class Schedule:
     """The steps of a plan and how far each is.
 
-    `done` are the keys of steps that need no work; `durations` the usual seconds by slot. Ready steps come longest
+    `done` are the keys of steps that need no work; `durations` the usual seconds by slot (of other slots of a recipe
+    for those without history). Ready steps come longest
     chain of waiting work first, then in plan order, so the same plan is always run in the same order.
 
     The first final word about a step counts: reports that come twice, late or for unknown steps change nothing.
@@ -122,11 +123,11 @@ class Schedule:
 
     def _chains(self, durations: Mapping[str, float]) -> dict[str, float]:
         """Seconds from the start of each step to the end of the longest chain behind it."""
-        usual = median(durations.values()) if durations else _UNKNOWN_SECONDS
+        expected = _expected(durations)
         chain: dict[str, float] = {}
         for id_ in reversed(self._order()):
             behind = max((chain[d] for d in self._dependents[id_]), default=0.0)
-            chain[id_] = behind + durations.get(self._steps[id_].slot, usual)
+            chain[id_] = behind + expected(self._steps[id_])
         return chain
 
     def _offer(self, id_: str) -> None:
@@ -153,3 +154,22 @@ class Schedule:
             return False
         self._culprits[id_] = culprit
         return True
+
+
+def _expected(durations: Mapping[str, float]) -> Callable[[Step], float]:
+    """Seconds that a step is taken to need: as its slot did, else as its recipe does elsewhere, else as the median.
+
+    A recipe on a new platform or Python is as large as it is on the others: without that, the first run of a new
+    platform starts its longest chains too late.
+    """
+    recipes: dict[str, list[float]] = {}
+    for slot, seconds in durations.items():
+        recipes.setdefault(slot.partition("/")[0], []).append(seconds)
+    medians = {recipe: median(known) for recipe, known in recipes.items()}
+    usual = median(durations.values()) if durations else _UNKNOWN_SECONDS
+
+    def expected(step: Step) -> float:
+        known = durations.get(step.slot)
+        return medians.get(step.recipe, usual) if known is None else known
+
+    return expected
