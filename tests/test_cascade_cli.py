@@ -146,6 +146,31 @@ def test_a_release_from_start_to_rollback(catalog: Path) -> None:
     assert json.loads(weak.stdout)["priority"] == 100
 
 
+@pytest.mark.slow
+def test_an_abi_break_moves_who_it_does_not_reach(catalog: Path) -> None:
+    """Really built: tiny 2.0 lacks a symbol that pytiny never imports, so pytiny is rebound, tested and offered."""
+    assert farm(catalog, "build").returncode == 0
+    assert farm(catalog, "abi", "accept", "tiny@1.0").returncode == 0
+    source = '#include "tiny.h"\nint tiny_add(int a, int b) { return a + b; }\n'
+    add_release(catalog, "2.0", {"tiny.c": source, "tiny.h": "int tiny_add(int, int);\n"})
+    recipe = catalog / "recipes/tiny/recipe.toml"
+    recipe.write_text(recipe.read_text().replace('version = "2.0"\n', 'version = "2.0"\nabi_epoch = 2\n'))
+    (catalog / "recipes/tiny/smoke.c").write_text("#include <tiny.h>\nint main(void) { return tiny_add(2, 3) != 5; }\n")
+    assert farm(catalog, "abi", "accept", "tiny@2.0").returncode == 0
+    assert farm(catalog, "cascade", "start", "--bump", "tiny=2.0").returncode == 0
+    done = farm(catalog, "cascade", "advance", "--json")
+    assert done.returncode == 0, done.stderr
+    (document,) = json.loads(done.stdout)
+    assert document["verdicts"] == {"tiny@1.0 -> tiny@2.0": "breaking"}
+    assert document["tasks"] == {"build": {"done": 1}, "rebind": {"done": 1}, "test": {"done": 2}}
+    assert len(document["checks"]["imported"]) == 1
+    assert farm(catalog, "cascade", "promote", "1").returncode == 0
+    python = small_farm.install(catalog / "env", catalog / ".farm/index/staging/simple", "pytiny")
+    code = "import native_tiny, pytiny; print(native_tiny.__version__, pytiny.add(2, 3))"
+    said = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "2!2.0 5\n"
+
+
 def version(catalog: Path) -> str:
     """The release of tiny that pip takes from the channel."""
     index = (catalog / ".farm/index/staging/simple").as_uri()

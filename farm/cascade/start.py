@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from farm.bump.catalogs import Bump, parse_bump, plans
 from farm.cascade import frozen
 from farm.cascade.doing import Catalogs
 from farm.cascade.draft import Known, Request, draft, part
-from farm.errors import NothingToDoError
+from farm.errors import NothingToDoError, UsageError
 from farm.model.cascade import Cascade, Draft, Scope
 from farm.model.plan import Plan
 from farm.model.rework import Rework
@@ -64,13 +65,12 @@ class Starter:
 
     def _draft(self, request: Request, after: str, before: str) -> Draft:
         new = self.catalogs.named(after)
-        plan = self.plan_of(new, request.scope)
+        earlier, plan = self._plans(new, before, request)
         known = Known(
             stored=lambda key: self.store.get(key) is not None,
             stand_in=self.ledger.stand_ins({step.slot for step in plan.steps}),
             durations=self.ledger.durations(),
         )
-        earlier = self._earlier(before, plan, request)
         rework = self.rework_of(new, earlier, plan)
         if not rework.tasks:
             raise NothingToDoError(
@@ -78,8 +78,7 @@ class Starter:
                 where="farm cascade start",
                 fix="change a recipe or a toolchain first: a new release, a patch, a higher `revision`",
             )
-        self.ledger.record_plan(plan.steps)
-        return draft(
+        made = draft(
             request,
             rework,
             before=earlier,
@@ -89,11 +88,24 @@ class Starter:
             earlier=before or after,
             base=self.index.current_number(request.channel),
         )
+        self.ledger.record_plan(made.steps)
+        return made
 
-    def _earlier(self, before: str, plan: Plan, request: Request) -> Plan:
-        """The plan before the change: of the catalog before it, else what the channel serves."""
+    def _plans(self, new: Catalog, before: str, request: Request) -> tuple[Plan, Plan]:
+        """The plans before and after the change. Before a bump there was all but the release; else it is the plan of
+        the catalog before, or if that is not known what the channel serves."""
+        scope = request.scope
+        if scope.bumps:
+            bumps = [known_bump(text, new) for text in scope.bumps]
+            return plans(
+                new,
+                bumps,
+                lambda catalog, names: self.plan_of(catalog, replace(scope, recipes=tuple(names))),
+                scope.recipes,
+            )
+        plan = self.plan_of(new, scope)
         if before:
-            return self.plan_of(self.catalogs.named(before), request.scope)
+            return self.plan_of(self.catalogs.named(before), scope), plan
         current = self.index.current(request.channel)
         served = {file.sha256 for file in self.index.files_in(current)} if current else set()
 
@@ -101,10 +113,22 @@ class Starter:
             artifact = self.store.get(key)
             return artifact is not None and artifact.sha256 in served
 
-        return part(plan, is_served)
+        return part(plan, is_served), plan
 
     def _last_catalog(self, channel: str) -> str:
         """The frozen catalog of what a channel serves, if a cascade brought it; else empty."""
         promoted = [c for c in self.ledger.cascades() if c.channel == channel and c.promoted]
         last = max(promoted, key=lambda cascade: cascade.promoted, default=None)
         return last.catalog if last is not None and (frozen.folder(self.settings) / last.catalog).is_dir() else ""
+
+
+def known_bump(text: str, catalog: Catalog) -> Bump:
+    """A bump to a release that the recipe has. Raises UsageError."""
+    bump = parse_bump(text, catalog)
+    if not bump.known:
+        raise UsageError(
+            f"{bump.recipe} has no release {bump.version}",
+            where=f"recipes/{bump.recipe}/recipe.toml",
+            fix=f"add it first: `farm recipe bump {bump.recipe} {bump.version}`",
+        )
+    return bump

@@ -47,7 +47,7 @@ def request_of(args: argparse.Namespace, rooms: Rooms) -> Request:
         channel=args.channel,
         reason=args.reason,
         priority=args.priority,
-        scope=scope_of(platforms, args.python, loaded, concerned(loaded, recipes)),
+        scope=scope_of(platforms, args.python, loaded, concerned(loaded, recipes), tuple(args.bump or ())),
     )
 
 
@@ -98,25 +98,15 @@ def concerned(catalog: Catalog, recipes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _bumped(bumps: list[str], catalog: Catalog) -> tuple[str, tuple[str, ...]]:
-    said, names = [], []
-    for bump in bumps:
-        name, equals, version = bump.partition("=")
-        if not equals or not version:
-            raise UsageError(f"{bump!r} is no bump", where="--bump", fix="write it like gmp=6.3.0")
-        if name not in catalog.recipes:
-            raise UsageError(f"there is no recipe {name!r}", where="--bump", fix="`farm recipe list` shows them")
-        recipe = catalog.recipes[name].recipe
-        versions = [release.version for release in recipe.release]
-        if version not in versions:
-            raise UsageError(
-                f"the recipe has no release {version}, only {', '.join(versions)}",
-                where=f"recipes/{name}/recipe.toml",
-                fix=f'add a [[release]] with version = "{version}" first',
-            )
-        said.append(f"{name} {_before(recipe, version)}{version}")
-        names.append(name)
-    return ", ".join(said), tuple(names)
+def _bumped(texts: list[str], catalog: Catalog) -> tuple[str, tuple[str, ...]]:
+    from farm.cascade.start import known_bump
+
+    bumps = [known_bump(text, catalog) for text in texts]
+    names = tuple(dict.fromkeys(bump.recipe for bump in bumps))
+    if len(names) < len(bumps):
+        raise UsageError("a recipe is named twice", where="--bump", fix="name each once, with its newest release")
+    said = (f"{b.recipe} {_before(catalog.recipes[b.recipe].recipe, b.version)}{b.version}" for b in bumps)
+    return ", ".join(said), names
 
 
 def _before(recipe: Recipe, version: str) -> str:

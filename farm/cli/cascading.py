@@ -12,7 +12,6 @@ from farm.cli import running, wanted
 from farm.cli.output import human_seconds
 from farm.errors import UsageError
 from farm.model.cascade import AT_WORK, Cascade, CascadeState, Scope, TaskState
-from farm.model.rework import Verb
 
 if TYPE_CHECKING:
     from farm.cascade.advance import Advanced, TaskEvent
@@ -90,12 +89,10 @@ class Rooms:
 
     def rework_of(self, catalog: Catalog, before: Plan, after: Plan) -> Rework:
         """What the change needs."""
-        from farm.plan.reach import Facts
-        from farm.plan.rework import rework
+        from farm.bump import facts
 
-        del catalog
-        seconds = {(Verb.BUILD, slot): seconds for slot, seconds in self.ledger.durations().items()}
-        return rework(before, after, Facts(seconds=seconds))
+        found, _ = facts.decide(before, after, catalog, self.settings, self.ledger.durations())
+        return found
 
     def advance(self, id_: int, *, jobs: int, quiet: bool) -> Advanced:
         """Carry out what can be carried out now, then stage if it is all done."""
@@ -186,7 +183,13 @@ def _silent(event: TaskEvent) -> None:
     del event
 
 
-def scope_of(platforms: list[str], pythons: list[str], catalog: Catalog, recipes: tuple[str, ...] = ()) -> Scope:
+def scope_of(
+    platforms: list[str],
+    pythons: list[str],
+    catalog: Catalog,
+    recipes: tuple[str, ...] = (),
+    bumps: tuple[str, ...] = (),
+) -> Scope:
     """What is asked for, said so that it means the same on every machine that advances the cascade."""
     from farm.plan import selection
 
@@ -195,7 +198,7 @@ def scope_of(platforms: list[str], pythons: list[str], catalog: Catalog, recipes
     versions = tuple(pythons) or (f"{own[2:3]}.{own[3:]}",)
     for version in versions:
         selection.python_tag(version)  # raises UsageError
-    return Scope(platforms=chosen, pythons=versions, recipes=recipes)
+    return Scope(platforms=chosen, pythons=versions, recipes=recipes, bumps=bumps)
 
 
 def frozen_in_use(ledger: Ledger) -> frozenset[str]:

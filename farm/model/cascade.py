@@ -61,11 +61,12 @@ class TaskState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """What a cascade was planned for: platform tags or globs, Pythons (``3.13``) and recipes; empty means all or the
-    farm's own, as on the command line."""
+    farm's own, as on the command line. `bumps` are the releases that began it: ``gmp=6.3.0``."""
 
     platforms: tuple[str, ...] = ()
     pythons: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
+    bumps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
