@@ -99,11 +99,18 @@ def targets(toolchains: Iterable[Toolchain], pythons: Iterable[str]) -> Iterator
             )
 
 
-def check(contents: Contents, wanted: Iterable[Target], requires: Callable[[PublishedFile], Sequence[str]]) -> Answer:
+def check(
+    contents: Contents,
+    wanted: Iterable[Target],
+    requires: Callable[[PublishedFile], Sequence[str]],
+    *,
+    apart: Mapping[str, frozenset[str]] | None = None,
+) -> Answer:
     """Ask of every file that is offered whether each target which takes it can install it.
 
     `requires` gives the Requires-Dist lines of a file. What a project needs that is not offered at all counts as had
-    from elsewhere, and is listed, but for the farm's own native packages.
+    from elsewhere, and is listed, but for the farm's own native packages. `apart`: project -> files that must not be
+    installed with what is offered of it.
     """
     offered = _offered(contents, requires)
     problems: list[Problem] = []
@@ -118,7 +125,7 @@ def check(contents: Contents, wanted: Iterable[Target], requires: Callable[[Publ
                     continue
                 seen.add(once)
                 asked += 1
-                why = _impossible(project, chosen, offered, target, outside)
+                why = _impossible(project, chosen, offered, target, outside, (apart or {}).get(project, frozenset()))
                 if why:
                     problems.append(Problem(filename=chosen.published.filename, target=str(target), why=why))
     return Answer(asked=asked, problems=tuple(problems), outside=tuple(sorted(outside)))
@@ -155,13 +162,18 @@ def _takes_python(specifier: str, python: str) -> bool:
 
 
 def _impossible(
-    project: str, file: _File, offered: Mapping[str, tuple[_File, ...]], target: Target, outside: set[str]
+    project: str,
+    file: _File,
+    offered: Mapping[str, tuple[_File, ...]],
+    target: Target,
+    outside: set[str],
+    apart: frozenset[str],
 ) -> str:
-    """Why a file cannot be installed on a target; empty if it can."""
+    """Why a file cannot be installed on a target, or must not be; empty if it can."""
     provider = _Provider(offered, target, outside, pinned={project: file})
     try:
         wanted = Requirement(f"{project}=={file.published.version}")
-        Resolver(provider, BaseReporter()).resolve([wanted], max_rounds=_ROUNDS)
+        found = Resolver(provider, BaseReporter()).resolve([wanted], max_rounds=_ROUNDS)
     except ResolutionImpossible as error:
         causes = sorted({str(cause.requirement) for cause in error.causes})
         return f"cannot be met together here: {', '.join(causes)}"
@@ -169,7 +181,9 @@ def _impossible(
         return "no answer was found: its requirements are too tangled"
     except InvalidRequirement as error:
         return f"its METADATA is wrong: {error}"
-    return ""
+    names = (one.published.filename for one in found.mapping.values() if isinstance(one, _File))
+    bad = sorted(apart.intersection(names))
+    return f"is fenced, yet its bounds admit {bad[0]}: tighten them, `farm index overlay --help`" if bad else ""
 
 
 class _Provider(AbstractProvider[Requirement, Any, str]):

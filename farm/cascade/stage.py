@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from packaging.utils import canonicalize_name
+
 from farm.cascade import installable
 from farm.index.contents import Contents, IndexFile, PublishedFile
 from farm.model.cascade import AT_WORK, Cascade, CascadeState
@@ -70,7 +72,7 @@ class Stager:
         files = [IndexFile(path=self.store.path(a), sha256=a.sha256) for a in artifacts]
         comment = f"cascade {cascade.id}: {cascade.what}"
         generation = self.index.publish(cascade.hidden, files, comment=comment, replace=True, onto=base)
-        checks, problems = self._check(cascade, generation)
+        checks, problems = self._check(cascade, generation, self._apart(cascade, base, generation))
         return self._decide(cascade, served, generation, checks, problems)
 
     def overwritten(self, cascade: Cascade) -> tuple[str, ...]:
@@ -103,11 +105,21 @@ class Stager:
             return Contents()  # it was pruned: then all counts as moved
         return self.index.contents(self.index.generation(cascade.channel, cascade.base))
 
-    def _check(self, cascade: Cascade, generation: Generation) -> tuple[dict[str, Any], list[str]]:
+    def _apart(self, cascade: Cascade, base: Contents, generation: Generation) -> dict[str, frozenset[str]]:
+        """What the projects of fenced recipes must not be installed with: releases that are new to the channel. They
+        were fenced for not working with them, or were not tried."""
+        known = {(file.project, file.version) for file in base.files.values()}
+        offered = self.index.files_in(generation)
+        new = frozenset(file.filename for file in offered if (file.project, file.version) not in known)
+        return {canonicalize_name(fence.recipe): new for fence in self.ledger.fences(cascade.id)}
+
+    def _check(
+        self, cascade: Cascade, generation: Generation, apart: Mapping[str, frozenset[str]]
+    ) -> tuple[dict[str, Any], list[str]]:
         contents = self.index.contents(generation)
         pythons = (*installable.pythons_of(contents), *self.pythons)
         wanted = installable.targets(self.toolchains(cascade), pythons)
-        answer = installable.check(contents, wanted, self._requires)
+        answer = installable.check(contents, wanted, self._requires, apart=apart)
         problems = [str(problem) for problem in answer.problems]
         imported = () if problems else tuple(self.importer(cascade, generation))
         problems += [f"{one.filename}: {one.reason}" for one in imported if one.outcome == "failed"]
