@@ -162,4 +162,11 @@ class TestsFailedError(FarmError):
     kind = "tests"
 
 
+class ForgeError(FarmError):
+    """A branch or a pull request cannot be made: git or the forge refuses, or does not answer."""
+
+    exit_code = 14
+    kind = "forge"
+
+
 INTERRUPTED_EXIT_CODE = 130  # 128 + SIGINT, as shells do

@@ -16,12 +16,16 @@ from pathlib import Path
 
 from farm.errors import UsageError
 
+GITHUB_API = "https://api.github.com"
+GITHUB_TOKEN = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The farm's places. `catalog` holds `recipes/` and `toolchains/`; `home` is FARM_HOME; `cache` is per user.
 
-    `ledger_url` is the database of a ledger outside FARM_HOME, empty if it is there.
+    `ledger_url` is the database of a ledger outside FARM_HOME, empty if it is there. `forge_api` is the address of the
+    API that pull requests go to, `forge_token_variable` the name of the environment variable with the token for it.
     """
 
     catalog: Path
@@ -30,6 +34,8 @@ class Settings:
     cores: int
     sandbox: bool = True
     ledger_url: str = ""
+    forge_api: str = GITHUB_API
+    forge_token_variable: str = GITHUB_TOKEN
 
     @property
     def recipes(self) -> Path:
@@ -109,7 +115,21 @@ def load(
         cores=_cores(env),
         sandbox=sandbox,
         ledger_url=env.get("FARM_LEDGER", ""),
+        forge_api=env.get("FARM_FORGE_API") or GITHUB_API,
+        forge_token_variable=env.get("FARM_FORGE_TOKEN_VARIABLE") or GITHUB_TOKEN,
     )
+
+
+def forge_token(settings: Settings, environ: Mapping[str, str] | None = None) -> str:
+    """The token for the forge's API. It is in the environment only: it is never kept, and never said."""
+    token = (os.environ if environ is None else environ).get(settings.forge_token_variable, "").strip()
+    if not token or not token.isascii() or not token.isprintable():
+        raise UsageError(
+            f"the environment variable {settings.forge_token_variable} holds no token",
+            where="environment",
+            fix=f"set {settings.forge_token_variable}, or FARM_FORGE_TOKEN_VARIABLE to the name of another one",
+        )
+    return token
 
 
 def _here() -> Path:

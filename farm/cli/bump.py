@@ -21,6 +21,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("release", metavar="RECIPE[=VERSION]", help="without a version: upstream's newest")
     parser.add_argument("--pre", action="store_true", help="the newest may be a prerelease")
     parser.add_argument("--expired", action="store_true", help="take a signed Debian index whose validity is over")
+    parser.add_argument("--branch", action="store_true", help="as a commit on a branch of its own")
+    parser.add_argument("--pull-request", action="store_true", help="push the branch and open a pull request for it")
+    parser.add_argument("--abi", action="store_true", help="say what becomes of a library's ABI (builds both releases)")
+    parser.add_argument(
+        "--base",
+        default="",
+        metavar="BRANCH",
+        help="what the branch starts from; default: HEAD, or for a pull request the forge's default branch",
+    )
+    parser.add_argument("--remote", default="origin", metavar="NAME", help="where the branch is pushed to")
+    parser.add_argument("--repository", default="", metavar="OWNER/NAME", help="on the forge; read off the remote")
+    parser.add_argument("--label", action="append", default=[], metavar="L", help="of the pull request; repeatable")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -35,6 +47,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if name not in loaded.recipes:
         raise UsageError(f"there is no recipe {name!r}", fix="`farm recipe list`")
     home.prepare(settings.home)
+    if args.branch or args.pull_request:
+        from farm.cli import proposing
+
+        return proposing.run(args, name, version, settings, asking=_asking(args, settings), progress=_progress(args))
+    if args.abi:
+        raise UsageError("--abi goes with --branch or --pull-request", fix="farm abi diff does it for the working tree")
     found = bump.prepare(
         loaded, name, version, _asking(args, settings), settings, prereleases=args.pre, progress=_progress(args)
     )
@@ -44,6 +62,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         output.print_json(document(found))
     else:
         print("\n".join(lines(found)))
+        if isinstance(found, bump.Bump):
+            print(f"wrote {found.path}\nnext: farm build {name}@{found.version}")
     return 0
 
 
@@ -84,7 +104,6 @@ def document(found: Bump | NothingNew) -> dict[str, Any]:
         "version": found.version,
         "state": "added",
         "before": found.before,
-        "file": str(found.path),
         "sources": [
             {
                 "kept": item.is_kept,
@@ -108,8 +127,6 @@ def lines(found: Bump | NothingNew) -> list[str]:
         f"{found.recipe} {found.before} -> {found.version}",
         *(line for item in found.sources for line in _source(item)),
         *(line for tried in found.patches for line in _patch(tried)),
-        f"wrote {found.path}",
-        f"next: farm build {found.recipe}@{found.version}",
     ]
 
 

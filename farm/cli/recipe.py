@@ -23,6 +23,8 @@ EPILOG = """examples:
   farm recipe lint gmp mpfr                             every fault of these; none named: of the whole catalog
   farm recipe bump gmp                                  add upstream's newest release: hashes, patches, lint
   farm recipe bump gmp=6.2.1                            a certain one
+  farm recipe bump gmp --branch --abi                   the branch bump/gmp-..., with ABI verdict and plan in its commit
+  farm recipe bump gmp --pull-request                   that branch, pushed, with a pull request ($GITHUB_TOKEN)
   farm recipe list --json
   farm recipe schema > recipe.schema.json               for your editor
 """

@@ -53,7 +53,7 @@ def target(recipe: Recipe, wanted: str, asking: Asking, *, prereleases: bool = F
         version = versions.of_name(wanted)
         if version is None:
             raise UsageError(f"{wanted!r} is not a PEP 440 version", where=recipe.name, fix="write it as 1.2.3")
-        return Offer(version=version, text=wanted)
+        return Offer(version=version, text=versions.plain(wanted))
     if recipe.watch is None:
         raise UsageError(
             f"{recipe.name} has no [watch] table, so its newest release is not known",

@@ -17,7 +17,7 @@ from farm.process import Cancel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A release of upstream's. `text` is the version as upstream writes it."""
+    """A release of upstream's. `text` is the version as upstream writes it, but for what stands between its numbers."""
 
     version: Version
     text: str

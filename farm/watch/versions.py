@@ -15,14 +15,20 @@ _SAME_MARKS = re.compile(r"\d+([_-])\d+(?:\1\d+)*")  # 2_13_3, 74-2
 _LETTER = re.compile(r"\d[a-z]$")
 
 
+def plain(text: str) -> str:
+    """A version as recipes write it: with dots and without a ``v``."""
+    text = text.strip()
+    dotted = text.replace("_", ".").replace("-", ".") if _SAME_MARKS.fullmatch(text) else text
+    return dotted[1:] if re.match(r"[vV]\d", dotted) else dotted
+
+
 def of_name(text: str) -> Version | None:
     """The version in a name on a page or of an archive: ``2.13.3``, ``v3.6.0``, ``VER-2-13-3`` without its letters.
 
     None for what is no PEP 440 version, or one with an epoch or a local part.
     """
-    plain = text.replace("_", ".").replace("-", ".") if _SAME_MARKS.fullmatch(text) else text
     try:
-        version = Version(plain)
+        version = Version(plain(text))
     except InvalidVersion:
         return None
     return None if version.epoch or version.local else version
@@ -35,15 +41,15 @@ def of_debian(text: str) -> Version | None:
     ``~rc1`` marks what comes before a release (deb-version(7)). None for snapshots between releases, and for versions
     that end in a letter: in Debian that is a later one, in PEP 440 an alpha.
     """
-    plain = _REPACKED.sub("", text.rpartition("really")[2])
-    if _SNAPSHOT.search(plain) or "+" in plain or _LETTER.search(plain):
+    own = _REPACKED.sub("", text.rpartition("really")[2])
+    if _SNAPSHOT.search(own) or "+" in own or _LETTER.search(own):
         return None
-    return of_name(plain.replace("~", ""))
+    return of_name(own.replace("~", ""))
 
 
 def offer(text: str, version: Version | None) -> tuple[Offer, ...]:
     """One release, or none for a text that is no version."""
-    return (Offer(version=version, text=text),) if version is not None else ()
+    return (Offer(version=version, text=plain(text)),) if version is not None else ()
 
 
 def ordered(offers: Iterable[Offer]) -> tuple[Offer, ...]:

@@ -1,0 +1,177 @@
+"""`farm recipe bump --branch` and `--pull-request`: what is proposed, and what is said of it."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from farm.cli import bump as shown
+from farm.cli import output
+from farm.errors import FarmError, MissingToolError, PlanError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from farm.catalog import Catalog
+    from farm.fetch.download import Progress
+    from farm.forge.base import Forge
+    from farm.forge.git import Git
+    from farm.settings import Settings
+    from farm.watch.branch import Branch
+    from farm.watch.bump import Bump
+    from farm.watch.values import Asking
+
+_SHOWN = 30  # lines of a plan
+
+
+def run(
+    args: argparse.Namespace, name: str, version: str, settings: Settings, *, asking: Asking, progress: Progress
+) -> int:
+    """Make the branch, and the pull request if asked for. Raises ForgeError, and as `farm.watch.branch.make` does."""
+    from farm.forge.git import repository_of
+    from farm.watch import branch
+    from farm.watch.bump import NothingNew
+
+    facts = partial(_facts, with_abi=args.abi, settings=settings, quiet=args.json)
+    wish = branch.Wish(recipe=name, version=version, prereleases=args.pre, base=args.base)
+    if not args.pull_request:
+        made = branch.make(wish, settings, asking, facts, progress)
+        _say(args, made, {})
+        return 0
+    git = repository_of(settings.catalog)
+    forge = _forge(args, git, settings)
+    target = args.base or forge.default_branch()
+    wish = replace(wish, base=_fetched(git, args.remote, target), remote=args.remote)
+    made = branch.make(wish, settings, asking, facts, progress)
+    _say(args, made, {} if isinstance(made, NothingNew) else _propose(args, made, target, git, forge))
+    return 0
+
+
+def _forge(args: argparse.Namespace, git: Git, settings: Settings) -> Forge:
+    from farm.forge.git import owner_and_name
+    from farm.settings import forge_token
+
+    try:
+        from farm.forge.github import HEADERS, GitHub
+        from farm.forge.wire import Wire
+    except ModuleNotFoundError as error:
+        raise MissingToolError(f"{error.name} is missing", fix="pip install 'wheel-farm[forge]'") from error
+    token = forge_token(settings)
+    repository = args.repository or owner_and_name(git, args.remote)
+    return GitHub(Wire(settings.forge_api, token, HEADERS), repository)
+
+
+def _fetched(git: Git, remote: str, target: str) -> str:
+    from farm.errors import ForgeError
+
+    commit = git.on_remote(remote, target)
+    if commit is None:
+        raise ForgeError(f"the remote {remote} has no branch {target!r}", where=str(git.top), fix="--base BRANCH")
+    return commit
+
+
+def _propose(args: argparse.Namespace, made: Branch, target: str, git: Git, forge: Forge) -> dict[str, Any]:
+    """Push what the remote has not, and open the pull request or bring it up to date."""
+    from farm.forge.base import PullState
+    from farm.forge.propose import Outcome, Proposal, propose
+    from farm.watch import message
+    from farm.watch.branch import BranchState
+
+    known = forge.find(made.name)
+    if known is not None and known.state is PullState.CLOSED:
+        return {"number": known.number, "url": known.url, "state": Outcome.DECLINED}
+    if made.state is BranchState.EDITED and made.on_remote is None:
+        return {"number": None, "url": "", "state": "the branch was edited here: push it"}
+    is_new = made.state is not BranchState.EDITED and made.commit != made.on_remote
+    if is_new:
+        git.push(args.remote, made.name, made.on_remote)
+    if made.state is BranchState.EDITED and known is not None and known.state is PullState.OPEN:
+        return {"number": known.number, "url": known.url, "state": Outcome.UNCHANGED}
+    pull, outcome = propose(
+        forge,
+        Proposal(
+            branch=made.name,
+            base=target,
+            title=message.title(made.bump),
+            body=message.body(made.message),
+            labels=tuple(args.label),
+            renewed=f"The branch was made anew: {made.commit}" if is_new and made.on_remote else "",
+        ),
+    )
+    return {"number": pull.number, "url": pull.url, "state": outcome}
+
+
+def _say(args: argparse.Namespace, made: Any, pull: dict[str, Any]) -> None:
+    from farm.watch.bump import NothingNew
+
+    if isinstance(made, NothingNew):
+        output.print_json(shown.document(made)) if args.json else print("\n".join(shown.lines(made)))
+        return
+    if args.json:
+        row = {"name": made.name, "state": made.state, "commit": made.commit, "base": made.base}
+        said = {**shown.document(made.bump), "state": "proposed", "branch": row, "message": made.message}
+        output.print_json({**said, **({"pull_request": pull} if pull else {})})
+        return
+    print("\n".join(shown.lines(made.bump)))
+    print(f"branch {made.name}: {made.state}, {made.commit[:12]}")
+    if pull:
+        print(f"pull request {pull['url'] or 'none'}: {pull['state']}")
+    else:
+        print(f"next: git show {made.name}")
+
+
+def _facts(before: Catalog, after: Catalog, found: Bump, *, with_abi: bool, settings: Settings, quiet: bool) -> str:
+    """ABI verdict and plan. No times: they change from run to run, and a branch is not made anew for that."""
+    parts = [_plan(before, after, settings)]
+    if after.recipes[found.recipe].recipe.kind == "library":
+        parts.insert(0, _abi(after, found, settings, quiet=quiet) if with_abi else "ABI: not measured.")
+    return "\n\n".join(parts)
+
+
+def _abi(after: Catalog, found: Bump, settings: Settings, *, quiet: bool) -> str:
+    from farm.abi.compare import compare
+    from farm.cli import measuring
+
+    here = replace(settings, catalog=after.root)
+    try:
+        older, newer = (
+            measuring.abi_of(f"{found.recipe}@{version}", None, after, here, quiet=quiet)
+            for version in (found.before, found.version)
+        )
+    except FarmError as error:
+        print(f"  the ABI could not be measured: {error}", file=sys.stderr)
+        return f"ABI: could not be measured ({error.kind} error); `farm abi diff` says why."
+    difference = compare(older, newer)
+    lines = [f"ABI ({newer.abi_class}): {difference.verdict}"]
+    broken = [change for change in difference.changes if change.verdict == "breaking"]
+    lines += [f"- {change.subject}: {change.text}" for change in broken[:_SHOWN]]
+    return "\n".join(lines + [f"- and {len(broken) - _SHOWN} more"] * (len(broken) > _SHOWN))
+
+
+def _plan(before: Catalog, after: Catalog, settings: Settings) -> str:
+    """What the bump makes the farm do on all platforms, with this farm's Python."""
+    from farm.cli import wanted
+    from farm.plan.reach import Facts
+    from farm.plan.rework import rework
+
+    try:
+        plans = [
+            wanted.make_plan(catalog, settings, platforms=tuple(catalog.toolchains)) for catalog in (before, after)
+        ]
+    except PlanError as error:
+        return f"Plan: none can be made: {error.what}"
+    work = rework(plans[0], plans[1], Facts())
+    steps = {step.id: step for step in plans[1].steps}
+    groups: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+    for task in work.tasks:
+        step = steps[task.step]
+        groups[(task.verb, f"{step.recipe} {step.version}", task.why)] += 1
+    lines = [
+        f"- {verb} {what} ({count} {'step' if count == 1 else 'steps'}): {why}"
+        for (verb, what, why), count in groups.items()
+    ]
+    lines = lines[:_SHOWN] + [f"- and {len(lines) - _SHOWN} more"] * (len(lines) > _SHOWN)
+    return "\n".join([f"Plan: {len(work.tasks)} tasks, {work.untouched} steps untouched", *lines])

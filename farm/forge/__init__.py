@@ -1,0 +1,1 @@
+"""Branches of the catalog's repository, and pull requests for them."""
