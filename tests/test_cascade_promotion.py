@@ -17,7 +17,7 @@ from cascades import Killed, draft
 from plans import PLATFORM
 
 from farm import catalog
-from farm.cascade import frozen, installable
+from farm.cascade import frozen, installable, targets
 from farm.cascade.advance import Advance
 from farm.cascade.stage import Imported
 from farm.errors import StoreError, UsageError
@@ -273,9 +273,9 @@ def test_the_resolver_answers_as_pip_does(farm: Farm) -> None:
     files = [wheel(farm.at.home, name, "1.0", *requires, tag=tag, content=name) for name, requires in cases.items()]
     generation = farm.index.publish("staging", [IndexFile(path=path) for path in files])
     contents = farm.index.contents(generation)
-    targets = installable.targets(catalog.load_from(farm.at.catalog).toolchains.values(), ["3.13"])
+    wanted = targets.targets(catalog.load_from(farm.at.catalog).toolchains.values(), ["3.13"])
     stager = farm.promoter.stager
-    answer = installable.check(contents, targets, stager._requires)
+    answer = installable.check(contents, wanted, stager._requires)
     assert {problem.filename.partition("-")[0] for problem in answer.problems} == {"bad", "gone", "torn"}
     url = (farm.index.path(generation) / "simple").as_uri()
     command = [sys.executable, "-m", "pip", "install", "--isolated", "--dry-run", "-q", "--no-input", "--target", "x"]

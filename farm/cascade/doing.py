@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from farm import trial
 from farm.cascade import frozen
 from farm.cascade.hands import Deed
-from farm.errors import FarmError, StoreError
+from farm.cascade.holding import held
+from farm.errors import FarmError, GateError, StoreError, UnavailableError
 from farm.gates.audit import AuditPolicy
 from farm.gates.policy import policy_for
 from farm.model.artifact import Artifact
@@ -41,7 +42,7 @@ class Rebind(Protocol):
 
     def __call__(self, wheel: Path, natives: Mapping[str, Path], out: Path, policy: AuditPolicy, /) -> Path:
         """Write the wheel, moved to `natives` (by recipe), into `out`, held to `policy`, and return its path. Raises
-        FarmError if that cannot be done rightly: the task fails, and its wheel is to be built."""
+        GateError if that cannot be done rightly: it is built instead."""
         ...
 
 
@@ -84,7 +85,10 @@ class FarmHands:
         return replace(deed, seconds=time.monotonic() - started)
 
     def _build(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
-        step = self._steps(cascade, [task.step])[0]
+        return self._built(cascade, self._steps(cascade, [task.step])[0], cancel)
+
+    def _built(self, cascade: Cascade, step: Step, cancel: Cancel) -> Deed:
+        """Build a step; the caller holds the lease of its key."""
         deps = {dep.id: self._artifact(dep.key, dep.id) for dep in self._steps(cascade, step.requires)}
         catalog = self.catalogs.of(cascade)
         pipeline = Pipeline(catalog=catalog, store=self.store, settings=self.settings, findings=self.findings)
@@ -98,16 +102,33 @@ class FarmHands:
         return Deed(outcome=Outcome.FAILED, reason=outcome.message, error=outcome.error)
 
     def _rebind(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
-        del cancel  # a rebind takes seconds and runs no programs of others
         step = self._steps(cascade, [task.step])[0]
         natives = {one.recipe: self._wheel(one.key, one.id) for one in self._natives(cascade, task, step)}
         catalog = self.catalogs.of(cascade)
         recipe, toolchain = catalog.recipes[step.recipe].recipe, catalog.toolchains[step.platform]
         policy = policy_for(toolchain, recipe, natives=natives.values())
         with work_dir(self.settings.work, "rebind") as out:
-            wheel = self.rebind(self._wheel(task.source, step.slot), natives, out, policy)
+            try:
+                wheel = self.rebind(self._wheel(task.source, step.slot), natives, out, policy)
+            except GateError as refused:
+                return self._build_instead(cascade, task, step, refused, cancel)
             self.store.put(task.key, wheel)
         return Deed(outcome=Outcome.PASSED)
+
+    def _build_instead(
+        self, cascade: Cascade, task: CascadeTask, step: Step, refused: GateError, cancel: Cancel
+    ) -> Deed:
+        """A wheel that cannot be moved rightly is built; what is built stands for what would have been moved."""
+        token = StepCancel(cancel)
+        with held(self.ledger, step.key, token.lose) as is_ours:
+            if not is_ours:
+                raise UnavailableError("another process builds it", where=step.id, fix="advance again later")
+            artifact = self.store.get(step.key)
+            deed = Deed(outcome=Outcome.PASSED) if artifact else self._built(cascade, step, token)
+        if deed.outcome is Outcome.PASSED:
+            self.store.put(task.key, self._wheel(step.key, step.id))
+            return replace(deed, reason=f"built, because it could not be rebound: {refused.what}")
+        return replace(deed, reason=f"{deed.reason}\n(it was built because it could not be rebound: {refused.what})")
 
     def _test(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
         step = self._steps(cascade, [task.step])[0]

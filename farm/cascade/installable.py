@@ -8,42 +8,23 @@ A test holds the answers against pip's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
+from packaging.tags import Tag
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
 
+from farm.cascade.targets import Target
 from farm.index.contents import Contents, PublishedFile
-from farm.model.toolchain import Toolchain
-from farm.wheel.platforms import platform_tag
 
 OURS = "native-"  # projects that come from the farm alone: nothing else may stand for them
 _ROUNDS = 5000
-_SYSTEMS = {
-    "linux": ("posix", "linux", "Linux"),
-    "macos": ("posix", "darwin", "Darwin"),
-    "windows": ("nt", "win32", "Windows"),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A platform at its floor, with a Python (``3.13``)."""
-
-    platform: str
-    python: str
-    tags: Mapping[Tag, int]
-    markers: Mapping[str, str]
-
-    def __str__(self) -> str:
-        return f"{self.platform} with Python {self.python}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,25 +59,6 @@ class _File:
     @cached_property
     def requires(self) -> tuple[Requirement, ...]:
         return tuple(Requirement(line) for line in self.read(self.published))
-
-
-def targets(toolchains: Iterable[Toolchain], pythons: Iterable[str]) -> Iterator[Target]:
-    """All platforms with all Pythons (``3.13``)."""
-    versions = tuple(dict.fromkeys(pythons))
-    for toolchain in toolchains:
-        platforms = tuple(_platforms(toolchain))
-        for python in versions:
-            major, minor = (int(part) for part in python.split("."))
-            accepted = [
-                *cpython_tags((major, minor), platforms=platforms),
-                *compatible_tags((major, minor), interpreter=f"cp{major}{minor}", platforms=platforms),
-            ]
-            yield Target(
-                platform=toolchain.platform,
-                python=python,
-                tags={tag: rank for rank, tag in reversed(list(enumerate(accepted)))},
-                markers=_markers(toolchain, python),
-            )
 
 
 def check(
@@ -237,49 +199,3 @@ class _Provider(AbstractProvider[Requirement, Any, str]):
             return []
         markers = self._target.markers
         return [r for r in candidate.requires if r.marker is None or r.marker.evaluate(markers)]
-
-
-def _platforms(toolchain: Toolchain) -> Iterator[str]:
-    """The platform tags that a machine at the platform's floor accepts, best first (PEP 600, 656, and macOS)."""
-    tag = platform_tag(toolchain.platform)
-    if tag.family == "glibc" and tag.floor:
-        yield from (f"manylinux_{tag.floor[0]}_{minor}_{tag.arch}" for minor in range(tag.floor[1], 4, -1))
-        yield from (f"{name}_{tag.arch}" for name in ("manylinux2014", "manylinux2010", "manylinux1"))
-    elif tag.family == "musl" and tag.floor:
-        yield from (f"musllinux_{tag.floor[0]}_{minor}_{tag.arch}" for minor in range(tag.floor[1], -1, -1))
-    elif tag.family == "macos" and tag.floor:
-        yield from mac_platforms(tag.floor, tag.arch)
-    else:
-        yield toolchain.platform
-
-
-def _markers(toolchain: Toolchain, python: str) -> dict[str, str]:
-    """The environment markers (PEP 508) of a target."""
-    name, system, long = _SYSTEMS[toolchain.os]
-    machine = {"windows": {"x86_64": "AMD64", "aarch64": "ARM64", "i686": "x86"}}.get(toolchain.os, {})
-    arch = platform_tag(toolchain.platform).arch if toolchain.os != "windows" else toolchain.arch
-    return {
-        "extra": "",
-        "implementation_name": "cpython",
-        "implementation_version": f"{python}.0",
-        "os_name": name,
-        "platform_machine": machine.get(arch, arch),
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": long,
-        "platform_version": "",
-        "python_full_version": f"{python}.0",
-        "python_version": python,
-        "sys_platform": system,
-    }
-
-
-def pythons_of(contents: Contents) -> tuple[str, ...]:
-    """The Pythons (``3.13``) that files are tagged for, in order."""
-    found = {
-        (int(tag.interpreter[2:3]), int(tag.interpreter[3:]))
-        for published in contents.files.values()
-        for tag in parse_wheel_filename(published.filename)[3]
-        if tag.interpreter.startswith("cp") and tag.interpreter[3:].isdigit()
-    }
-    return tuple(f"{major}.{minor}" for major, minor in sorted(found))

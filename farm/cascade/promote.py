@@ -7,17 +7,17 @@ then the older one (docs/decisions/006). Nothing is promoted but a generation th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from farm.cascade import frozen
 from farm.cascade.advance import settle
+from farm.cascade.holding import held
 from farm.cascade.stage import Stager
 from farm.errors import ChannelMovedError, UsageError
 from farm.model.cascade import AT_WORK, Cascade, CascadeState, Draft
-from farm.workers.keeper import LeaseKeeper
 
 if TYPE_CHECKING:
     from farm.index.generations import Index
@@ -43,7 +43,7 @@ class Promoter:
     def stage_in_turn(self, id_: int) -> Cascade:
         """Stage a cascade whose tasks are all done, if it is its turn; else its note says what it waits for. Planned
         anew if others published the same things meanwhile."""
-        with _held(self.ledger, f"cascade-{id_}") as is_ours:
+        with held(self.ledger, f"cascade-{id_}") as is_ours:
             cascade = settle(self.ledger, id_)
             if not is_ours or cascade.state is not CascadeState.TESTING or self.ledger.open_verbs(id_):
                 return cascade
@@ -56,7 +56,7 @@ class Promoter:
     def promote(self, id_: int) -> Cascade:
         """Let the channel serve all that a cascade staged, by one flip. If the channel has moved on, it is staged
         and checked anew on what is served now. Raises UsageError if it is not staged, or not its turn."""
-        with _held(self.ledger, f"cascade-{id_}") as is_ours:
+        with held(self.ledger, f"cascade-{id_}") as is_ours:
             if not is_ours:
                 raise UsageError("another process is staging or promoting it", where=f"cascade {id_}", fix="try again")
             cascade = self.notice(self.ledger.cascade(id_))
@@ -215,20 +215,3 @@ def _comment(cascade: Cascade) -> str:
 
 def _named(cascade: Cascade) -> str:
     return f"cascade {cascade.id} ({cascade.what}, priority {cascade.priority})"
-
-
-@contextlib.contextmanager
-def _held(ledger: Ledger, key: str) -> Iterator[bool]:
-    """Hold a lease while the block runs; gives False if another process has it."""
-    from farm.store.leases import LEASE_SECONDS
-
-    lease = ledger.lease(key)
-    if lease is None:
-        yield False
-        return
-    keeper = LeaseKeeper(ledger, LEASE_SECONDS)
-    keeper.hold(lease, lambda: None)
-    try:
-        yield True
-    finally:
-        keeper.close()

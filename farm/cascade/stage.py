@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from packaging.utils import canonicalize_name
 
-from farm.cascade import installable
+from farm.cascade import installable, targets
 from farm.index.contents import Contents, IndexFile, PublishedFile
 from farm.model.cascade import AT_WORK, Cascade, CascadeState
 from farm.wheel import names
@@ -117,8 +117,8 @@ class Stager:
         self, cascade: Cascade, generation: Generation, apart: Mapping[str, frozenset[str]]
     ) -> tuple[dict[str, Any], list[str]]:
         contents = self.index.contents(generation)
-        pythons = (*installable.pythons_of(contents), *self.pythons)
-        wanted = installable.targets(self.toolchains(cascade), pythons)
+        pythons = (*targets.pythons_of(contents), *self.pythons)
+        wanted = targets.targets(self.toolchains(cascade), pythons)
         answer = installable.check(contents, wanted, self._requires, apart=apart)
         problems = [str(problem) for problem in answer.problems]
         imported = () if problems else tuple(self.importer(cascade, generation))

@@ -115,12 +115,11 @@ class Rooms:
             if not quiet and cascade.state in {*AT_WORK, CascadeState.BLOCKED}
             else _silent
         )
-        with self.store.pinned(self.ledger.keys_at_work(id_)):
-            ended = Advance(cascade, ledger=self.ledger, hands=hands, jobs=jobs, tell=tell).to_the_end()
-            if ended.cascade.state is CascadeState.TESTING and not self.ledger.open_verbs(id_):
-                if not quiet:
-                    print("  staging: which installs can be resolved, what can be imported", flush=True)
-                ended = replace(ended, cascade=promoter.stage_in_turn(id_))
+        ended = Advance(cascade, ledger=self.ledger, hands=hands, jobs=jobs, tell=tell).to_the_end()
+        if ended.cascade.state is CascadeState.TESTING and not self.ledger.open_verbs(id_):
+            if not quiet:
+                print("  staging: which installs can be resolved, what can be imported", flush=True)
+            ended = replace(ended, cascade=promoter.stage_in_turn(id_))
         return ended
 
     def report(self, cascade: Cascade, *, everything: bool = False) -> Report:
