@@ -22,23 +22,31 @@ Keys = tuple[tuple[str, ...], ...]  # by release and lane
 class Columns:
     """Blocks and keys by the number of a recipe; `order` has the numbers as they come in the plan.
 
-    `keys` may hold None for what nobody has asked for yet. Nothing else of it changes after it was made.
+    `keys` may hold None for what nobody has asked for yet; nothing else of it changes after it was made. `troubled` are
+    the recipes that are impossible somewhere.
     """
 
     def __init__(
-        self, blocks: Sequence[Block], keys: list[Keys | None], order: Sequence[int], numbers: Mapping[str, int]
+        self,
+        blocks: Sequence[Block],
+        keys: list[Keys | None],
+        order: Sequence[int],
+        numbers: Mapping[str, int],
+        troubled: frozenset[int],
     ) -> None:
         self.blocks = blocks
+        self.troubled = troubled
         self.order = order
         self.numbers = numbers
         self._keys = keys
 
     def plan(self) -> Plan:
         """The plan."""
-        impossible = [self.blocks[number].impossible for number in self.order]
-        return Plan(steps=ColumnSteps(self), impossible=tuple([row for rows in impossible for row in rows]))
+        places = sorted(self.troubled, key=lambda number: self.blocks[number].node.place_in_plan)
+        impossible = [row for number in places for row in self.blocks[number].impossible]
+        return Plan(steps=ColumnSteps(self), impossible=tuple(impossible))
 
-    def known_keys(self) -> list[Keys | None]:
+    def known(self) -> list[Keys | None]:
         """A copy of what is known of the keys so far."""
         return self._keys.copy()
 
@@ -55,6 +63,10 @@ class Columns:
         """Compute the keys of recipes that come in an order in which each follows all it needs."""
         for number in numbers:
             self._keys[number] = self._compute(self.blocks[number])
+
+    def fill_all(self) -> None:
+        """Compute all keys that are not known yet."""
+        self.fill([number for number in self.order if self._keys[number] is None])
 
     def _unknown(self, number: int) -> list[int]:
         """This recipe and all below it whose keys are not known, lower ones first."""

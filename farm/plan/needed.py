@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from farm.model.recipe import Release
 from farm.plan.epochs import of_epoch
@@ -27,6 +27,31 @@ class Needed:
         """Add (or, with -1, take away) what a recipe links to."""
         for number, version in self._linked(node, nodes):
             self._links.setdefault(number, Counter())[version] += by
+
+    def moved(
+        self, numbers: Iterable[int], before: Sequence[Node], after: Sequence[Node], anew: int, linking: Iterable[int]
+    ) -> tuple[Needed, set[int]]:
+        """The same when some recipes have other nodes, and what they link to or did. The recipe `anew`, which may have
+        other releases now, is counted from the beginning; `linking` are all that may link to it."""
+        result = Needed(self._asked, newest=self._newest)
+        result._links = {**self._links, anew: Counter()}
+        touched = {anew}
+        for nodes, by in ((before, -1), (after, 1)):
+            for number in numbers:
+                for target, version in self._linked(nodes[number], nodes):
+                    if target != anew:
+                        if target not in touched:
+                            touched.add(target)
+                            result._links[target] = Counter(self._links.get(target, ()))
+                        result._links[target][version] += by
+        if len(after[anew].releases) > 1:
+            releases = after[anew].releases
+            result._links[anew].update(
+                releases[node.place(anew)].version
+                for node in map(after.__getitem__, linking)
+                if anew in node.accepted or anew in node.direct
+            )
+        return result, touched
 
     def releases(self, number: int, node: Node) -> tuple[Release, ...]:
         """The releases of a recipe that are built, oldest first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from farm.model.plan import Plan
 from farm.plan.blocks import Block, BlockMaker
@@ -24,21 +25,40 @@ def plan(catalog: CatalogValues, wanted: Wanted) -> Plan:
     Raises UsageError for names that are not in the catalog, PlanError for a cycle or requirements that no release
     meets together.
     """
+    with no_collection():
+        return planned(catalog, wanted).columns.plan()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan and what made it."""
+
+    columns: Columns
+    needed: Needed
+    maker: BlockMaker
+
+    def with_columns(self, columns: Columns, needed: Needed) -> Planned:
+        """The same for another catalog."""
+        return Planned(columns=columns, needed=needed, maker=self.maker)
+
+
+def planned(catalog: CatalogValues, wanted: Wanted) -> Planned:
+    """As `plan`, with all that is needed to plan changes."""
     platforms = wanted_platforms(catalog, wanted.platforms)
     asked = wanted_recipes(catalog, wanted.recipes)
-    with no_collection():
-        nodes = resolve(catalog, asked)
-        numbers = {node.name: number for number, node in enumerate(nodes)}
-        needed = Needed({numbers[name]: release for name, release in asked.items()}, newest=wanted.newest)
-        for node in nodes:
-            needed.count(node, nodes)
-        maker = BlockMaker(catalog.toolchains, wanted, platforms)
-        blocks: list[Block] = []
-        for number, node in enumerate(nodes):
-            blocks.append(maker.block(node, needed.releases(number, node), [blocks[below] for below in node.direct]))
-        columns = Columns(blocks, [None] * len(blocks), range(len(blocks)), numbers)
-        columns.fill(range(len(blocks)))
-        return columns.plan()
+    nodes = resolve(catalog, asked)
+    numbers = {node.name: number for number, node in enumerate(nodes)}
+    needed = Needed({numbers[name]: release for name, release in asked.items()}, newest=wanted.newest)
+    for node in nodes:
+        needed.count(node, nodes)
+    maker = BlockMaker(catalog.toolchains, wanted, platforms)
+    blocks: list[Block] = []
+    for number, node in enumerate(nodes):
+        blocks.append(maker.block(node, needed.releases(number, node), [blocks[below] for below in node.direct]))
+    troubled = frozenset(number for number, block in enumerate(blocks) if block.impossible)
+    columns = Columns(blocks, [None] * len(blocks), range(len(blocks)), numbers, troubled)
+    columns.fill(range(len(blocks)))
+    return Planned(columns=columns, needed=needed, maker=maker)
 
 
 @contextmanager

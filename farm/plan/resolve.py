@@ -48,6 +48,11 @@ class Node(NamedTuple):
         """The recipe itself, without its files."""
         return self.values.recipe
 
+    @property
+    def place_in_plan(self) -> tuple[int, str]:
+        """What plans are sorted by: levels, then names."""
+        return self.level, self.name
+
     def place(self, target: int) -> int:
         """Which of the `releases` of a recipe it is built against."""
         bits = self.accepted.get(target, 1)
@@ -156,10 +161,10 @@ def cycle(graph: Mapping[str, Iterable[str]]) -> PlanError:
 class Resolver:
     """Makes nodes, each from the nodes of what it requires."""
 
-    def __init__(self, numbers: Mapping[str, int], hosts: Hosts) -> None:
+    def __init__(self, numbers: Mapping[str, int], hosts: Hosts, nodes: Iterable[Node] = ()) -> None:
         self._numbers = numbers
         self._hosts = hosts
-        self.nodes: list[Node] = []
+        self.nodes = list(nodes)
 
     def node(self, name: str, values: RecipeValues, hosts: Sequence[Host]) -> Node:
         """The node of a recipe. Raises PlanError if no release of something meets all requirements on the way."""

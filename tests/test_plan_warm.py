@@ -1,0 +1,127 @@
+"""A planner that is kept warm says what a planner says that sees the changed catalog for the first time."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from catalog_builder import dependent, library
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_plan_columns import PLATFORM, WANT, catalogs, values
+
+from farm.catalog.values import Catalog, LoadedRecipe
+from farm.errors import PlanError
+from farm.model.plan import Plan
+from farm.model.recipe import Recipe
+from farm.plan.planner import plan
+from farm.plan.values import Wanted
+from farm.plan.warm import WarmPlanner
+
+
+def changed(catalog: Catalog, data: dict[str, Any]) -> Catalog:
+    """The catalog with another recipe in the place of one of the same name."""
+    loaded = LoadedRecipe(recipe=Recipe.model_validate(data), directory=Path("/no"))
+    return dataclasses.replace(catalog, recipes={**catalog.recipes, data["name"]: loaded})
+
+
+def attempt(catalog: Catalog, wanted: Wanted) -> Plan | str:
+    try:
+        return plan(catalog, wanted)
+    except PlanError as error:
+        return type(error).__name__
+
+
+def keys(made: Plan) -> dict[str, str]:
+    return {step.id: step.key for step in made.steps}
+
+
+@given(catalogs(), st.data())
+@settings(max_examples=150, deadline=None)
+def test_warm_is_cold(recipes: list[dict[str, Any]], data: st.DataObject) -> None:
+    wanted = dataclasses.replace(WANT, newest=data.draw(st.booleans()))
+    if data.draw(st.integers(0, 5)) == 0:
+        wanted = dataclasses.replace(wanted, recipes=(recipes[-1]["name"],))
+    catalog = values(*recipes)
+    warm = WarmPlanner(catalog, wanted)
+    first, was = warm.plan, keys(warm.plan)
+    for _ in range(data.draw(st.integers(1, 5))):
+        edited = data.draw(edits(recipes))
+        after = changed(catalog, edited)
+        cold = attempt(after, wanted)
+        if isinstance(cold, str):
+            with pytest.raises(PlanError):
+                warm.change(after, edited["name"])
+            assert warm.plan == plan(catalog, wanted)
+            continue
+        made = warm.change(after, edited["name"])
+        if data.draw(st.booleans()):  # else its keys are first asked for after further changes
+            assert made == cold
+            assert made.steps[:] == tuple(made.by_id().values())
+        catalog = after
+        recipes = [edited if item["name"] == edited["name"] else item for item in recipes]
+    assert warm.plan == plan(catalog, wanted)
+    assert keys(first) == was  # plans are values
+
+
+@st.composite
+def edits(draw: st.DrawFn, recipes: list[dict[str, Any]]) -> dict[str, Any]:
+    """One of the recipes with something changed; requirements may now form a cycle or not be met."""
+    item = draw(st.sampled_from(recipes))
+    kind = draw(st.sampled_from(["args", "host", "releases", "when", "kind", "revision"]))
+    if kind == "args":
+        return {**item, "build": {**item["build"], "args": draw(st.sampled_from([["--one"], ["--two"]]))}}
+    if kind == "host":
+        libraries = [other["name"] for other in recipes if other["kind"] == "library"]
+        picked = draw(st.lists(st.sampled_from(libraries), unique=True, max_size=3)) if libraries else []
+        bounds = ["", "", ">=1.0", ">=1.1", ">=2.0", "<2"]
+        return {**item, "requires": {"host": [f"{name}{draw(st.sampled_from(bounds))}" for name in picked]}}
+    if kind == "releases":
+        versions = draw(st.sampled_from([("1.0",), ("1.1",), ("1.0", "1.1"), ("1.0", "1.1", "2.0"), ("1.1", "2.0")]))
+        release = library("x", *versions)["release"]
+        if item["kind"] == "library" and draw(st.booleans()):
+            release[-1]["abi_epoch"] = 2
+        return {**item, "release": release}
+    if kind == "when":
+        rows = [[], [{"platform": ["musl*"], "impossible": "no"}], [{"platform": ["*_aarch64"], "cflags": ["-Os"]}]]
+        return {**item, "when": draw(st.sampled_from(rows))}
+    if kind == "revision":
+        last = {**item["release"][-1], "revision": draw(st.integers(1, 3))}
+        return {**item, "release": [*item["release"][:-1], last]}
+    if item["kind"] == "library":
+        return dependent(item["name"], host=item["requires"]["host"])
+    return library(item["name"], host=item["requires"]["host"])
+
+
+def test_a_new_release_leaves_the_keys_of_dependents_alone() -> None:
+    recipes = [library("gmp", "6.2"), library("mpfr", host=["gmp"]), library("mpc", host=["mpfr"])]
+    catalog = values(*recipes)
+    warm = WarmPlanner(catalog, Wanted())
+    before = keys(warm.plan)
+    after = keys(warm.change(changed(catalog, library("gmp", "6.2", "6.3")), "gmp"))
+    assert before.items() <= after.items()
+    assert {id_.partition("/")[0] for id_ in after.keys() - before.keys()} == {"gmp@6.3"}
+
+
+def test_recipes_that_come_and_go() -> None:
+    with_two = values(library("a"), library("b", host=["a"]))
+    warm = WarmPlanner(values(library("a")), Wanted())
+    assert warm.change(with_two, "b") == plan(with_two, Wanted())
+    assert f"b@1.0/{PLATFORM}" in warm.plan.by_id()
+    assert warm.change(values(library("a")), "b") == plan(values(library("a")), Wanted())
+
+
+def test_a_change_far_below_a_long_chain_needs_no_recursion() -> None:
+    recipes = [library(f"l{n}", host=[f"l{n - 1}"] if n else []) for n in range(1500)]
+    catalog = values(*recipes)
+    warm = WarmPlanner(catalog, Wanted(platforms=(PLATFORM,)))
+    was = warm.plan.by_id()[f"l1499@1.0/{PLATFORM}"].key
+    made = warm.change(changed(catalog, {**recipes[0], "summary": "new"}), "l0")
+    assert made.by_id()[f"l1499@1.0/{PLATFORM}"].key != was
+    made = warm.change(changed(catalog, {**recipes[0], "summary": "new"}), "l0")
+    assert (
+        made.steps[-1].key
+        == plan(changed(catalog, {**recipes[0], "summary": "new"}), WANT).by_id()[f"l1499@1.0/{PLATFORM}"].key
+    )
