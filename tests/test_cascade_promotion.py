@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,10 @@ from farm import catalog
 from farm.cascade import frozen, installable, targets
 from farm.cascade.advance import Advance
 from farm.cascade.stage import Imported
-from farm.errors import StoreError, UsageError
+from farm.errors import NothingToDoError, StoreError, UsageError
 from farm.index.contents import IndexFile
 from farm.index.generations import Index
-from farm.model.cascade import CascadeState
+from farm.model.cascade import CascadeState, Draft
 from farm.model.rework import Verb
 from farm.settings import Settings
 from farm.store.ledger import Ledger
@@ -164,6 +165,35 @@ def test_security_overtakes_and_the_other_is_planned_anew_on_top(farm: Farm) -> 
     assert farm.promoter.promote(bump).state is CascadeState.PROMOTED
     keys = {task.key for task in farm.ledger.wheels_of(bump)}
     assert set(farm.offered().values()) >= {a.sha256 for key in keys if (a := farm.store.get(key))}
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "told"),
+    [
+        (NothingToDoError("nothing"), "abandoned", "brought all of it"),
+        (
+            UsageError("gmp has no release 6.3.0"),
+            "blocked",
+            "of cascade 2 (other, priority 5): gmp has no release",
+        ),
+    ],
+)
+def test_what_cannot_be_planned_anew_is_over_or_for_people(
+    farm: Farm, error: UsageError, state: str, told: str
+) -> None:
+    first, other = farm.start("gmp", what="first"), farm.start("gmp", salt="2", priority=5, what="other")
+    farm.advance(other)
+    farm.promoter.promote(other)
+    served = farm.offered()
+
+    def replan(*_: object) -> Draft:
+        raise error
+
+    Advance(farm.ledger.cascade(first), ledger=farm.ledger, hands=farm.hands).to_the_end()
+    ended = replace(farm.promoter, replan=replan).stage_in_turn(first)
+    assert ended.state == state
+    assert told in ended.note
+    assert farm.offered() == served
 
 
 def test_the_younger_of_two_waits_and_a_blocked_one_holds_nobody_up(farm: Farm) -> None:

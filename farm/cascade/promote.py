@@ -16,7 +16,7 @@ from farm.cascade import frozen
 from farm.cascade.advance import settle
 from farm.cascade.holding import held
 from farm.cascade.stage import Stager
-from farm.errors import ChannelMovedError, UsageError
+from farm.errors import CatalogError, ChannelMovedError, NothingToDoError, PlanError, UsageError
 from farm.model.cascade import AT_WORK, Cascade, CascadeState, Draft
 
 if TYPE_CHECKING:
@@ -180,7 +180,12 @@ class Promoter:
         if merged.conflicts:
             files = ", ".join(merged.conflicts[:3])
             return self._block(cascade, f"it and {_named(theirs)} change the same files: {files}")
-        draft = self.replan(cascade, merged.digest, theirs.catalog)
+        try:
+            draft = self.replan(cascade, merged.digest, theirs.catalog)
+        except NothingToDoError:
+            return self.abandon(cascade.id, f"{_named(theirs)} brought all of it")
+        except (UsageError, PlanError, CatalogError) as error:
+            return self._block(cascade, f"it cannot be planned on top of {_named(theirs)}: {error.what}")
         return self.ledger.replan_cascade(cascade.id, draft, note=f"planned anew on top of {_named(theirs)}: {listed}")
 
     def _promoted_since(self, cascade: Cascade) -> Cascade | None:

@@ -35,7 +35,7 @@ def lines(report: Report, seconds: Any, *, now: datetime | None = None) -> Itera
         yield f"  ABI: {change}: {verdict}"
     yield f"  {work(progress)}"
     if cascade.untouched:
-        yield f"  untouched: {cascade.untouched} steps"
+        yield f"  untouched: {_counted(cascade.untouched, 'step')}"
     for fence in report.fences:
         yield f"  fenced: {fence.recipe} {_until(fence, now)}: {fence.reason}"
     saved = f"; about {seconds(cascade.saved)} of building saved" if cascade.saved else ""
@@ -115,9 +115,14 @@ def _took(cascade: Cascade, seconds: Any) -> str:
 
 def _checks(cascade: Cascade) -> str:
     checks = cascade.checks
-    text = f"{checks.get('resolved', 0)} installs resolved, {len(checks.get('imported', ()))} wheels imported"
+    text = f"{_counted(checks.get('resolved', 0), 'install')} resolved"
+    text += f", {_counted(len(checks.get('imported', ())), 'wheel')} imported"
     if missing := checks.get("not_imported"):
         text += f", {len(missing)} not run here"
     if outside := checks.get("outside"):
         text += f"; needed from elsewhere: {', '.join(outside[:5])}"
     return text
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

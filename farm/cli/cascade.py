@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from farm.cli import cascade_options, cascading
-from farm.cli.output import human_seconds, print_json, print_table
+from farm.cli.output import counted, human_seconds, print_json, print_table
 from farm.errors import GateError, NothingToDoError, UsageError
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _one(args: argparse.Namespace, rooms: Rooms, id_: int, *, wait: bool) -> Non
             break
         time.sleep(min(pause + 0.1, 30.0))
     if not args.json and ended.elsewhere:
-        print(f"  {ended.elsewhere} tasks of cascade {id_} are at work in other processes")
+        print(f"  cascade {id_}: {counted(ended.elsewhere, 'task')} at work in other processes")
     if not args.json and ended.next_try is not None:
         print(f"  cascade {id_}: the next task is tried again in {human_seconds(ended.next_try)}: advance again then")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from farm.cli.cascading import scope_of
+from farm.cli.output import counted
 from farm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -141,4 +142,4 @@ def _weak(args: argparse.Namespace, rooms: Rooms, catalog: Catalog) -> tuple[str
             where="--purl",
             fix="`farm inspect WHEEL` shows what a wheel holds",
         )
-    return f"{args.cve} in {', '.join(recipes)} ({args.purl}, {len(found)} wheels)", recipes
+    return f"{args.cve} in {', '.join(recipes)} ({args.purl}, {counted(len(found), 'wheel')})", recipes

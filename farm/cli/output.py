@@ -61,6 +61,11 @@ def finding_row(finding: Finding) -> dict[str, str]:
     }
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 wheel``, ``2 wheels``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def human_size(count: float) -> str:
     """A size in bytes for people: ``1.4 MB`` (powers of 1000, as package indexes show them)."""
     for unit in ("B", "kB", "MB"):
