@@ -145,7 +145,7 @@ def own_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_sdist_comes_from_pips_own_index(tmp_path: Path, own_index: Path) -> None:
-    locations.pypi_project.cache_clear()
+    locations.forget_projects()
     path = fetch(source(("pypi:demo-1.0.tar.gz", SHA)), tmp_path, tmp_path / "c")
     assert path == tmp_path / "c" / SHA / "demo-1.0.tar.gz"
 
@@ -156,7 +156,7 @@ def test_an_sdist_is_found_on_a_page_that_is_longer_than_the_output_that_is_kept
     page = own_index / "demo" / "index.html"
     later = "".join(f'<a href="demo-2.0.{n}.tar.gz">demo-2.0.{n}.tar.gz</a>\n' for n in range(4000))
     page.write_text(page.read_text() + later)
-    locations.pypi_project.cache_clear()
+    locations.forget_projects()
     assert fetch(source(("pypi:demo-1.0.tar.gz", SHA)), tmp_path, tmp_path / "c").name == "demo-1.0.tar.gz"
 
 
@@ -183,7 +183,7 @@ def test_an_index_with_a_password_says_why_and_what_else(
     tmp_path: Path, own_index: Path, monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:
     monkeypatch.setattr(PrivateIndex, "page", f'<a href="{base}demo-1.0.tar.gz">demo-1.0.tar.gz</a>'.encode())
-    locations.pypi_project.cache_clear()
+    locations.forget_projects()
     with ThreadingHTTPServer(("127.0.0.1", 0), PrivateIndex) as httpd:
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
         monkeypatch.setenv("PIP_INDEX_URL", f"http://me:secret@127.0.0.1:{httpd.server_port}/simple")

@@ -12,14 +12,15 @@ import pytest
 from catalog_builder import catalog, dependent, library
 from upstreams import debian_archive, index_page, serve, use_archive, use_index
 
-from farm import cli
+from farm import cli, process
 from farm.catalog import load_from
-from farm.errors import StoreError
+from farm.errors import ProcessError, StoreError
 from farm.fetch import locations, page
 from farm.fetch.download import CannotReachError
 from farm.model.recipe import Watch
 from farm.watch import look, memory, versions
 from farm.watch.debian import tarballs
+from farm.watch.each import ask_each
 from farm.watch.page import Page, offers
 from farm.watch.pypi import Pypi, _yanked_on
 from farm.watch.values import Asking, Sighting, Silence, State
@@ -314,3 +315,18 @@ def test_the_recipes_of_this_farm_can_be_watched(tmp_path: Path) -> None:
     watched = [it.recipe for it in recipes.values() if it.recipe.watch is not None]
     rows = look.look(watched, Asking(cache=tmp_path, accept_expired=True), NOW)
     assert {row.state for row in rows} <= {State.CURRENT, State.NEWER, State.BEHIND}, [row.why for row in rows]
+
+
+def test_ctrl_c_ends_the_programs_that_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = Asking(cache=tmp_path)
+
+    def ask(watch: Watch, _asking: Asking) -> Silence:
+        if watch.at == "first":
+            raise KeyboardInterrupt
+        with pytest.raises(ProcessError, match="cancelled"):
+            process.run(["sleep", "600"], cancel=asking.cancel)
+        return Silence(why="cancelled")
+
+    with pytest.raises(KeyboardInterrupt):
+        ask_each([Watch(kind="pypi", at=name) for name in ("first", "second")], ask, asking)
+    assert asking.cancel.is_set

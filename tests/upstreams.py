@@ -75,7 +75,7 @@ def use_index(where: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", str(where / "pip.conf"))
     for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
         monkeypatch.delenv(name, raising=False)
-    locations.pypi_project.cache_clear()
+    locations.forget_projects()
 
 
 def index_page(root: Path, project: str, files: Mapping[str, bytes], *, yanked: tuple[str, ...] = ()) -> None:

@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -24,6 +23,7 @@ from packaging.utils import (
 
 from farm import process
 from farm.errors import SourceError
+from farm.process import Cancel
 
 APT = Path("/etc/apt")
 _LINK = re.compile(r"^ *(?:Found|Skipping) link.*?((?:https?|file)://[^\s,#]+)", re.MULTILINE)
@@ -152,7 +152,7 @@ def _pypi(file: str) -> str:
     project = pypi_project(name)
     address = project.files.get(file)
     if address is None:
-        pypi_project.cache_clear()  # it may be there when it is wanted again
+        _projects.pop(name, None)  # it may be there when it is wanted again
         raise CannotResolveError(f"pip knows no {file} in its configured indexes ({project.said})")
     _refuse_masked(address, file)
     return address
@@ -168,15 +168,24 @@ class Project:
     said: str
 
 
-@lru_cache(maxsize=256)
-def pypi_project(name: str) -> Project:
+_projects: dict[str, Project] = {}  # what pip said of those that have files; a process asks once
+
+
+def forget_projects() -> None:
+    """Let pip be asked again for every project."""
+    _projects.clear()
+
+
+def pypi_project(name: str, *, cancel: Cancel | None = None) -> Project:
     """What pip with this machine's configuration sees of a project, named as PEP 503 spells it.
 
-    Raises CannotResolveError if that is nothing.
+    Raises CannotResolveError if that is nothing, ProcessError if it is cancelled.
 
     `pip download` of an sdist runs its build back end, and pip has no command that only prints a file's address. But
     ``pip index versions -vv`` lists every link of the project's pages, runs nothing and obeys all of pip's settings.
     """
+    if name in _projects:
+        return _projects[name]
     argv = [sys.executable, "-m", "pip", "--no-color", "--disable-pip-version-check", "index", "versions"]
     lines: list[str] = []  # as they come: a large project's page is longer than what is kept of an output
     process.run(
@@ -184,6 +193,7 @@ def pypi_project(name: str) -> Project:
         on_line=lambda line: lines.append(line) if line.strip() else None,
         check=False,
         timeout=120,
+        cancel=cancel,
     )
     files: dict[str, str] = {}
     for address in links("\n".join(lines)):
@@ -194,7 +204,7 @@ def pypi_project(name: str) -> Project:
     said = lines[-1].strip()[:200] if lines else "no answer"
     if not files:
         raise CannotResolveError(f"pip knows no {name} in its configured indexes ({said})")
-    return Project(files=files, pages=tuple(pages), said=said)
+    return _projects.setdefault(name, Project(files=files, pages=tuple(pages), said=said))
 
 
 def _refuse_masked(address: str, file: str) -> None:

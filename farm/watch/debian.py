@@ -45,7 +45,8 @@ class Debian:
         try:
             known = tarballs([watch.at for watch in watches], asking)
         except FarmError as error:
-            return dict.fromkeys(watches, Silence(why=error.what))
+            why = f"{error.what} ({error.fix})" if error.fix else error.what
+            return dict.fromkeys(watches, Silence(why=why))
         return {watch: _answer(watch.at, known.get(watch.at, ())) for watch in watches}
 
 

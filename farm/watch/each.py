@@ -14,9 +14,12 @@ _AT_ONCE = 8
 def ask_each(
     watches: Sequence[Watch], ask: Callable[[Watch, Asking], Answer], asking: Asking
 ) -> Mapping[Watch, Answer]:
-    """What `ask` says of each watch. After Ctrl-C nothing that waits is begun."""
+    """What `ask` says of each watch. After Ctrl-C nothing that waits is begun, and programs that run are ended."""
     pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="watch")
     try:
         return dict(zip(watches, pool.map(lambda watch: ask(watch, asking), watches), strict=True))
+    except BaseException:
+        asking.cancel.set()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)

@@ -29,10 +29,10 @@ class Pypi:
         return ask_each(watches, _ask, asking)
 
 
-def _ask(watch: Watch, _asking: Asking) -> Answer:
+def _ask(watch: Watch, asking: Asking) -> Answer:
     name = canonicalize_name(watch.at)
     try:
-        project = pypi_project(name)
+        project = pypi_project(name, cancel=asking.cancel)
     except CannotResolveError as error:
         return Silence(why=str(error))
     except FarmError as error:

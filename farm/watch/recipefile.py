@@ -1,7 +1,7 @@
 """Adds a release to the text of a recipe: every other byte of the file stays as it is.
 
 The file is not parsed and written again: that keeps comments, but moves those before `[requires]` to another table
-(docs/decisions/006). The new text goes between two lines, and what comes out is read and compared.
+(docs/decisions/007). The new text goes between two lines, and what comes out is read and compared.
 """
 
 from __future__ import annotations

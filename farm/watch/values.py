@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -38,11 +38,11 @@ Answer = tuple[Offer, ...] | Silence
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
     """How upstream is asked. `cache` is the user's cache; `accept_expired` takes a Debian index that is no longer fed;
-    `cancel` ends what runs."""
+    `cancel` ends the programs that run."""
 
     cache: Path
     accept_expired: bool = False
-    cancel: Cancel | None = None
+    cancel: Cancel = field(default_factory=Cancel)
 
 
 class Upstream(Protocol):
