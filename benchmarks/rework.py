@@ -1,8 +1,8 @@
 """Rebuild work of a release of every library of the catalog, for every platform: the farm's rule against two others.
 
 Releases that recipes hold are compared with the one before. Of a library with one release the next minor one is
-imagined, once as if it kept the ABI and once as if it broke it. Durations are those that the ledger of --home recorded;
-steps without any add nothing. What is imported is read from the wheels in its store. Nothing is built.
+imagined, once as if it kept the ABI and once as if it broke it. Times are the CPU time of builds that the ledger of
+--home recorded; steps without any add nothing. What is imported is read from the wheels in its store. Nothing is built.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ def _cell(rule: dict[str, Any]) -> str:
 def measure(place: Settings, pythons: Sequence[str]) -> Iterator[dict[str, Any]]:
     loaded = catalog.load_from(ROOT)
     with history.ledger_if_any(place) as ledger:
-        durations = ledger.durations() if ledger is not None else {}
+        durations = ledger.durations(cpu=True) if ledger is not None else {}
 
     def make(values: Catalog, recipes: Sequence[str]) -> Plan:
         return wanted.make_plan(values, place, recipes=recipes, platforms=["*"], pythons=pythons)
 
     for bump, breaking in _bumps(loaded):
         before, after = catalogs.plans(loaded, [bump], make, breaking=breaking)
-        found, _ = facts.decide(before, after, loaded, place, durations)
+        found, _ = facts.decide(before, after, loaded, place)
         counts = {verb: sum(task.verb is verb for task in found.tasks) for verb in Verb}
         yield {
             "bump": f"{bump.recipe} {bump.version}" + ("" if bump.known else " (imagined)"),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cascades
 import pytest
 import toy
 from catalog_builder import PLATFORM, catalog, dependent, library, write_recipe
@@ -15,13 +16,16 @@ from farm import cli
 from farm.abi import baseline
 from farm.bump import catalogs, facts
 from farm.bump.imports import SUFFIX, imports_of
+from farm.cascade.advance import Advance
 from farm.catalog import load_from
 from farm.model.abi import Abi, Verdict
 from farm.model.plan import Plan, Step
+from farm.model.rework import Verb
 from farm.plan.moves import Move
 from farm.settings import load
 from farm.store.artifacts import Store
 from farm.store.home import prepare
+from farm.store.ledger import Ledger
 
 OTHER = "manylinux_2_17_i686"
 TAG = toy.PYTHON
@@ -155,6 +159,34 @@ def test_what_a_wheel_imports_is_read_once_and_not_believed_when_damaged(root: P
     assert imports_of(wheel, store, folder, {"gmp": "gmp"}) is None
 
 
+def test_a_wheel_that_was_rebound_stands_for_the_one_before_it(root: Path, tmp_path: Path) -> None:
+    stored_wheel(root, tmp_path / "work")
+    store, before = Store(root / ".farm/store"), step_before(root, "d")
+    wheel = store.get(before.key)
+    assert wheel is not None
+    rebound = "f" * 64
+    store.put(rebound, store.path(wheel))
+    (root / f".farm/store/keys/{before.key[:2]}/{before.key}.json").unlink()
+    settings = load(catalog=root, home=root / ".farm")
+    for stand_ins, known in (({}, False), ({before.slot: rebound}, True)):
+        history = facts.History(stand_ins=stand_ins)
+        found = facts.gather(*plans(root, "gmp=7.0"), load_from(root), settings, history)
+        assert (before.key in found.imports) is known
+
+
+def test_how_long_it_took_before_is_what_is_expected(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(root / ".farm")
+    graph: dict[tuple[str, Verb], list[tuple[str, Verb]]] = {("gmp", Verb.BUILD): [], ("mpfr", Verb.TEST): []}
+    with Ledger.open(root / ".farm/ledger.sqlite") as ledger:
+        cascade = ledger.create_cascade(cascades.draft(graph))
+        Advance(cascade, ledger=ledger, hands=cascades.FakeHands()).to_the_end()
+        assert ledger.task_durations() == {(Verb.TEST, f"mpfr/{PLATFORM}"): 2.0}
+    (found,) = outcomes(root, capsys, "gmp=6.3")
+    seconds = {task["id"]: task["seconds"] for task in found["tasks"]}
+    assert (seconds[f"test mpfr@1.0/{PLATFORM}"], seconds[f"test {D}"]) == (2.0, None)
+    assert (found["seconds"], found["without_history"]) == (2.0, 3)
+
+
 def test_without_the_wheel_or_the_abi_everything_that_moves_is_built(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,7 +203,8 @@ def test_types_that_a_platform_does_not_tell_are_those_of_another(tmp_path: Path
     move = Move(recipe="gmp", older="6.3", newer="7.0", platform=OTHER)
 
     def difference() -> Any:
-        found = facts.gather(*plans(root, "gmp=7.0"), load_from(root), load(catalog=root, home=root / ".farm"), {})
+        settings = load(catalog=root, home=root / ".farm")
+        found = facts.gather(*plans(root, "gmp=7.0"), load_from(root), settings, facts.History())
         return found.differences.get(move)
 
     def exports(release: str, **more: Any) -> Abi:

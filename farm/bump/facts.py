@@ -4,8 +4,9 @@ durations. Nothing is built or measured for them."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 from farm import measure
 from farm.abi import baseline, surface
@@ -13,6 +14,7 @@ from farm.abi.compare import compare
 from farm.bump.imports import imports_of
 from farm.catalog.values import Catalog
 from farm.model.abi import Abi, AbiDifference
+from farm.model.artifact import Artifact
 from farm.model.plan import Plan, Step
 from farm.model.rework import Rework, Verb
 from farm.plan import rework
@@ -22,26 +24,47 @@ from farm.plan.reach import Facts
 from farm.settings import Settings
 from farm.store.artifacts import Store
 
+if TYPE_CHECKING:
+    from farm.store.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the ledger remembers: usual `seconds` of tasks by verb and slot; `stand_ins`, the keys of wheels that were
+    rebound instead of built since, by slot: they import what the wheel before them imported."""
+
+    seconds: Mapping[tuple[Verb, str], float] = field(default_factory=dict)
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ledger: Ledger | None, plan: Plan) -> History:
+        """Of the steps of a plan before a change; nothing without a ledger."""
+        if ledger is None:
+            return cls()
+        built = {(Verb.BUILD, slot): seconds for slot, seconds in ledger.durations().items()}
+        return cls(
+            seconds=built | ledger.task_durations(), stand_ins=ledger.stand_ins({step.slot for step in plan.steps})
+        )
+
 
 def decide(
-    before: Plan, after: Plan, catalog: Catalog, settings: Settings, durations: Mapping[str, float]
+    before: Plan, after: Plan, catalog: Catalog, settings: Settings, history: History | None = None
 ) -> tuple[Rework, Facts]:
-    """What it takes to get from one plan to the other, and what that rests on. `durations` are usual seconds of builds,
-    by slot.
+    """What it takes to get from one plan to the other, and what that rests on.
 
     Raises CatalogError for a pinned ABI that is damaged.
     """
-    facts = gather(before, after, catalog, settings, durations)
+    facts = gather(before, after, catalog, settings, history or History())
     return rework.rework(before, after, facts), facts
 
 
-def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, durations: Mapping[str, float]) -> Facts:
+def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, history: History) -> Facts:
     """All that is known of what `farm.plan.rework` asks. Raises CatalogError for a pinned ABI that is damaged."""
     asked = rework.questions(before, after)
     known = _Known((*before.steps, *after.steps), catalog, settings)
     store = Store(settings.store)
     recipes = {p.name: name for name, loaded in catalog.recipes.items() for p in loaded.recipe.products.library}
-    wheels = ((step.key, store.get(step.key)) for step in asked.wheels)
+    wheels = ((step.key, _stored(store, history.stand_ins.get(step.slot), step.key)) for step in asked.wheels)
     imports = ((key, imports_of(wheel, store, settings.abi, recipes)) for key, wheel in wheels if wheel)
     differences = ((move, known.difference(move)) for move in asked.moves)
     abis = ((row, known.typed(*row)) for row in asked.abis)
@@ -49,13 +72,18 @@ def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, dura
         imports={key: found for key, found in imports if found},
         differences={move: found for move, found in differences if found},
         abis={row: abi for row, abi in abis if abi},
-        seconds={(Verb.BUILD, slot): seconds for slot, seconds in durations.items()},
+        seconds=history.seconds,
     )
 
 
 def releases(before: Plan, after: Plan) -> tuple[Move, ...]:
     """From the newest release of each library before a change to its newest after it, where that is another."""
     return tuple(rework.releases(Plans(before, after)))
+
+
+def _stored(store: Store, *keys: str | None) -> Artifact | None:
+    """The first wheel that the store has."""
+    return next((found for key in keys if key and (found := store.get(key))), None)
 
 
 class _Known:

@@ -96,6 +96,7 @@ def _outcome(
     breaking: bool,
 ) -> _Outcome:
     from farm.bump import catalogs, facts
+    from farm.model.rework import Verb
     from farm.plan.cost import cost
     from farm.plan.rules import all_rules
     from farm.store.artifacts import Store
@@ -107,8 +108,9 @@ def _outcome(
 
     before, after = catalogs.plans(loaded, bumps, make, args.recipe, breaking=breaking)
     with history.ledger_if_any(settings) as ledger:
-        durations = ledger.durations() if ledger is not None else {}
-    found, known = facts.decide(before, after, loaded, settings, durations)
+        past = facts.History.of(ledger, before)
+    found, known = facts.decide(before, after, loaded, settings, past)
+    durations = {slot: seconds for (verb, slot), seconds in past.seconds.items() if verb is Verb.BUILD}
     differences = {str(move): known.differences[move] for move in sorted(known.differences)}
     moves = facts.releases(before, after)
     return _Outcome(

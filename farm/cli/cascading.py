@@ -91,7 +91,7 @@ class Rooms:
         """What the change needs."""
         from farm.bump import facts
 
-        found, _ = facts.decide(before, after, catalog, self.settings, self.ledger.durations())
+        found, _ = facts.decide(before, after, catalog, self.settings, facts.History.of(self.ledger, before))
         return found
 
     def advance(self, id_: int, *, jobs: int, quiet: bool) -> Advanced:

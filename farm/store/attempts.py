@@ -94,10 +94,10 @@ class AttemptRecords(Database):
                     found[row.key] = _attempt(row)
         return found
 
-    def durations(self) -> dict[str, float]:
-        """Median wall seconds of the successful builds of each slot."""
+    def durations(self, *, cpu: bool = False) -> dict[str, float]:
+        """Median wall (or CPU) seconds of the successful builds of each slot."""
         query = (
-            select(steps.c.slot, attempts.c.seconds)
+            select(steps.c.slot, attempts.c.cpu_seconds if cpu else attempts.c.seconds)
             .join(steps, steps.c.key == attempts.c.key)
             .where(attempts.c.state == State.BUILT)
             .order_by(attempts.c.id.desc())

@@ -14,10 +14,11 @@ from farm.store.cascade_tasks import CascadeTaskRecords
 from farm.store.cascades import CascadeRecords
 from farm.store.schema import open_engine
 from farm.store.steps import StepRecords
+from farm.store.task_history import TaskHistoryRecords
 from farm.store.verdicts import VerdictRecords
 
 
-class Ledger(StepRecords, AttemptRecords, VerdictRecords, CascadeRecords, CascadeTaskRecords):
+class Ledger(StepRecords, AttemptRecords, VerdictRecords, CascadeRecords, CascadeTaskRecords, TaskHistoryRecords):
     """Steps seen, attempts, artifacts, leases, verdicts and findings; cascades and their tasks.
 
     Threads may share one; a forked process opens its own. Every method raises StoreError, or UnavailableError (which
