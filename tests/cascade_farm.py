@@ -25,6 +25,7 @@ from farm.model.cascade import Cascade, CascadeTask, Draft
 from farm.model.rework import Verb
 from farm.process import Cancel
 from farm.settings import Settings
+from farm.store import home
 from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
 
@@ -114,7 +115,7 @@ def small(at: Settings) -> Iterator[Farm]:
     """A channel that serves gmp 6.2.1 and a gmpy2 that was built against it."""
     root = at.catalog
     catalog_builder.catalog(root, catalog_builder.library("gmp"), catalog_builder.dependent("gmpy2", host=["gmp"]))
-    at.work.mkdir(parents=True)
+    home.prepare(at.home)
     store, index = Store(at.store), Index(at.index)
     make = {
         "gmp": ("native-gmp", "11!6.3.0"),

@@ -2,7 +2,7 @@
 used for a while. Safe while farms run.
 
 Kept are: what a generation of any channel serves; what today's catalog would build; the newest build of each slot; what
-is being built; and all that is younger than --keep-days.
+is being built; what unfinished cascades need; and all that is younger than --keep-days.
 """
 
 from __future__ import annotations
