@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from farm.plan.selection import python_tag
 from farm.plan.values import Wanted
 
 _NOWHERE: Mapping[str, str] = {}
+_NO_PYTHON = (None,)
 
 
 class Part(NamedTuple):
@@ -67,26 +68,28 @@ class BlockMaker:
     def block(self, node: Node, releases: tuple[Release, ...], direct: Sequence[Block]) -> Block:
         """The block of a recipe from those of what it requires directly. Raises PlanError for a dependent if no Python
         is wanted."""
-        recipe = node.recipe
-        platforms, reasons = self._platforms, self._reasons(node, direct)
+        recipe, reasons = node.recipe, self._reasons(node, direct)
+        platforms = self._platforms
         if reasons:
-            platforms = tuple(platform for platform in platforms if platform not in reasons)
-        pythons = self._pythons_of(recipe)
+            platforms = tuple([platform for platform in platforms if platform not in reasons])
+        pythons = _NO_PYTHON if recipe.kind == "library" else self._pythons_of(recipe)
         lanes = self._lanes.lanes(platforms, pythons)
-        cannot = [Impossible(recipe=node.name, platform=at, reason=why) for at, why in reasons.items()]
-        if recipe.kind == "dependent":
-            cannot += [
-                Impossible(recipe=node.name, platform=platform, reason=reason, python=python)
-                for platform in platforms
-                for python in pythons
-                if (reason := self._without.get(f"{python}/{platform}"))
-            ]
-        parts = tuple([_part(node, release, lanes) for release in releases])
-        return Block(node, releases, lanes, parts, reasons, tuple(cannot))
+        cannot: tuple[Impossible, ...] = ()
+        if reasons or pythons is not _NO_PYTHON:
+            cannot = tuple(self._impossible(node.name, platforms, pythons, reasons))
+        return Block(node, releases, lanes, tuple([_part(node, each, lanes) for each in releases]), reasons, cannot)
+
+    def _impossible(
+        self, name: str, platforms: Iterable[str], pythons: Iterable[str | None], reasons: Mapping[str, str]
+    ) -> Iterator[Impossible]:
+        for platform, reason in reasons.items():
+            yield Impossible(recipe=name, platform=platform, reason=reason)
+        for platform in platforms:
+            for python in pythons:
+                if reason := self._without.get(f"{python}/{platform}", ""):
+                    yield Impossible(recipe=name, platform=platform, reason=reason, python=python)
 
     def _pythons_of(self, recipe: Recipe) -> tuple[str | None, ...]:
-        if recipe.kind == "library":
-            return (None,)
         if not (self._pythons or recipe.build.abi3):
             raise PlanError(f"{recipe.name} is built per Python, and none is given", fix="add `--python 3.11`")
         return (recipe.build.abi3,) if recipe.build.abi3 else self._pythons
@@ -109,24 +112,31 @@ class BlockMaker:
 
 def _part(node: Node, release: Release, lanes: Lanes) -> Part:
     """Platforms that match the same `[[when]]` rows and variants share a digest; a recipe's are computed once."""
-    recipe, values = node.recipe, node.values
-    older = older_in_epoch(recipe, release.version) if recipe.abi is not None and len(recipe.release) > 1 else ()
+    recipe, values = node.values.recipe, node.values
+    older = older_in_epoch(recipe, release.version) if len(recipe.release) > 1 and recipe.abi is not None else ()
     pinned = values.pinned_abis(older) if older else ()
-
-    def digest(platform: str) -> str:
-        effective = merged(recipe, release, platform)
-        return keys.recipe_digest(recipe, release, effective, values.file_digest, abi=abi())
-
-    def abi() -> keys.ReleaseAbi | None:
-        if recipe.abi is None:
-            return None
-        baseline = older[0] if older else release.version
-        return keys.ReleaseAbi(epoch=epoch_of(recipe, release.version), baseline=baseline, pinned=pinned)
-
     if not (recipe.when or recipe.variant):
-        return values.once((release.version, pinned), lambda: Part((digest(""),), abi()))
+        return values.once((release.version, pinned), partial(_shared_part, node, release, older, pinned))
+    abi = _abi(recipe, release, older, pinned)
     digests = []
     for platform in lanes.platforms:
         matching = (matching_rows(recipe, platform), matching_variants(recipe, platform))
-        digests.append(values.once((release.version, pinned, matching), partial(digest, platform)))
-    return Part(tuple(digests), abi())
+        digests.append(values.once((release.version, pinned, matching), partial(_digest, node, release, platform, abi)))
+    return Part(tuple(digests), abi)
+
+
+def _shared_part(node: Node, release: Release, older: tuple[str, ...], pinned: tuple[str, ...]) -> Part:
+    abi = _abi(node.recipe, release, older, pinned)
+    return Part((_digest(node, release, "", abi),), abi)
+
+
+def _digest(node: Node, release: Release, platform: str, abi: keys.ReleaseAbi | None) -> str:
+    effective = merged(node.recipe, release, platform)
+    return keys.recipe_digest(node.recipe, release, effective, node.values.file_digest, abi=abi)
+
+
+def _abi(recipe: Recipe, release: Release, older: tuple[str, ...], pinned: tuple[str, ...]) -> keys.ReleaseAbi | None:
+    if recipe.abi is None:
+        return None
+    baseline = older[0] if older else release.version
+    return keys.ReleaseAbi(epoch=epoch_of(recipe, release.version), baseline=baseline, pinned=pinned)

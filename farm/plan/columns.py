@@ -80,7 +80,7 @@ class Columns:
 
     def _compute(self, block: Block) -> Keys:
         node, lanes, blocks, known = block.node, block.lanes, self.blocks, self._keys
-        required: dict[str, Sequence[str]] = {}
+        required: list[tuple[str, Sequence[str]]] = []
         for number in node.telling:
             target, columns = blocks[number], known[number]
             assert columns is not None
@@ -88,8 +88,9 @@ class Columns:
             if target.lanes is not lanes:
                 places = target.lanes.places
                 column = tuple([column[places[platform]] for platform in lanes.platforms])
-            required[target.node.name] = column
-        return tuple([key.compose_all(part.digests, lanes.toolchains, required, lanes.own) for part in block.parts])
+            required.append((target.node.name, column))
+        toolchains, own = lanes.toolchains, lanes.own
+        return tuple([key.compose_all(part.digests, toolchains, required, own) for part in block.parts])
 
     def step(self, number: int, release: int, lane: int, around: Around | None = None) -> Step:
         """One step. `around` is what the steps of a recipe share, for who makes several of them."""

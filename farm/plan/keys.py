@@ -8,7 +8,7 @@ by name, so a new field that nobody thought about here is in the key once it is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -51,6 +51,7 @@ _VARIANT_EXCLUDED = frozenset({"platform"})  # only decides whether the variant 
 # Policy of audits and the choice of a runner: they judge the wheel, they do not make it.
 _TOOLCHAIN_EXCLUDED = frozenset({"format", "system_libraries", "run", "python_platform"})
 
+_HEX = type(hashlib.sha256()).hexdigest
 _NONE: frozenset[str] = frozenset()
 _TOOLCHAIN = "toolchain."
 ABI_EPOCH = "abi.epoch"
@@ -170,22 +171,22 @@ def own_text(own: Iterable[KeyInput]) -> str:
 
 
 def compose_all(
-    recipes: Sequence[str], toolchains: Sequence[str], required: Mapping[str, Sequence[str]], own: Sequence[str]
+    recipes: Sequence[str], toolchains: Sequence[str], required: Iterable[tuple[str, Sequence[str]]], own: Sequence[str]
 ) -> tuple[str, ...]:
     """`compose` for many steps at once: each argument holds one text per step. Steps of one recipe differ in little.
 
-    `required` are the keys of what all of them are built against, by recipe; `own` is `own_text` of what they have
+    `required` are recipes that all of them are built against, with their keys; `own` is `own_text` of what they have
     beyond that, or nothing if none has. `recipes` is a single digest if all have the same.
     """
     columns: list[Iterable[str]] = [repeat(f"{recipes[0]}\n") if len(recipes) == 1 else [f"{r}\n" for r in recipes]]
     columns.append(toolchains)
-    for name, digests in required.items():
+    for name, digests in required:
         columns += [repeat(f"\n{REQUIRES}{name}\0"), digests]
     columns.append(repeat("\n"))
     if own:
         columns.append(own)
-    new = hashlib.sha256
-    return tuple([new(text.encode()).hexdigest() for text in map("".join, zip(*columns, strict=False))])
+    texts = map("".join, zip(*columns, strict=False))
+    return tuple(map(_HEX, map(hashlib.sha256, map(str.encode, texts))))  # no line of Python is run per key
 
 
 def key_of(inputs: Sequence[KeyInput]) -> str:

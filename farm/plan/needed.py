@@ -23,10 +23,10 @@ class Needed:
         self._newest = newest
         self._links: dict[int, Counter[str]] = {}
 
-    def count(self, node: Node, nodes: Sequence[Node], by: int = 1) -> None:
-        """Add (or, with -1, take away) what a recipe links to."""
+    def count(self, node: Node, nodes: Sequence[Node]) -> None:
+        """Add what a recipe links to."""
         for number, version in self._linked(node, nodes):
-            self._links.setdefault(number, Counter())[version] += by
+            self._links.setdefault(number, Counter())[version] += 1
 
     def moved(
         self, numbers: Iterable[int], before: Sequence[Node], after: Sequence[Node], anew: int, linking: Iterable[int]

@@ -49,8 +49,10 @@ def planned(catalog: CatalogValues, wanted: Wanted) -> Planned:
     nodes = resolve(catalog, asked)
     numbers = {node.name: number for number, node in enumerate(nodes)}
     needed = Needed({numbers[name]: release for name, release in asked.items()}, newest=wanted.newest)
-    for node in nodes:
-        needed.count(node, nodes)
+    several = {number for number, node in enumerate(nodes) if len(node.releases) > 1}
+    for node in nodes if several else ():
+        if node.accepted or not several.isdisjoint(node.direct):
+            needed.count(node, nodes)
     maker = BlockMaker(catalog.toolchains, wanted, platforms)
     blocks: list[Block] = []
     for number, node in enumerate(nodes):

@@ -60,10 +60,12 @@ class Node(NamedTuple):
 
 
 class Host(NamedTuple):
-    """An entry of `requires.host` and the recipe that provides it."""
+    """An entry of `requires.host` as written, the recipe that provides it, and whether not every release will do."""
 
     provider: str
     requirement: HostRequirement
+    text: str
+    bounded: bool
 
 
 def resolve(catalog: CatalogValues, roots: Iterable[str]) -> list[Node]:
@@ -113,7 +115,7 @@ class Hosts:
                 where=name,
                 fix="Python packages go to `requires.python`",
             )
-        self._known[text] = host = Host(provider, requirement)
+        self._known[text] = host = Host(provider, requirement, text, bool(requirement.specifier))
         return host
 
 
@@ -123,15 +125,15 @@ def _reachable(catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]) -> di
     for name in waiting:  # grows while it is read
         if name not in found:
             found[name] = required = hosts.of(name, catalog.recipes[name].recipe)
-            waiting += [provider for provider, _ in required]
+            waiting += [host[0] for host in required if host[0] not in found]
     return found
 
 
 def _levels(required: Mapping[str, Sequence[Host]]) -> dict[str, int]:
     dependents: dict[str, list[str]] = {name: [] for name in required}
     for name, hosts in required.items():
-        for provider, _ in hosts:
-            dependents[provider].append(name)
+        for host in hosts:
+            dependents[host[0]].append(name)
     missing = {name: len(hosts) for name, hosts in required.items()}
     levels = {name: 0 for name, count in missing.items() if count == 0}
     queue = list(levels)
@@ -165,35 +167,49 @@ class Resolver:
         self._numbers = numbers
         self._hosts = hosts
         self.nodes = list(nodes)
+        self._bounds: dict[str, int] = {}  # which releases will do, by the text of a requirement
 
     def node(self, name: str, values: RecipeValues, hosts: Sequence[Host]) -> Node:
         """The node of a recipe. Raises PlanError if no release of something meets all requirements on the way."""
-        releases = in_order_of_choice(values.recipe)
+        releases = values.recipe.release
+        if len(releases) > 1:
+            releases = in_order_of_choice(values.recipe)
         if not hosts:
             return Node(name, values, releases, (), 0, 0, _ANY, ())
         nodes, numbers = self.nodes, self._numbers
-        direct = tuple(dict.fromkeys([numbers[provider] for provider, _ in hosts]))
+        direct = tuple(dict.fromkeys([numbers[host[0]] for host in hosts]))
         level = below = own = 0
         accepted = _ANY
         for number in direct:
-            node = nodes[number]
-            level = max(level, node.level)
-            below |= node.closure
+            _, _, _, _, its_level, closure, its_accepted, _ = nodes[number]
+            if its_level > level:
+                level = its_level
+            below |= closure
             own |= 1 << number
-            if node.accepted:
-                accepted = _both(accepted, node.accepted)
-        for provider, requirement in hosts:
-            if requirement.specifier:
-                accepted = self._bound(accepted, numbers[provider], requirement)
-        if not all(accepted.values()):
-            raise self._impossible(name, hosts, next(number for number, bits in accepted.items() if not bits))
-        node = Node(name, values, releases, direct, level + 1, below | own, accepted, direct)
-        told = self._retold(node, own) if accepted else own
-        return node if told == own and not below & own else node._replace(telling=self._in_build_order(told, direct))
+            if its_accepted:
+                accepted = _both(accepted, its_accepted)
+        for host in hosts:
+            if host[3]:
+                accepted = self._bound(accepted, host)
+        telling = self._in_build_order(own, direct) if below & own else direct
+        node = Node(name, values, releases, direct, level + 1, below | own, accepted, telling)
+        return self._limited(node, own, hosts) if accepted else node
 
-    def _bound(self, accepted: Mapping[int, int], number: int, requirement: HostRequirement) -> Mapping[int, int]:
+    def _limited(self, node: Node, own: int, hosts: Sequence[Host]) -> Node:
+        """A node for which not every release of something will do."""
+        for number, bits in node.accepted.items():
+            if not bits:
+                raise self._impossible(node.name, hosts, number)
+        told = self._retold(node, own)
+        return node if told == own else node._replace(telling=self._in_build_order(told, node.direct))
+
+    def _bound(self, accepted: Mapping[int, int], host: Host) -> Mapping[int, int]:
+        number = self._numbers[host.provider]
         releases = self.nodes[number].releases
-        bits = sum(1 << place for place, release in enumerate(releases) if requirement.meets(release.version))
+        bits = self._bounds.get(host.text)
+        if bits is None:
+            will_do = [host.requirement.meets(release.version) for release in releases]
+            bits = self._bounds[host.text] = sum(1 << place for place, good in enumerate(will_do) if good)
         return accepted if bits == (1 << len(releases)) - 1 else _both(accepted, {number: bits})
 
     def _retold(self, node: Node, told: int) -> int:

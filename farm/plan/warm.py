@@ -146,7 +146,7 @@ class WarmPlanner:
         return concerned
 
     def _asks(self, node: Node) -> bool:
-        return any(host.requirement.specifier for host in self._hosts.of(node.name, node.recipe))
+        return any(host.bounded for host in self._hosts.of(node.name, node.recipe))
 
     def _blocks(self, nodes: list[Node], needed: Needed, begin: Iterable[int]) -> tuple[list[Block], set[int]]:
         """The blocks with these nodes, and which were made anew: those to begin with, and those for which other
