@@ -154,6 +154,13 @@ def test_what_a_wheel_imports_is_read_once_and_not_believed_when_damaged(root: P
         assert again == first or "other" in again.free, damage
     kept.write_text(kept.read_text().replace(wheel.sha256, "0" * 64))
     assert imports_of(wheel, store, folder, {"gmp": "gmp"}) == first, "it is of another wheel"
+    facts_of = json.loads(kept.read_text())
+    kept.write_text(json.dumps(facts_of | {"bound": {"gmp": ["#12"]}}))
+    assert imports_of(wheel, store, folder, {"gmp": "gmp"}) is None, "which symbol a number is, nobody knows"
+    kept.write_text(json.dumps(facts_of | {"bound": {"gmp": ["gmp_sub"], "z": ["crc32"]}, "free": []}))
+    bound = imports_of(wheel, store, folder, {"gmp": "gmp", "z": "zlib"})
+    assert bound is not None
+    assert (bound.of("gmp"), bound.of("zlib")) == ({"gmp_sub"}, {"crc32"})
     store.path(wheel).write_bytes(b"PK" + b"x" * (wheel.size - 2))
     kept.unlink()
     assert imports_of(wheel, store, folder, {"gmp": "gmp"}) is None
