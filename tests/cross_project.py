@@ -18,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 MODULE = """\
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+_Static_assert(SIZEOF_VOID_P == sizeof(void *), "what pyconfig.h says of pointers");
+_Static_assert(SIZEOF_SIZE_T == sizeof(size_t), "what pyconfig.h says of sizes");
+_Static_assert(SIZEOF_LONG == sizeof(long), "what pyconfig.h says of long");
 static PyObject *add(PyObject *s, PyObject *a) { int x, y;
   if (!PyArg_ParseTuple(a, "ii", &x, &y)) return NULL;
   if (x == y) { PyErr_SetString(PyExc_ValueError, "equal"); return NULL; }

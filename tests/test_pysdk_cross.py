@@ -13,7 +13,6 @@ from farm.binary import formats
 from farm.catalog import loader
 from farm.catalog.values import Catalog
 
-TAG = "cp313"
 # What the module's file is called after its name, and the library that it takes Python from.
 EXPECTED = {
     "manylinux_2_17_aarch64": (".cpython-313-aarch64-linux-gnu.so", "linux_aarch64"),
@@ -27,10 +26,10 @@ QUICK = {
     ("scikit-build-core", "macosx_11_0_arm64"),
 }
 CASES = [
-    pytest.param(backend, platform, marks=() if (backend, platform) in QUICK else pytest.mark.slow)
+    pytest.param(backend, platform, "cp313", marks=() if (backend, platform) in QUICK else pytest.mark.slow)
     for backend in cross_project.FILES
     for platform in EXPECTED
-]
+] + [pytest.param("setuptools", platform, "cp311", marks=pytest.mark.slow) for platform in EXPECTED]
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +37,18 @@ def catalog() -> Catalog:
     return loader.examine(ROOT)[0]
 
 
-@pytest.mark.parametrize(("backend", "platform"), CASES)
-def test_a_backend_builds_for_another_system(tmp_path: Path, catalog: Catalog, backend: str, platform: str) -> None:
-    suffix, tag = EXPECTED[platform]
+@pytest.mark.parametrize(("backend", "platform", "python"), CASES)
+def test_a_backend_builds_for_another_system(
+    tmp_path: Path, catalog: Catalog, backend: str, platform: str, python: str
+) -> None:
+    suffix, tag = EXPECTED[platform][0].replace("313", python[2:]), EXPECTED[platform][1]
     loaded = cross_project.recipe(tmp_path / "recipe", backend)
     log = tmp_path / "log"
-    with cross_project.build(loaded, platform, TAG, catalog, settings(tmp_path / "home"), log) as built:
-        assert built.wheel.name == f"crossed-1.0-{TAG}-{TAG}-{tag}.whl"
+    with cross_project.build(loaded, platform, python, catalog, settings(tmp_path / "home"), log) as built:
+        assert built.wheel.name == f"crossed-1.0-{python}-{python}-{tag}.whl"
         with zipfile.ZipFile(built.wheel) as wheel:
             module = wheel.read(f"crossed/_core{suffix}")
     linkage = formats.read_bytes(module, f"crossed/_core{suffix}")
     assert linkage is not None
     assert not any("/farm/" in path for path in (linkage.runpath or ())), linkage
-    assert ("python313.dll" in {name.lower() for name in linkage.needed}) == (platform == "win_amd64")
+    assert (f"python{python[2:]}.dll" in {name.lower() for name in linkage.needed}) == (platform == "win_amd64")

@@ -82,9 +82,11 @@ def digest(python_tag: str, platform: Toolchain, catalog: Catalog) -> str:
         "layout": LAYOUT,
         "version": python.version,
         "pins": pins,
-        "headers": entry.model_dump(mode="json", exclude={"platform", "sysroot", "package"}),
+        "headers": entry.model_dump(mode="json", exclude={"platform", "sysroot", "package", "prelude"}),
         "sysconfig": dict(data),
     }
+    if entry.prelude:  # younger than the digests of the files that have none
+        made_from["prelude"] = entry.prelude
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 

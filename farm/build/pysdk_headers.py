@@ -104,7 +104,7 @@ def _text(file: Path, archive: str) -> str:
 
 
 def pyconfig(content: str, entry: Headers) -> str:
-    """A platform's pyconfig.h: `content` with the names of `entry` defined or not as they are there.
+    """A platform's pyconfig.h: `content` after the prelude of `entry`, with its names defined or not as they are there.
 
     In a template of autoconf (``pyconfig.h.in``) every name that the entry does not define is undefined.
     """
@@ -119,4 +119,4 @@ def pyconfig(content: str, entry: Headers) -> str:
             return f"/* #undef {name} */"
         return match[0]
 
-    return _FEATURE.sub(line, content)
+    return (f"{entry.prelude}\n" if entry.prelude else "") + _FEATURE.sub(line, content)

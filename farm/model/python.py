@@ -25,6 +25,7 @@ class Headers(Frozen):
     package: str = Field(default="", description="the package of that sysroot that holds the headers")
     include: RelPath = Field(description="directory of Python.h in the package or the source")
     pyconfig: RelPath = Field(description="the platform's pyconfig.h, or the template of it")
+    prelude: str = Field(default="", description="C that is put before the first line of pyconfig.h")
     ones: tuple[MacroName, ...] = Field(default=(), description="names that this platform's pyconfig.h defines as 1")
     values: dict[MacroName, str] = Field(default_factory=dict, description="names that it defines as something else")
     undefined: tuple[MacroName, ...] = Field(default=(), description="names that it does not define")
