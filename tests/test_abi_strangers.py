@@ -36,9 +36,12 @@ class Symbols:
 
 @dataclass(frozen=True, kw_only=True)
 class Stranger:
-    """A library: how it is built, its releases (version -> file of Debian's pool, sha256), oldest first, and why
-    Debian's list says something else of some symbols. `breaks` are the symbols that a release broke. `declared` finds the exported names in a header of the source
-    where no prefix tells them from internal ones."""
+    """A library: how it is built, and its releases (version -> file of Debian's pool, sha256), oldest first.
+
+    `declared`: a header of the source, and what finds the exported names in it where no prefix tells them from internal
+    ones. `listed`: Debian's list; `explained`: of which symbols it says something else, and why. `breaks`: the symbols
+    and types that a release broke, as its maintainers know.
+    """
 
     rest: str
     releases: dict[str, tuple[str, str]]
