@@ -253,3 +253,25 @@ def test_the_repository_is_read_off_the_remote(url: str, name: str | None, monke
         return
     with pytest.raises(forge_git.ForgeError, match="does not tell owner and name"):
         forge_git.owner_and_name(Git(top=Path()), "origin")
+
+
+def test_what_the_watcher_finds_is_proposed_and_one_that_fails_keeps_nobody_from_the_others(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (root / "recipes/gmp/recipe.toml").read_text()
+    for name in ("aaa", "zzz"):  # not committed, so there is nothing to bump at the base
+        (root / "recipes" / name).mkdir()
+        made = text.replace('name = "gmp"', f'name = "{name}"').replace('patches = ["0003-c.patch"]', "")
+        made = made.replace('patches = ["0001-a.patch",  # why a\n  "0002-b.patch"]', "")
+        (root / "recipes" / name / "recipe.toml").write_text(made)
+        (root / "recipes" / name / "extra.tar.gz").write_bytes((root / "recipes/gmp/extra.tar.gz").read_bytes())
+    home = ("--home", str(tmp_path / "home"))
+    assert cli.run(["--catalog", str(root), *home, "watch", "--branch", "--json"]) == 2
+    told = capsys.readouterr()
+    rows = {row["recipe"]: row for row in json.loads(told.out)}
+    assert rows["gmp"]["proposal"]["branch"]["name"] == BRANCH
+    assert rows["aaa"]["error"]["kind"] == "usage"
+    assert "there is no recipe 'zzz' at the base of the branch" in told.err
+    assert cli.run(["--catalog", str(root), *home, "watch", "--due", "--branch", "--json"]) == 0
+    rows = {row["recipe"]: row for row in json.loads(capsys.readouterr().out)}
+    assert "proposal" not in rows["gmp"], "proposed when it was seen"

@@ -1,19 +1,19 @@
-"""`farm recipe bump --branch` and `--pull-request`: what is proposed, and what is said of it."""
+"""``--branch`` and ``--pull-request`` of `farm recipe bump` and `farm watch`: what is proposed, what is said of it."""
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from farm.cli import bump as shown
-from farm.cli import output
+from farm.cli import bump_shown
 from farm.errors import FarmError, MissingToolError, PlanError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from farm.catalog import Catalog
     from farm.fetch.download import Progress
@@ -21,15 +21,39 @@ if TYPE_CHECKING:
     from farm.forge.git import Git
     from farm.settings import Settings
     from farm.watch.branch import Branch
-    from farm.watch.bump import Bump
+    from farm.watch.bump import Bump, NothingNew
     from farm.watch.values import Asking
 
 _SHOWN = 30  # lines of a plan
 
 
-def run(
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of proposals."""
+    parser.add_argument("--branch", action="store_true", help="as a commit on a branch of its own")
+    parser.add_argument("--pull-request", action="store_true", help="push the branch and open a pull request for it")
+    parser.add_argument("--abi", action="store_true", help="say what becomes of a library's ABI (builds both releases)")
+    parser.add_argument(
+        "--base",
+        default="",
+        metavar="BRANCH",
+        help="what the branch starts from; default: HEAD, or for a pull request the forge's default branch",
+    )
+    parser.add_argument("--remote", default="origin", metavar="NAME", help="where the branch is pushed to")
+    parser.add_argument("--repository", default="", metavar="OWNER/NAME", help="on the forge; read off the remote")
+    parser.add_argument("--label", action="append", default=[], metavar="L", help="of the pull request; repeatable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """What was proposed. `pull` describes the pull request, and is empty if none was asked for."""
+
+    made: Branch | NothingNew
+    pull: Mapping[str, Any]
+
+
+def propose(
     args: argparse.Namespace, name: str, version: str, settings: Settings, *, asking: Asking, progress: Progress
-) -> int:
+) -> Proposed:
     """Make the branch, and the pull request if asked for. Raises ForgeError, and as `farm.watch.branch.make` does."""
     from farm.forge.git import repository_of
     from farm.watch import branch
@@ -38,16 +62,13 @@ def run(
     facts = partial(_facts, with_abi=args.abi, settings=settings, quiet=args.json)
     wish = branch.Wish(recipe=name, version=version, prereleases=args.pre, base=args.base)
     if not args.pull_request:
-        made = branch.make(wish, settings, asking, facts, progress)
-        _say(args, made, {})
-        return 0
+        return Proposed(made=branch.make(wish, settings, asking, facts, progress), pull={})
     git = repository_of(settings.catalog)
     forge = _forge(args, git, settings)
     target = args.base or forge.default_branch()
     wish = replace(wish, base=_fetched(git, args.remote, target), remote=args.remote)
     made = branch.make(wish, settings, asking, facts, progress)
-    _say(args, made, {} if isinstance(made, NothingNew) else _propose(args, made, target, git, forge))
-    return 0
+    return Proposed(made=made, pull={} if isinstance(made, NothingNew) else _pull(args, made, target, git, forge))
 
 
 def _forge(args: argparse.Namespace, git: Git, settings: Settings) -> Forge:
@@ -73,10 +94,11 @@ def _fetched(git: Git, remote: str, target: str) -> str:
     return commit
 
 
-def _propose(args: argparse.Namespace, made: Branch, target: str, git: Git, forge: Forge) -> dict[str, Any]:
+def _pull(args: argparse.Namespace, made: Branch, target: str, git: Git, forge: Forge) -> dict[str, Any]:
     """Push what the remote has not, and open the pull request or bring it up to date."""
     from farm.forge.base import PullState
-    from farm.forge.propose import Outcome, Proposal, propose
+    from farm.forge.propose import Outcome, Proposal
+    from farm.forge.propose import propose as bring
     from farm.watch import message
     from farm.watch.branch import BranchState
 
@@ -90,7 +112,7 @@ def _propose(args: argparse.Namespace, made: Branch, target: str, git: Git, forg
         git.push(args.remote, made.name, made.on_remote)
     if made.state is BranchState.EDITED and known is not None and known.state is PullState.OPEN:
         return {"number": known.number, "url": known.url, "state": Outcome.UNCHANGED}
-    pull, outcome = propose(
+    pull, outcome = bring(
         forge,
         Proposal(
             branch=made.name,
@@ -104,23 +126,27 @@ def _propose(args: argparse.Namespace, made: Branch, target: str, git: Git, forg
     return {"number": pull.number, "url": pull.url, "state": outcome}
 
 
-def _say(args: argparse.Namespace, made: Any, pull: dict[str, Any]) -> None:
+def document(proposed: Proposed) -> dict[str, Any]:
+    """A proposal for programs."""
     from farm.watch.bump import NothingNew
 
+    made = proposed.made
     if isinstance(made, NothingNew):
-        output.print_json(shown.document(made)) if args.json else print("\n".join(shown.lines(made)))
-        return
-    if args.json:
-        row = {"name": made.name, "state": made.state, "commit": made.commit, "base": made.base}
-        said = {**shown.document(made.bump), "state": "proposed", "branch": row, "message": made.message}
-        output.print_json({**said, **({"pull_request": pull} if pull else {})})
-        return
-    print("\n".join(shown.lines(made.bump)))
-    print(f"branch {made.name}: {made.state}, {made.commit[:12]}")
-    if pull:
-        print(f"pull request {pull['url'] or 'none'}: {pull['state']}")
-    else:
-        print(f"next: git show {made.name}")
+        return bump_shown.document(made)
+    row = {"name": made.name, "state": made.state, "commit": made.commit, "base": made.base}
+    said = {**bump_shown.document(made.bump), "state": "proposed", "branch": row, "message": made.message}
+    return {**said, **({"pull_request": proposed.pull} if proposed.pull else {})}
+
+
+def lines(proposed: Proposed) -> list[str]:
+    """A proposal for people."""
+    from farm.watch.bump import NothingNew
+
+    made, pull = proposed.made, proposed.pull
+    if isinstance(made, NothingNew):
+        return bump_shown.lines(made)
+    last = f"pull request {pull['url'] or 'none'}: {pull['state']}" if pull else f"next: git show {made.name}"
+    return [*bump_shown.lines(made.bump), f"branch {made.name}: {made.state}, {made.commit[:12]}", last]
 
 
 def _facts(before: Catalog, after: Catalog, found: Bump, *, with_abi: bool, settings: Settings, quiet: bool) -> str:

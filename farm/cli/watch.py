@@ -7,10 +7,11 @@ A place that does not answer is said in its row and keeps nobody from the others
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
-from farm.cli import output
-from farm.errors import UsageError
+from farm.cli import bump, output, proposing
+from farm.errors import FarmError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ EPILOG = """examples:
   farm watch --due                           for cron: ask only for those whose time has come
   farm watch --expired                       from a Debian mirror that is no longer fed
   farm recipe bump gmp --branch              then: propose the newest release as a branch
+  farm watch --due --pull-request            for cron, too: propose all that is newer ($GITHUB_TOKEN)
 """
 
 
@@ -35,11 +37,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--due", action="store_true", help="ask only for those whose time has come")
     parser.add_argument("--pre", action="store_true", help="alphas, betas and release candidates are releases, too")
     parser.add_argument("--expired", action="store_true", help="take a signed Debian index whose validity is over")
+    proposing.configure(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Print what is newer; exits with 0 whether upstream could be reached or not. Raises UsageError, StoreError."""
+    """Print what is newer, and propose it if asked; exits with 0 whether upstream could be reached or not.
+
+    A proposal that fails keeps nobody from the others; the exit code is that of the first one. Raises UsageError,
+    StoreError.
+    """
     from datetime import UTC, datetime
 
     from farm import catalog
@@ -56,11 +63,32 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     known = memory.remember(settings.home, seen)
     fresh = {sighting.recipe: sighting for sighting in seen}
     rows = [fresh.get(name) or memory.recall(recipes[name], known) for name in names]
+    if not args.json:
+        _print(rows, proposes=args.branch or args.pull_request)
+    newer = [row for row in rows if row.newer and row.recipe in fresh]
+    proposals = _propose(newer, args, settings) if args.branch or args.pull_request else {}
     if args.json:
-        output.print_json([document(row) for row in rows])
-    else:
-        _print(rows)
-    return 0
+        output.print_json([{**document(row), **proposals.get(row.recipe, {})} for row in rows])
+    return next((row["error"]["exit_code"] for row in proposals.values() if "error" in row), 0)
+
+
+def _propose(rows: Sequence[Sighting], args: argparse.Namespace, settings: Settings) -> dict[str, dict[str, Any]]:
+    """Propose the newest release of each; by recipe, its proposal or the error as it is shown in JSON."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        try:
+            made = proposing.propose(
+                args, row.recipe, row.upstream, settings, asking=asking(args, settings), progress=bump.progress(args)
+            )
+        except FarmError as error:
+            print(f"{row.recipe}: {error.kind} error: {error}", file=sys.stderr)
+            said = {"kind": error.kind, "exit_code": error.exit_code, "text": str(error)}
+            found[row.recipe] = {"error": said}
+        else:
+            found[row.recipe] = {"proposal": proposing.document(made)}
+            if not args.json:
+                print("\n".join(proposing.lines(made)))
+    return found
 
 
 def _wanted(names: Sequence[str], loaded: Catalog) -> list[str]:
@@ -98,7 +126,7 @@ def document(row: Sighting) -> dict[str, Any]:
     }
 
 
-def _print(rows: Sequence[Sighting]) -> None:
+def _print(rows: Sequence[Sighting], *, proposes: bool) -> None:
     cells = [
         (
             row.recipe,
@@ -113,7 +141,7 @@ def _print(rows: Sequence[Sighting]) -> None:
     for (state, why), names in _reasons(rows).items():
         print(f"{', '.join(names)}: {state}: {why}")
     newer = [row.recipe for row in rows if row.newer]
-    if newer:
+    if newer and not proposes:
         print(f"next: farm recipe bump {newer[0]} --branch" + (f" (and {len(newer) - 1} more)" if newer[1:] else ""))
     elif not rows:
         print("no recipe has a [watch] table")
