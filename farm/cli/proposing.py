@@ -174,7 +174,10 @@ def _abi(after: Catalog, found: Bump, settings: Settings, *, quiet: bool) -> str
     lines = [f"ABI ({newer.abi_class}): {difference.verdict}"]
     broken = [change for change in difference.changes if change.verdict == "breaking"]
     lines += [f"- {change.subject}: {change.text}" for change in broken[:_SHOWN]]
-    return "\n".join(lines + [f"- and {len(broken) - _SHOWN} more"] * (len(broken) > _SHOWN))
+    lines += [f"- and {len(broken) - _SHOWN} more"] * (len(broken) > _SHOWN)
+    if broken:
+        lines.append("Builds refuse it until the release raises `abi_epoch`; the plan is as if the ABI were kept.")
+    return "\n".join(lines)
 
 
 def _plan(before: Catalog, after: Catalog, settings: Settings) -> str:
