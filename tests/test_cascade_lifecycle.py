@@ -161,4 +161,4 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=20, stateful_step_count=12, deadline=None, derandomize=True)
+TestLives.settings = settings(max_examples=10, stateful_step_count=12, deadline=None, derandomize=True)

@@ -277,7 +277,7 @@ def graphs(draw: st.DrawFn) -> tuple[Draft, dict[str, list[str]]]:
     return made, {one.task.id: draw(WORDS) for one in made.tasks}
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(graphs(), KILLS, st.integers(1, 3))
 def test_whatever_is_killed_each_task_passes_once_and_the_cascade_ends(
     given: tuple[Draft, dict[str, list[str]]], kills: list[tuple[int, bool]], jobs: int

@@ -318,6 +318,6 @@ def test_the_resolver_answers_as_pip_does(farm: Farm) -> None:
         "--python-version",
         "3.13",
     ]
-    for name in cases.keys() - {"marked"}:  # pip judges markers by the Python that runs it
+    for name in ("good", "torn"):  # a second each; and pip judges markers by the Python that runs it
         ended = subprocess.run([*command, "--index-url", url, f"{name}==1.0"], capture_output=True, text=True)
         assert (ended.returncode == 0) == (name == "good"), ended.stderr
