@@ -303,7 +303,7 @@ def _facts(change: dict[str, Any], before: Plan) -> Facts:
 
 
 @given(changes())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_reworks_are_ordered_complete_and_never_too_little(change: dict[str, Any]) -> None:
     before, after = _plans(change)
     found = rework(before, after, _facts(change, before))
@@ -322,7 +322,7 @@ def test_reworks_are_ordered_complete_and_never_too_little(change: dict[str, Any
         assert not makes or Verb.TEST in done[step.id], "what is made is tested"
         if Verb.REBIND in makes:
             symbols = change["imports"][step.recipe]
-            assert edited not in cone, "another input changed"
+            assert edited not in cone - {bumped}, "another input changed; of the bumped one it is another release"
             assert change["breaks"]
             assert change["known"]
             assert symbols is not None
@@ -337,7 +337,7 @@ def test_reworks_are_ordered_complete_and_never_too_little(change: dict[str, Any
 
 
 @given(changes())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_nothing_changed_needs_nothing(change: dict[str, Any]) -> None:
     before, _ = _plans(change)
     found = rework(before, before, Facts())
