@@ -9,11 +9,11 @@ from pathlib import Path
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.requirements import InvalidRequirement, Requirement
 
-from farm.catalog import cron, releasecheck
+from farm.catalog import releasecheck, watchcheck
 from farm.catalog.faults import Fault, did_you_mean
 from farm.catalog.releasecheck import NOT_OF_DEPENDENTS, Found
 from farm.catalog.values import LoadedRecipe
-from farm.model.recipe import PlatformGlob, Recipe, Watch
+from farm.model.recipe import PlatformGlob, Recipe
 from farm.model.toolchain import Toolchain
 from farm.model.tools import BASIC, EXTRA
 from farm.plan.effective import matches
@@ -25,7 +25,6 @@ PLATFORMS = (
     *(f"musllinux_1_2_{arch}" for arch in ("x86_64", "i686", "aarch64", "ppc64le")),
     *("win_amd64", "win32", "win_arm64", "macosx_11_0_arm64", "macosx_10_13_x86_64"),
 )
-_DAILY = Watch.model_fields["schedule"].default  # what nearly all recipes have; the reader of cron forms stays away
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PURL = re.compile(r"pkg:[a-z][a-z0-9.+-]*/[^@?#\s]+")
 
@@ -144,33 +143,6 @@ def _misc(recipe: Recipe) -> Found:
             yield ("products", "library", i, "name"), f"{name!r} is there twice"
 
 
-def _watch(recipe: Recipe) -> Found:
-    """The version is read off a group of the pattern, so a page without one tells nothing."""
-    watch = recipe.watch
-    if watch is None:
-        return
-    if watch.kind == "page" and not watch.at.startswith("https://"):
-        yield ("watch", "at"), f"{watch.at!r} is not the https:// URL of a page"
-    if watch.kind == "page" and not watch.pattern:
-        yield ("watch", "pattern"), r"is missing: the archive's name on the page, like 'gmp-([0-9.]+)\.tar\.xz'"
-    if watch.kind != "page" and watch.pattern:
-        yield ("watch", "pattern"), f"is for pages: '{watch.kind}' knows the versions"
-    if watch.pattern:
-        try:
-            groups = re.compile(watch.pattern).groups
-        except re.error as error:
-            yield ("watch", "pattern"), f"is not a regular expression: {error}"
-        else:
-            if not groups:
-                yield ("watch", "pattern"), r"has no group for the version, like 'gmp-([0-9.]+)\.tar\.xz'"
-
-
-def _schedules(recipe: Recipe) -> Found:
-    for table, value in (("watch", recipe.watch), ("rebuild", recipe.rebuild)):
-        if value is not None and value.schedule != _DAILY and (why := cron.fault(value.schedule)):
-            yield (table, "schedule"), f"{value.schedule!r} {why}"
-
-
 _RULES: tuple[Callable[[Recipe], Found], ...] = (
     _library,
     _dependent,
@@ -180,8 +152,8 @@ _RULES: tuple[Callable[[Recipe], Found], ...] = (
     _tools,
     _build,
     _misc,
-    _watch,
-    _schedules,
+    watchcheck.places,
+    watchcheck.schedules,
 )
 
 
