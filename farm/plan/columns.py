@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import overload
 
@@ -125,7 +126,6 @@ class Around:
             for below in closure_of(number, lambda each: blocks[each].node.direct)
             for target in (blocks[below].node,)
         ]
-        self._inputs: dict[str, tuple[KeyInput, ...]] = {}
 
     def against(self, platform: str) -> tuple[KeyInput, ...]:
         """The keys of what is required, as inputs."""
@@ -139,12 +139,10 @@ class Around:
         return tuple(found)
 
     def recipe_inputs(self, release: int, lane: int) -> tuple[KeyInput, ...]:
-        """The inputs that the recipe gives; platforms that are alike share them."""
+        """The inputs that the recipe gives; it keeps them, for platforms that are alike and for who asks again."""
         digests = self._block.parts[release].digests
         digest = digests[lane if len(digests) > 1 else 0]
-        if digest not in self._inputs:
-            self._inputs[digest] = self._block.inputs(release, lane)
-        return self._inputs[digest]
+        return self._block.node.values.once(("inputs", digest), partial(self._block.inputs, release, lane))
 
 
 class ColumnSteps(Steps):
