@@ -105,6 +105,23 @@ def test_a_new_release_leaves_the_keys_of_dependents_alone() -> None:
     assert {id_.partition("/")[0] for id_ in after.keys() - before.keys()} == {"gmp@6.3"}
 
 
+def test_releases_that_come_and_go_below_bounds() -> None:
+    recipes = [
+        library("a", "1.1"),
+        library("b", host=["a>=1.1"]),
+        library("c", host=["a", "b"]),
+        library("d", host=["c"]),
+    ]
+    catalog = values(*recipes)
+    warm = WarmPlanner(catalog, Wanted())
+    for versions in (("1.0", "1.1"), ("0.9", "1.0", "1.1", "2.0"), ("2.0",), ("1.0", "1.2"), ("1.0", "1.1"), ("1.1",)):
+        after = changed(catalog, library("a", *versions))
+        assert warm.change(after, "a") == plan(after, Wanted()), versions
+    with pytest.raises(PlanError, match=r"no release of a will do: b requires a>=1.1"):
+        warm.change(changed(catalog, library("a", "1.0")), "a")
+    assert warm.plan == plan(catalog, Wanted())
+
+
 def test_recipes_that_come_and_go() -> None:
     with_two = values(library("a"), library("b", host=["a"]))
     warm = WarmPlanner(values(library("a")), Wanted())
