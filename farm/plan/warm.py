@@ -2,7 +2,7 @@
 
 Pure but for reading files' digests.
 The result is what `farm.plan.planner.plan` gives for the changed catalog. Keys that a change reaches are computed when
-somebody asks for them (docs/decisions/006).
+somebody asks for them (docs/decisions/010).
 """
 
 from __future__ import annotations
