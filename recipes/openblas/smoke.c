@@ -170,7 +170,7 @@ int main(int argc, char **argv)
         CHECK(10 * threads + 5, singular_values(90) < 1e-11);
         CHECK(10 * threads + 6, real_eigenvectors(91) < 1e-10);
     }
-    double _Complex divided = one_two / three_four, dot;
+    double _Complex divided = -0.2 + 0.4 * I, dot;  /* not computed: the compiler's run time is wrong on ppc64le */
     cblas_zdotc_sub(1, &three_four, 1, &one_two, 1, &dot);
     CHECK(31, length(dot - conj(three_four) * one_two) < 1e-14);
     double _Complex zladiv_(double _Complex *, double _Complex *);  /* no header declares it */
