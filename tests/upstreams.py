@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -57,6 +58,16 @@ def debian_archive(root: Path, files: Mapping[str, bytes], *, unstable: tuple[st
             "Date: Sat, 01 Jan 2022 00:00:00 UTC\nValid-Until: Sat, 01 Jan 2099 00:00:00 UTC\n"
             f"SHA256:\n {hashlib.sha256(index).hexdigest()} {len(index)} main/source/Sources\n"
         )
+        _age(place / "Release", place / "main/source/Sources")
+
+
+def _age(*files: Path) -> None:
+    """Let files that are written anew be a minute younger than they were: HTTP and apt know whole seconds only."""
+    for file in files:
+        seen = file.with_name(f".{file.name}.age")
+        moment = float(seen.read_text()) + 60 if seen.exists() else 1.7e9
+        seen.write_text(str(moment))
+        os.utime(file, (moment, moment))
 
 
 def use_archive(where: Path, url: str, monkeypatch: pytest.MonkeyPatch, *, trusted: bool = True) -> None:
