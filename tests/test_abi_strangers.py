@@ -176,6 +176,21 @@ system = ["m"]
             sha256="f0cc588976e0347a6fc53d4e973e8bd5df48d2751522989f6bc347775b598598",
             member="debian/libfreetype6.symbols",
         ),
+        # The COLR v1 structs were called experimental until 2.13; Outline and Span went from signed to unsigned, as
+        # upstream's notes say; TT_RunIns is exported for debuggers only.
+        breaks={
+            "2.14.3": {
+                *(
+                    "TT_RunIns",
+                    "struct FT_Outline_",
+                    "struct FT_Span_",
+                    "struct FT_COLR_Paint_",
+                    "union FT_COLR_Paint_.u",
+                ),
+                *("struct FT_ColorLine_", "struct FT_ColorStop_", "struct FT_ColorStopIterator_"),
+                *("struct FT_PaintLinearGradient_", "struct FT_PaintRadialGradient_", "struct FT_PaintSweepGradient_"),
+            }
+        },
     ),
 }
 LICENSES = {"libpng": "LICENSE", "lcms2": "COPYING", "openjpeg": "LICENSE", "freetype": "LICENSE.TXT"}
