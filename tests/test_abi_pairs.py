@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import small_farm
+from debian_releases import optional, releases
 
 pytestmark = pytest.mark.slow
 HERE = small_farm.ROOT
@@ -62,15 +63,6 @@ LIBRARIES = {
         {'"-DREQUIRE_SIMD=ON",': '"-DREQUIRE_SIMD=ON", "-DCMAKE_INSTALL_LIBDIR={prefix}/lib",'},
     ),
 }
-RELEASE = """[[release]]
-version = "{version}"
-patches = []
-[[release.source]]
-[[release.source.location]]
-url = "debian:{file}"
-sha256 = "{sha256}"
-
-"""
 
 
 @pytest.fixture(scope="module")
@@ -86,19 +78,15 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for pattern, new in library.edits.items():
             text, count = re.subn(pattern, lambda _, new=new: new, text)
             assert count, pattern
-        older = "".join(
-            RELEASE.format(version=version, file=file_, sha256=sha256)
-            for version, (file_, sha256) in library.releases.items()
-        )
-        text = text.replace("[[release]]", f"{older}[[release]]", 1)
+        text = text.replace("[[release]]", f"{releases(library.releases)}[[release]]", 1)
         file.write_text(re.sub(r"(?s)exports = \[.*?\n\]|exports = \[[^\n]*\]", _optional, text))
     return made
 
 
 def _optional(exports: re.Match[str]) -> str:
-    """Each name as a glob for just that name: a glob need not match."""
+    """No name must be there in every release."""
     names = re.findall(r'"([^"]+)"', exports[0])
-    globs = [name if set("*[?") & set(name) else f"{name[:-1]}[{name[-1]}]" for name in names]
+    globs = [name if set("*[?") & set(name) else optional(name) for name in names]
     return f"exports = {json.dumps(globs)}"
 
 

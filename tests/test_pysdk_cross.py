@@ -13,11 +13,11 @@ from farm.binary import formats
 from farm.catalog import loader
 from farm.catalog.values import Catalog
 
-# What the module's file is called after its name, and the library that it takes Python from.
+# What the module's file is called after its name, with Python's version in it, and the platform of the wheel.
 EXPECTED = {
-    "manylinux_2_17_aarch64": (".cpython-313-aarch64-linux-gnu.so", "linux_aarch64"),
-    "win_amd64": (".cp313-win_amd64.pyd", "win_amd64"),
-    "macosx_11_0_arm64": (".cpython-313-darwin.so", "macosx_11_0_arm64"),
+    "manylinux_2_17_aarch64": (".cpython-{}-aarch64-linux-gnu.so", "linux_aarch64"),
+    "win_amd64": (".cp{}-win_amd64.pyd", "win_amd64"),
+    "macosx_11_0_arm64": (".cpython-{}-darwin.so", "macosx_11_0_arm64"),
 }
 # Each backend and each system once in every run; all of them in the slow one.
 QUICK = {
@@ -41,7 +41,9 @@ def catalog() -> Catalog:
 def test_a_backend_builds_for_another_system(
     tmp_path: Path, catalog: Catalog, backend: str, platform: str, python: str
 ) -> None:
-    suffix, tag = EXPECTED[platform][0].replace("313", python[2:]), EXPECTED[platform][1]
+    version = python.removeprefix("cp")
+    suffix, tag = EXPECTED[platform]
+    suffix = suffix.format(version)
     loaded = cross_project.recipe(tmp_path / "recipe", backend)
     log = tmp_path / "log"
     with cross_project.build(loaded, platform, python, catalog, settings(tmp_path / "home"), log) as built:
@@ -51,4 +53,4 @@ def test_a_backend_builds_for_another_system(
     linkage = formats.read_bytes(module, f"crossed/_core{suffix}")
     assert linkage is not None
     assert not any("/farm/" in path for path in (linkage.runpath or ())), linkage
-    assert (f"python{python[2:]}.dll" in {name.lower() for name in linkage.needed}) == (platform == "win_amd64")
+    assert (f"python{version}.dll" in {name.lower() for name in linkage.needed}) == (platform == "win_amd64")

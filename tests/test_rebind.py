@@ -204,7 +204,11 @@ def test_inspect_shows_the_new_reference(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def move_to(library: bytes, old: str = "libt-nf01.so", new: str = "libt-nf02.so") -> dict[str, Move]:
-    return {old: Move(old=old, new=new, distribution="native-t", version="2!2.0", library=library)}
+    return {
+        old: Move(
+            old=old, new=new, distribution="native-t", version="2!2.0", origin=Path("native_t.whl"), library=library
+        )
+    }
 
 
 def renamed(data: bytes, moves: dict[str, Move]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import wheel_fixtures as wf
@@ -45,7 +46,9 @@ def binary(member: str, linkage: Linkage) -> Binary:
 def lost(*binaries: Binary, more: tuple[KnownLibrary, ...] = (), arch: str = "x86_64") -> str:
     """What the refusal says; empty if there is none. The new library has `t_one` and `t_two`."""
     natives = Natives((known(NEW, elf(exports=symbols("t_one", "t_two"))), *more))
-    move = Move(old="libt-nf01.so", new=NEW, distribution="native-t", version="2!2.0", library=b"")
+    move = Move(
+        old="libt-nf01.so", new=NEW, distribution="native-t", version="2!2.0", origin=Path("native_t.whl"), library=b""
+    )
     try:
         rebind_proof.prove(binaries, {move.old: move}, natives, arch, "dep.whl")
     except GateError as error:
@@ -107,7 +110,9 @@ def test_who_has_nothing_to_do_with_it_is_not_asked() -> None:
 def test_versions_must_be_there(version: str, told: str) -> None:
     library = known(NEW, elf(exports=(Symbol(name="t_one", version="T_2"),)))
     user = module(imports=(Symbol(name="t_one", version=version, library="libt-nf01.so"),))
-    move = Move(old="libt-nf01.so", new=NEW, distribution="native-t", version="2!2.0", library=b"")
+    move = Move(
+        old="libt-nf01.so", new=NEW, distribution="native-t", version="2!2.0", origin=Path("native_t.whl"), library=b""
+    )
     if not told:
         rebind_proof.prove((user,), {move.old: move}, Natives((library,)), "x86_64", "dep.whl")
         return
@@ -121,7 +126,14 @@ def test_imports_by_number_prove_nothing() -> None:
         format=BinaryFormat.PE, arch="x86_64", bits=64, needed=("T-nf01.dll",),
         imports=(Symbol(name="#7", library="T-nf01.dll"),),
     )  # fmt: skip
-    move = Move(old="t-nf01.dll", new="t-nf02.dll", distribution="native-t", version="2!2.0", library=b"")
+    move = Move(
+        old="t-nf01.dll",
+        new="t-nf02.dll",
+        distribution="native-t",
+        version="2!2.0",
+        origin=Path("native_t.whl"),
+        library=b"",
+    )
     with pytest.raises(GateError, match="imports #7"):
         rebind_proof.prove(
             (binary("dep/x.pyd", user),), {move.old: move}, Natives((known("t-nf02.dll", new),)), "amd64", "dep.whl"

@@ -85,11 +85,7 @@ class _Lines:
     """The lines of a text, with their numbers for errors."""
 
     def __init__(self, text: str, where: str) -> None:
-        self.lines, self.where, self.number = (
-            text.split("\n")[:-1] if text.endswith("\n") else text.split("\n"),
-            where,
-            0,
-        )
+        self.lines, self.where, self.number = text.removesuffix("\n").split("\n"), where, 0
 
     def __iter__(self) -> Iterator[str]:
         while self.number < len(self.lines):

@@ -12,7 +12,6 @@ from farm.model.binary import Linkage, Symbol
 # Data whose size programs may know: they may hold a copy of it.
 _SIZED = frozenset({"object", "tls"})
 # Names that the linker for Mach-O exports from every library.
-_NARROW = frozenset({"i686", "armv7l"})  # architectures with pointers of 32 bits
 _LINKERS_OWN = frozenset({"__dso_handle", "_mh_dylib_header"})
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(.+?)[ \t]*(?:/\*.*)?$", re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -20,13 +19,13 @@ _LITERAL = re.compile(r"\(?[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)[uUlLfF]*\)?|
 
 
 def class_of(linkage: Linkage) -> str:
-    """The class of platforms that a binary stands for: its format and the size of a pointer, ``elf64``."""
-    return f"{linkage.format}{linkage.bits}"
+    """The class of platforms that a binary stands for."""
+    return class_for(linkage.format, linkage.bits)
 
 
-def class_for(binary_format: str, arch: str) -> str:
-    """The class of a toolchain's binaries, from its binary format and its architecture as wheel tags spell it."""
-    return f"{binary_format}{32 if arch in _NARROW else 64}"
+def class_for(binary_format: str, bits: int) -> str:
+    """The class of platforms with a format of binaries and the size of a pointer: ``elf64``."""
+    return f"{binary_format}{bits}"
 
 
 def symbols_of(linkage: Linkage, named: frozenset[str]) -> AbiLibrary:

@@ -20,7 +20,6 @@ CFLAGS = f"{_BASE} {_OPT}"
 Value = str | int
 _MULTIARCH_CPU = {"i686": "i386", "ppc64le": "powerpc64le", "armv7l": "arm"}
 _LIBC = {"glibc": "gnu", "musl": "musl"}
-_POINTER_BYTES = {"i686": 4, "armv7l": 4}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,7 @@ def _common(python: Flavour, toolchain: Toolchain) -> dict[str, Value]:
         "Py_ENABLE_SHARED": 0,
         "Py_GIL_DISABLED": int(python.free_threaded),
         "RANLIB": "ranlib",
-        "SIZEOF_VOID_P": _POINTER_BYTES.get(toolchain.arch, 8),
+        "SIZEOF_VOID_P": toolchain.bits // 8,
         "SYSLIBS": "",
         "VERSION": python.short,
         "WITH_PYMALLOC": 1,

@@ -142,5 +142,5 @@ class _Known:
     def _same_class(self, platform: str) -> list[str]:
         """The platforms that share ABIs with one, sorted."""
         toolchains = self._catalog.toolchains
-        classes = {name: surface.class_for(tool.binary, tool.arch) for name, tool in toolchains.items()}
+        classes = {name: surface.class_for(tool.binary, tool.bits) for name, tool in toolchains.items()}
         return sorted(name for name in classes if classes[name] == classes.get(platform) and name != platform)

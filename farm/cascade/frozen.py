@@ -14,7 +14,7 @@ from pathlib import Path
 
 from farm.errors import StoreError
 from farm.settings import Settings
-from farm.store.files import copy_new, disk_errors, fsync_dir, make_dirs
+from farm.store.files import copy_new, disk_errors, file_sha256, fsync_dir, make_dirs
 from farm.store.home import remove_tree, work_dir
 
 _BEING_STARTED = 3600.0  # seconds: so young a catalog may be of a cascade that nobody has written down yet
@@ -127,7 +127,4 @@ def _files(root: Path) -> Iterator[str]:
 
 
 def _digest(path: Path | None) -> str:
-    if path is None:
-        return ""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(path) if path else ""

@@ -161,6 +161,7 @@ def _obtain(source: str, settings: Settings) -> tuple[Path, str, str]:
     """The archive on this disk, the location to write down, and its sha256."""
     from farm.fetch import download
     from farm.fetch.locations import CannotResolveError, addresses
+    from farm.store.files import file_sha256
 
     scheme = source.partition(":")[0]
     if scheme not in ("https", "debian", "pypi"):
@@ -171,7 +172,7 @@ def _obtain(source: str, settings: Settings) -> tuple[Path, str, str]:
                 where="URL_OR_FILE",
                 fix="check the path, or give a whole URL",
             )
-        return path, f"file:{path.name}", download.file_sha256(path)
+        return path, f"file:{path.name}", file_sha256(path)
     filename = source.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2].rpartition(":")[2].lstrip(".")
     reasons = []
     _check_url(source)

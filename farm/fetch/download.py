@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import os
 import tempfile
@@ -16,7 +15,7 @@ from typing import IO, Any, TypeGuard
 from urllib.parse import urlsplit
 
 from farm.errors import SourceError
-from farm.store.files import file_lock, is_full, store_error
+from farm.store.files import file_lock, file_sha256, is_full, store_error
 
 _SILENCE_SECONDS = 8.0
 _ATTEMPTS = 3
@@ -102,12 +101,6 @@ def fetch_new(
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
     return target, sha256
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's content, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _transfer(url: str, part: Path, filename: str, progress: Progress | None, hosts: Hosts) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from farm.errors import IndexFormatError
 from farm.index.contents import IndexFile, PublishedFile
-from farm.store.files import copy_new, fsync_dir, make_dirs, temporary_name, write_atomic
+from farm.store.files import copy_new, file_sha256, fsync_dir, make_dirs, temporary_name, write_atomic
 from farm.wheel import metadata, record
 from farm.wheel.archive import WheelArchive
 
@@ -98,8 +98,7 @@ def _is_whole(place: Path, candidate: Candidate) -> bool:
         return False
     if place.samefile(candidate.source):
         return True
-    with place.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() == candidate.published.sha256
+    return file_sha256(place) == candidate.published.sha256
 
 
 def sweep(root: Path, live: Collection[str]) -> tuple[str, ...]:

@@ -12,6 +12,9 @@ from farm.model.recipe import RelPath, Sha256
 PlatformTag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
 
 
+_NARROW = frozenset({"i686", "armv7l"})
+
+
 class Compiler(Frozen):
     """The pinned cross compiler: a wheel on the configured package index, taken by hash."""
 
@@ -99,3 +102,8 @@ class Toolchain(Frozen):
     loader: str = Field(default="", description="ELF program interpreter, for audits and runners")
     run: Run
     python_platform: str = Field(description="_PYTHON_HOST_PLATFORM of cross builds: linux-x86_64")
+
+    @property
+    def bits(self) -> int:
+        """The size of a pointer."""
+        return 32 if self.arch in _NARROW else 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 BUILD_INSTEAD = "build it instead: `farm build` links it to the new library"
 
@@ -11,11 +12,13 @@ BUILD_INSTEAD = "build it instead: `farm build` links it to the new library"
 class Move:
     """All that need the file name `old` (``libgmp-nf10.so``) get `new`, which is as long.
 
-    `library` is the content of the library of the new name, `distribution` and `version` the native wheel's.
+    `library` is the content of the library of the new name, `distribution` and `version` the native wheel's, which lies
+    at `origin`.
     """
 
     old: str
     new: str
     distribution: str
     version: str
+    origin: Path
     library: bytes = field(repr=False)

@@ -27,6 +27,7 @@ from farm.repair.contents import Contents
 from farm.repair.move import BUILD_INSTEAD, Move
 from farm.repair.natives import Natives
 from farm.repair.repair import SBOM, RepairResult, repair
+from farm.store.files import file_sha256
 from farm.wheel import native_libraries, native_manifest
 from farm.wheel.archive import WheelArchive
 from farm.wheel.edit import WheelEdits, edit
@@ -74,7 +75,7 @@ def rebound(wheel: Path, natives: Mapping[str, Path], out: Path, *, policy: Audi
     known = _load(natives)
     try:
         with tempfile.TemporaryDirectory(prefix="farm-rebind-") as scratch:
-            moves, moved = _move(wheel, known, natives, out, Path(scratch) / "moved")
+            moves, moved = _move(wheel, known, out, Path(scratch) / "moved")
             done = repair(moved, Path(scratch) / "repaired", known)
             _refuse_more(done, moves, wheel)
             findings = rebind_audit.findings(done, wheel, moves, tuple(natives.values()), policy)
@@ -99,9 +100,7 @@ def _load(natives: Mapping[str, Path]) -> Natives:
     return Natives(found)
 
 
-def _move(
-    wheel: Path, known: Natives, natives: Mapping[str, Path], out: Path, folder: Path
-) -> tuple[dict[str, Move], Path]:
+def _move(wheel: Path, known: Natives, out: Path, folder: Path) -> tuple[dict[str, Move], Path]:
     """The wheel with other references and a raised build tag, in `folder`."""
     with WheelArchive.open(wheel) as archive:
         look = contents.look(archive)
@@ -118,7 +117,7 @@ def _move(
         rebind_proof.agree(usable, wheel.name)
         _check_requirements(look, moves, wheel.name)
         rebind_proof.prove(look.binaries, moves, usable, arch, wheel.name)
-        changes = _changes(archive, look, moves, natives)
+        changes = _changes(archive, look, moves)
     target = out / archive.name.with_build(changes.build or "").filename
     if target.exists():
         raise _exists(target)
@@ -166,9 +165,7 @@ def _check_requirements(look: Contents, moves: Mapping[str, Move], where: str) -
             )
 
 
-def _changes(
-    archive: WheelArchive, look: Contents, moves: Mapping[str, Move], natives: Mapping[str, Path]
-) -> WheelEdits:
+def _changes(archive: WheelArchive, look: Contents, moves: Mapping[str, Move]) -> WheelEdits:
     linkages = {binary.member: binary.linkage for binary in look.binaries}
     put: dict[str, bytes] = {}
     for member in archive.members:
@@ -183,7 +180,7 @@ def _changes(
                 where=archive.path.name,
                 fix=BUILD_INSTEAD,
             )
-    provenance = _provenance(archive, moves, natives)
+    provenance = _provenance(archive, moves)
     put[archive.dist_info_file(PROVENANCE)] = provenance
     return WheelEdits(put=put, build=raised(archive.name.build, provenance, archive.path.name), level=_LEVEL)
 
@@ -202,19 +199,14 @@ def raised(build: str, provenance: bytes, where: str) -> str:
     return f"{match['base']}r{count:02d}.{hashlib.sha256(provenance).hexdigest()[:_DIGITS]}"
 
 
-def _provenance(archive: WheelArchive, moves: Mapping[str, Move], natives: Mapping[str, Path]) -> bytes:
+def _provenance(archive: WheelArchive, moves: Mapping[str, Move]) -> bytes:
     member = archive.dist_info_file(PROVENANCE)
     before = _earlier(archive.read(member), f"{archive.path}: {member}") if member in archive.members else ()
-    changed = {move.distribution for move in moves.values()}
+    origins = {move.distribution: move.origin for move in moves.values()}
     step = Rebinding(
         wheel=_identity(archive.path),
         moved={move.old: move.new for move in moves.values()},
-        natives={
-            library.distribution: _identity(path)
-            for path in natives.values()
-            for library in native_libraries.load([path])
-            if library.distribution in changed
-        },
+        natives={distribution: _identity(path) for distribution, path in origins.items()},
     )
     return (Rebound(rebound=(*before, step)).model_dump_json(indent=1) + "\n").encode()
 
@@ -229,8 +221,7 @@ def _earlier(content: bytes, where: str) -> tuple[Rebinding, ...]:
 
 
 def _identity(path: Path) -> FileIdentity:
-    with path.open("rb") as stream:
-        return FileIdentity(filename=path.name, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
+    return FileIdentity(filename=path.name, sha256=file_sha256(path))
 
 
 def _refuse_more(done: RepairResult, moves: Mapping[str, Move], wheel: Path) -> None:

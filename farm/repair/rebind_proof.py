@@ -64,6 +64,7 @@ def moves(binaries: Sequence[Binary], natives: Natives, where: str) -> dict[str,
             new=known.shared_name,
             distribution=known.distribution,
             version=str(known.version),
+            origin=Path(known.origin),
             library=_content(known),
         )
     return found

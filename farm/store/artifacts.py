@@ -7,7 +7,6 @@ before its pointer appears, so whoever sees a pointer sees a whole wheel, whatev
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from farm.store.files import (
     copy_new,
     disk_errors,
     file_lock,
+    file_sha256,
     fsync_dir,
     make_dirs,
     temporary_name,
@@ -232,7 +232,6 @@ def scan(folder: Path) -> list[os.DirEntry[str]]:
 def _sha256(path: Path) -> str:
     """The hash of a file's content; empty if it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return ""
