@@ -49,8 +49,10 @@ FILES = {
         "pyproject.toml": PYPROJECT.format(backend="mesonpy"),
         "meson.build": "project('crossed', 'c', version: '1.0')\n"
         "py = import('python').find_installation(pure: false)\n"
-        "py.extension_module('_core', 'crossed/core.c', subdir: 'crossed', install: true)\n"
+        "py.extension_module('_core', 'crossed/core.c', subdir: 'crossed', install: true,\n"
+        "  limited_api: get_option('limited_api_version'))\n"
         "py.install_sources('crossed/__init__.py', subdir: 'crossed')\n",
+        "meson.options": "option('limited_api_version', type: 'string', value: '')\n",
     },
     "scikit-build-core": {
         "pyproject.toml": PYPROJECT.format(backend="scikit_build_core.build"),
@@ -68,10 +70,12 @@ LOCKS = {
 TOOLS = {"scikit-build-core": ["cmake", "ninja"]}
 
 
-def recipe(folder: Path, backend: str) -> LoadedRecipe:
-    """The project of one backend as a dependent without requirements."""
+def recipe(folder: Path, backend: str, abi3: str = "") -> LoadedRecipe:
+    """The project of one backend as a dependent without requirements; with meson-python also for the stable ABI."""
     folder.mkdir(parents=True)
-    tree = {**FILES[backend], "crossed/core.c": MODULE, "crossed/__init__.py": "from crossed._core import add\n"}
+    files = dict(FILES[backend])
+    files["pyproject.toml"] += "[tool.meson-python]\nlimited-api = true\n" if abi3 else ""
+    tree = {**files, "crossed/core.c": MODULE, "crossed/__init__.py": "from crossed._core import add\n"}
     sha256 = tarball(folder / "crossed-1.0.tar.gz", tree, top="crossed-1.0/")
     (folder / "lock.txt").write_bytes((ROOT / LOCKS[backend]).read_bytes())
     fields = {
@@ -85,10 +89,15 @@ def recipe(folder: Path, backend: str) -> LoadedRecipe:
             {"version": "1.0", "source": [{"location": [{"url": "file:crossed-1.0.tar.gz", "sha256": sha256}]}]}
         ],
         "requires": {"python": "lock.txt", "tools": TOOLS.get(backend, [])},
-        "build": {"system": "pep517"},
+        "build": {"system": "pep517", **(_limited(abi3) if abi3 else {})},
         "products": {"imports": ["crossed"]},
     }
     return LoadedRecipe(recipe=Recipe.model_validate(fields), directory=folder)
+
+
+def _limited(abi3: str) -> dict[str, object]:
+    options = ["python.allow_limited_api=true", f"limited_api_version=3.{abi3.removeprefix('cp3')}"]
+    return {"abi3": abi3, "args": [f"setup-args=-D{option}" for option in options]}
 
 
 def build(loaded: LoadedRecipe, platform: str, tag: str, catalog: Catalog, at: Settings, log: Path) -> BuiltWheel:

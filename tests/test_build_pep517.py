@@ -76,6 +76,19 @@ def test_meson_python_gets_cross_files(toolchain: Toolchain) -> None:
     assert json.loads(command.argv[-1])["build-dir"] == "/farm/work/meson"
 
 
+def test_meson_is_told_of_windows_stable_abi(toolchain: Toolchain) -> None:
+    windows = toolchain.model_copy(update={"os": "windows", "python_platform": "win-amd64"})
+    stable = replace(job(windows, "mesonpy", abi3="cp311"), soabi="cp311-win_amd64", version="3.11.2")
+    option = "-Dpython.build_config=/farm/work/build-details.json"
+    assert option in pep517.config_settings(stable)["setup-args"]
+    told = json.loads(pep517.details(stable, sdk="/farm/sdk"))
+    assert told["libpython"]["dynamic_stableabi"] == "/farm/sdk/lib/python3.lib"
+    assert (told["platform"], told["language"]["version"]) == ("win-amd64", "3.11")
+    for asked in (job(windows, "mesonpy"), job(toolchain, "mesonpy", abi3="cp311")):  # the interpreter's answer will do
+        assert option not in pep517.config_settings(asked)["setup-args"]
+        assert pep517.details(asked, sdk="/farm/sdk") == ""
+
+
 def test_environment_points_to_natives_and_host_platform(toolchain: Toolchain) -> None:
     python_job = job(toolchain, env={"X": "{deps}/x"}, cflags=["-DY"])
     found = pep517.environment(python_job, sdk="/farm/sdk", sysconfig_name="_s")

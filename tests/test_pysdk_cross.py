@@ -54,3 +54,15 @@ def test_a_backend_builds_for_another_system(
     assert linkage is not None
     assert not any("/farm/" in path for path in (linkage.runpath or ())), linkage
     assert (f"python{version}.dll" in {name.lower() for name in linkage.needed}) == (platform == "win_amd64")
+
+
+def test_the_stable_abi_of_windows_links_its_own_library(tmp_path: Path, catalog: Catalog) -> None:
+    loaded = cross_project.recipe(tmp_path / "recipe", "meson-python", abi3="cp311")
+    home = settings(tmp_path / "home")
+    with cross_project.build(loaded, "win_amd64", "cp311", catalog, home, tmp_path / "log") as built:
+        assert built.wheel.name == "crossed-1.0-cp311-abi3-win_amd64.whl"
+        with zipfile.ZipFile(built.wheel) as wheel:
+            module = wheel.read("crossed/_core.pyd")
+    linkage = formats.read_bytes(module, "crossed/_core.pyd")
+    assert linkage is not None
+    assert [name.lower() for name in linkage.needed if "python" in name.lower()] == ["python3.dll"]

@@ -196,6 +196,7 @@ def _python_job(job: Job, space: Workspace, walls: Sandbox, sdk: PythonSdk) -> P
         out=walls.place(env.OUT),
         soabi=sdk.soabi,
         library="python3" if job.build.abi3 else sdk.library,
+        version=sdk.version,
     )
 
 
@@ -217,6 +218,8 @@ def _write_helpers(space: Workspace, job: PythonJob, sandbox: Sandbox) -> None:
     (work / _HOOK).write_text(hook, "utf-8")
     programs = f"{sandbox.place(PYENV)}/bin"
     (work / pep517.MESON_CROSS).write_text(pep517.meson_cross(job.python, programs), "utf-8")
-    cmake = pep517.cmake_toolchain(job, sdk=sandbox.place(pysdk.INSIDE))
+    sdk = sandbox.place(pysdk.INSIDE)
+    (work / pep517.PYTHON_DETAILS).write_text(pep517.details(job, sdk=sdk), "utf-8")
+    cmake = pep517.cmake_toolchain(job, sdk=sdk)
     (work / pep517.CMAKE_TOOLCHAIN).write_text(cmake, "utf-8")
     (work / pep517.CMAKE_PROVIDER).write_text(pep517.cmake_provider(job), "utf-8")

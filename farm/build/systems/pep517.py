@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 from farm.build.crossfiles import shell_words
 from farm.build.pysdk_sysconfig import CFLAGS, SHARE
+from farm.build.systems import python_details
 from farm.build.systems.base import Command, Job
+from farm.build.systems.python_details import HostPython
 from farm.errors import CatalogError
 from farm.model.toolchain import Toolchain
 
 MESON_BACKENDS = ("mesonpy",)
 MESON_CROSS = "python.cross"
+PYTHON_DETAILS = "build-details.json"
 CMAKE_TOOLCHAIN, CMAKE_PROVIDER = "python.cmake", "python-provider.cmake"
 
 
@@ -32,6 +35,7 @@ class PythonJob:
     out: str
     soabi: str = ""
     library: str = ""
+    version: str = ""
 
 
 def commands(python_job: PythonJob) -> tuple[Command, ...]:
@@ -54,6 +58,7 @@ def config_settings(python_job: PythonJob) -> dict[str, str | list[str]]:
             f"--cross-file={job.toolchain_dir}/meson.cross",
             f"--cross-file={job.work}/{MESON_CROSS}",
             "-Dbuildtype=release",
+            *([f"-Dpython.build_config={job.work}/{PYTHON_DETAILS}"] if _details_of(python_job) else ()),
         ]
         found["build-dir"] = [f"{job.work}/meson"]
         found["compile-args"] = [f"-j{job.jobs}"]
@@ -73,6 +78,23 @@ def meson_cross(python: str, bin_dir: str) -> str:
     programs = {"python": python, "cython": f"{bin_dir}/cython"}
     lines = "".join(f"{name} = '{path}'\n" for name, path in programs.items())
     return f"[binaries]\n{lines}"
+
+
+def details(python_job: PythonJob, *, sdk: str) -> str:
+    """What Meson is told of the host platform's Python instead of asking; empty if asking is good enough."""
+    write = _details_of(python_job)
+    if write is None:
+        return ""
+    python = HostPython(version=python_job.version, sdk=sdk, headers=python_job.include, soabi=python_job.soabi)
+    return write(python, python_job.job.toolchain)
+
+
+def _details_of(python_job: PythonJob) -> Callable[[HostPython, Toolchain], str] | None:
+    return _STABLE_ABI_DETAILS.get(python_job.job.toolchain.os) if python_job.job.build.abi3 else None
+
+
+_STABLE_ABI_DETAILS: Mapping[str, Callable[[HostPython, Toolchain], str]] = {"windows": python_details.windows}
+"""By operating system, for wheels of the stable ABI. Elsewhere it links no library; Meson refuses details for macOS."""
 
 
 def cmake_toolchain(python_job: PythonJob, *, sdk: str) -> str:
