@@ -19,6 +19,7 @@ VERBS = {
     "plan": "show what would be built, and why",
     "build": "build recipes and all they need; publish to the staging channel",
     "test": "run the tests of recipes against their built wheels",
+    "reproduce": "build stored wheels once more, elsewhere, and compare",
     "why": "explain why a step is built again",
     "shell": "open a shell inside a step's build environment",
     "logs": "show the log of a step",

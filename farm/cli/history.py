@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from farm.store.records import Attempt
 
 AUDIT = "audit"  # phase of a try, kind of a verdict, gate of findings
+REPRODUCIBLE = "reproducible"  # kind of a verdict: a second build came to the same bytes
 _KEY = 8  # characters of a key that are enough to mean it
 
 

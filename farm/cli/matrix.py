@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.cli import output
+from farm.cli.history import REPRODUCIBLE
 
 TESTS = ("smoke", "upstream")  # the verdicts that come from running something
 IMPOSSIBLE = "impossible"
@@ -90,6 +91,24 @@ def print_markdown(found: Matrix) -> None:
         print("\n" + "\n".join(f"- {reason}" for reason in found.reasons))
 
 
+def reproducible(steps: Sequence[Mapping[str, Any]]) -> str:
+    """For a page of documentation, from the rows of `farm status --json`: which wheels a second build came to byte for
+    byte, and what differs in the others. Empty if none was built twice."""
+    tried = [row for row in steps if REPRODUCIBLE in row["verdicts"]]
+    cells = {(name_of(row), row["platform"]): _REPRODUCED[row["verdicts"][REPRODUCIBLE]["outcome"]] for row in tried}
+    platforms = sorted({row["platform"] for row in tried})
+    names = dict.fromkeys(name_of(row) for row in tried)
+    rows = [("recipe", *platforms), ("---",) * (len(platforms) + 1)] if tried else []
+    rows += [(name, *(cells.get((name, platform), "") for platform in platforms)) for name in names]
+    whys = [(row, row["verdicts"][REPRODUCIBLE]["reason"]) for row in tried]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines += [f"- {name_of(row)} for {row['platform']}: {_short(why)}" for row, why in whys if why]
+    return "".join(f"{line}\n" for line in lines)
+
+
+_REPRODUCED = {"passed": "identical", "failed": "differs"}
+
+
 def name_of(row: Mapping[str, Any]) -> str:
     return f"{row['recipe']} {row['version']}" + (f" {row['python']}" if row["python"] else "")
 
@@ -98,7 +117,8 @@ def word(row: Mapping[str, Any]) -> str:
     """One word of `WORDS`. An audit alone is no test: without it nothing is stored."""
     if row["state"] != "built":
         return str(row["state"])
-    if any(verdict["outcome"] == "failed" for verdict in row["verdicts"].values()):
+    judged = {kind: verdict for kind, verdict in row["verdicts"].items() if kind != REPRODUCIBLE}
+    if any(verdict["outcome"] == "failed" for verdict in judged.values()):
         return "tests!"
     outcomes = {row["verdicts"][kind]["outcome"] for kind in TESTS if kind in row["verdicts"]}
     if "passed" in outcomes:
