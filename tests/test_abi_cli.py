@@ -12,8 +12,9 @@ import small_farm
 pytestmark = pytest.mark.skipif(shutil.which("abidw") is None, reason="needs abidw: apt-get install abigail-tools")
 
 NEWER = {
-    "tiny.h": "int tiny_add(int, int);\nconst char *tiny_version(void);\nint tiny_more(void);\n",
+    "tiny.h": "int tiny_add(int, int);\nconst char *tiny_version(void);\nint tiny_more(void);\nint more_tiny(void);\n",
     "tiny.c": '#include "tiny.h"\nint tiny_add(int a, int b) { return a + b; }\nint tiny_more(void) { return 1; }\n'
+    "int more_tiny(void) { return 2; }\n"
     'const char *tiny_version(void) { return "1.1"; }\n',
 }
 BROKEN = {
@@ -28,6 +29,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = small_farm.make(tmp_path_factory.mktemp("abi") / "catalog")
     small_farm.add_release(made, "1.1", NEWER)
     small_farm.add_release(made, "1.2", BROKEN)
+    with (made / "recipes/tiny/recipe.toml").open("a") as recipe:
+        recipe.write('\n[[when]]\nrelease = "==1.1"\nexports.tiny = ["more_*"]\n')
     return made
 
 
@@ -41,6 +44,7 @@ def test_a_compatible_release(catalog: Path) -> None:
     out = abi(catalog, "diff", "tiny@1.0", "tiny@1.1")
     assert out.splitlines()[0] == "tiny 1.0 -> 1.1 (elf64): compatible"
     assert "  tiny_more: is new" in out.splitlines()
+    assert "  more_tiny: is new" in out.splitlines()
 
 
 def test_a_breaking_release(catalog: Path) -> None:

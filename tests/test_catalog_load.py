@@ -117,6 +117,12 @@ ONE_RECIPE: list[tuple[dict[str, Any], str]] = [
         "[when #1] platform #1: 'manylinx*' matches no toolchain",
     ),
     (library("a", when=[{"platform": []}]), "[when #1] platform: tuple should have at least 1 item"),
+    (library("a", when=[{"release": "2"}]), "[when #1] release: '2' is not a version bound, like '>=6.2'"),
+    (
+        library("a", when=[{"release": ">=1", "impossible": "no"}]),
+        "[when #1] release: does not go with `impossible`, which is said of a platform",
+    ),
+    (library("a", when=[{"exports": {"b": ["b_*"]}}]), "[when #1, exports] b: is no library of this recipe"),
     (
         library("a", variant=[{"level": "x86-64-v3", "platform": ["*"]}]),
         "[variant #1] platform #1: x86-64-v3 is for x86_64 with glibc only (glibc-hwcaps), not for macosx_10",

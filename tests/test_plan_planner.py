@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from farm.catalog import load_from
 from farm.catalog.values import Catalog, LoadedRecipe
 from farm.errors import PlanError, UsageError
-from farm.model.plan import Plan
+from farm.model.plan import Plan, Step
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
 from farm.plan.keys import key_of
@@ -312,6 +312,29 @@ def test_a_row_for_another_platform_changes_nothing_here() -> None:
     row = {"platform": ["*_aarch64"], "args": ["--x"]}
     new = plan(_values(library("a", when=[row]), platforms=platforms), WANT)
     assert {o.platform for o, n in zip(old.steps, new.steps, strict=True) if o.key != n.key} == {ARM}
+
+
+def test_a_row_for_a_newer_release_changes_no_older_one_and_nothing_that_is_built_against_that() -> None:
+    b = dependent("b", host=["a"])
+    old = plan(_values(library("a"), b), WANT).by_id()
+    rows = [{"release": ">=2", "exports": {"a": ["new_*"]}}, {"release": "<2", "platform": ["*_aarch64"]}]
+    found = plan(_values(library("a", "1.0", "2.0", when=rows), b), WANT).by_id()
+    assert {id_: step.key for id_, step in found.items() if id_ in old} == {id_: step.key for id_, step in old.items()}
+    (newer,) = found.keys() - old.keys()
+    without = plan(_values(library("a", "1.0", "2.0"), b), WANT).by_id()[newer]
+    assert _labels_that_differ(found[newer], without) == {"products.library"}
+
+
+@pytest.mark.parametrize(("bound", "counts"), [("<1.3.2", True), (">=1.3.2", False), ("==1.3.*", True), ("", True)])
+def test_a_row_counts_for_the_releases_that_it_names(bound: str, counts: bool) -> None:
+    row = {"release": bound, "platform": ["manylinux*"], "cflags": ["-O3"]}
+    old = plan(_values(library("a", "1.3.1")), WANT).steps[0]
+    new = plan(_values(library("a", "1.3.1", when=[row])), WANT).steps[0]
+    assert _labels_that_differ(old, new) == ({"build.cflags"} if counts else set())
+
+
+def _labels_that_differ(one: Step, other: Step) -> set[str]:
+    return {item.label for item in set(one.inputs) ^ set(other.inputs)}
 
 
 def test_where_a_source_comes_from_changes_nothing() -> None:

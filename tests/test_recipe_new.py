@@ -197,10 +197,11 @@ def test_lint_hints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         root, dependent("d", requires={"python": "build.txt"}), {"build.txt": lock, "patches/left-over.patch": ""}
     )
     product = {"library": [{"name": "l", "archive": "lib/libl.a", "exports": ["*"]}]}
-    write_recipe(root, library("l", products=product))
+    write_recipe(root, library("l", products=product, when=[{"release": ">=99"}]))
     farm(root, "recipe", "lint")
     out = capsys.readouterr().out
     assert "patches/left-over.patch is applied to no release" in out
+    assert "[when #1] release: no release of the recipe is >=99" in out
     assert "build.txt: 'bad==2' has no --hash" in out
     assert "good" not in out
     assert "exports: '*' takes all symbols" in out

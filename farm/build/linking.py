@@ -28,7 +28,7 @@ def link_libraries(
     `level` is a variant's; it is given exactly the exports that its `baseline` has, so that one ABI holds for all
     levels. Raises BuildError if an archive is missing, a symbol is undefined or nothing is public.
     """
-    products = task.recipe.recipe.products.library
+    products = task.effective.products.library
     if not products:
         raise BuildError("the recipe names no library", where=task.step.id, fix="add a [[products.library]] table")
     folder = task.space.out / (level or "baseline")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farm.catalog.values import LoadedRecipe
+from farm.plan.requirements import bound, parse_version
 
 
 def of(loaded: LoadedRecipe) -> list[str]:
     """The hints for one recipe, as ``recipes/gmp/recipe.toml: [tests] smoke: ...``."""
     file = f"recipes/{loaded.directory.name}/recipe.toml"
-    return [f"{file}: {hint}" for rule in (_tests, _exports, _unused, _watch, _lock) for hint in rule(loaded)]
+    return [f"{file}: {hint}" for rule in (_tests, _exports, _unused, _rows, _watch, _lock) for hint in rule(loaded)]
 
 
 def _tests(loaded: LoadedRecipe) -> Iterator[str]:
@@ -30,6 +31,14 @@ def _unused(loaded: LoadedRecipe) -> Iterator[str]:
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         if path.is_file() and path.relative_to(loaded.directory).as_posix() not in named:
             yield f"{path.relative_to(loaded.directory).as_posix()} is applied to no release"
+
+
+def _rows(loaded: LoadedRecipe) -> Iterator[str]:
+    """A row may wait for a release that is not there yet, or be left from one that was taken out."""
+    releases = [parse_version(release.version) for release in loaded.recipe.release]
+    for i, row in enumerate(loaded.recipe.when, 1):
+        if row.release and not any(bound(row.release).contains(release, prereleases=True) for release in releases):
+            yield f"[when #{i}] release: no release of the recipe is {row.release}"
 
 
 def _watch(loaded: LoadedRecipe) -> Iterator[str]:

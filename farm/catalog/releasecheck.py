@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from packaging.specifiers import InvalidSpecifier
 from packaging.version import InvalidVersion
 
 from farm.model.recipe import Recipe
-from farm.plan.requirements import parse_version
+from farm.plan.requirements import bound, parse_version
 
 Found = Iterator[tuple[tuple[str | int, ...], str]]
 NOT_OF_DEPENDENTS = "does not belong to a dependent: nothing links to it"
@@ -68,4 +69,21 @@ def _epochs(recipe: Recipe) -> Found:
         last, whose = max(last, epoch), whose if epoch < last else release.version
 
 
-RULES = (_releases, _epochs, _sources)
+def _rows(recipe: Recipe) -> Found:
+    """`[[when]]` rows that are bound to releases, or add exports."""
+    libraries = [library.name for library in recipe.products.library]
+    for i, row in enumerate(recipe.when):
+        at = ("when", i, "release")
+        try:
+            bound(row.release)
+        except InvalidSpecifier:
+            yield at, f"{row.release!r} is not a version bound, like '>=6.2'"
+            continue
+        if row.release and row.impossible:
+            yield at, "does not go with `impossible`, which is said of a platform: leave the release out of the recipe"
+        for name in row.exports.keys() - set(libraries):
+            known = f": its libraries are {', '.join(libraries)}" if libraries else ""
+            yield ("when", i, "exports", name), f"is no library of this recipe{known}"
+
+
+RULES = (_releases, _epochs, _sources, _rows)

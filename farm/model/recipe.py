@@ -102,9 +102,13 @@ class Build(Frozen):
 
 
 class When(Frozen):
-    """Additions for some platforms. Lists are appended, `env` is merged. Matched on the platform tag, never code."""
+    """Additions for some platforms or releases. Lists are appended, `env` is merged. Matched on the platform tag and
+    the release's version, never code."""
 
-    platform: tuple[PlatformGlob, ...] = Field(min_length=1, description="globs of platform tags; one must match")
+    platform: tuple[PlatformGlob, ...] = Field(
+        default=("*",), min_length=1, description="globs of platform tags; one must match"
+    )
+    release: str = Field(default="", description="releases it is for, as a bound: `>=3.0`, `<1.3.2`; none: all")
     args: tuple[str, ...] = Field(default=(), description="appended to `build.args`")
     make: tuple[str, ...] = Field(default=(), description="appended to `build.make`")
     env: dict[str, str] = Field(default_factory=dict, description="merged into `build.env`")
@@ -112,6 +116,9 @@ class When(Frozen):
     ldflags: tuple[str, ...] = Field(default=(), description="appended to `build.ldflags`")
     patches: tuple[RelPath, ...] = Field(default=(), description="applied after those of the release")
     tools: tuple[str, ...] = Field(default=(), description="appended to `requires.tools`")
+    exports: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="appended to `exports` of the libraries of these names"
+    )
     impossible: str = Field(default="", description="why this recipe cannot be built for these platforms")
 
 

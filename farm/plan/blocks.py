@@ -120,7 +120,7 @@ def _part(node: Node, release: Release, lanes: Lanes) -> Part:
     abi = _abi(recipe, release, older, pinned)
     digests = []
     for platform in lanes.platforms:
-        matching = (matching_rows(recipe, platform), matching_variants(recipe, platform))
+        matching = (matching_rows(recipe, release, platform), matching_variants(recipe, platform))
         digests.append(values.once((release.version, pinned, matching), partial(_digest, node, release, platform, abi)))
     return Part(tuple(digests), abi)
 

@@ -1,4 +1,4 @@
-"""A recipe as it is for one platform: its `[[when]]` rows applied. Pure."""
+"""A recipe as it is for one platform and one of its releases: its `[[when]]` rows applied. Pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from farm.model.recipe import Build, Recipe, Release, Variant, When
+from farm.model.recipe import Build, Products, Recipe, Release, Variant, When
+from farm.plan.requirements import bound, parse_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
-    """What is really built for a platform. `impossible` is the recipe's reason why not, else empty.
+    """What is really built of a release for a platform. `impossible` is the recipe's reason why not, else empty.
 
     `patches` are the names below ``patches/`` in the order they are applied, the release's own first.
     """
 
     build: Build
+    products: Products
     patches: tuple[str, ...]
     tools: tuple[str, ...]
     variants: tuple[Variant, ...]
@@ -28,9 +30,13 @@ def matches(platform: str, globs: Iterable[str]) -> bool:
     return any(platform == glob or fnmatchcase(platform, glob) for glob in globs)
 
 
-def matching_rows(recipe: Recipe, platform: str) -> tuple[int, ...]:
-    """The indexes of the `[[when]]` rows for a platform."""
-    return tuple(i for i, row in enumerate(recipe.when) if matches(platform, row.platform))
+def matching_rows(recipe: Recipe, release: Release, platform: str) -> tuple[int, ...]:
+    """The indexes of the `[[when]]` rows for a release on a platform."""
+    return tuple(i for i, row in enumerate(recipe.when) if matches(platform, row.platform) and _is_for(release, row))
+
+
+def _is_for(release: Release, row: When) -> bool:
+    return not row.release or bound(row.release).contains(parse_version(release.version), prereleases=True)
 
 
 def matching_variants(recipe: Recipe, platform: str) -> tuple[int, ...]:
@@ -47,10 +53,11 @@ def impossible(recipe: Recipe, platform: str) -> str:
 
 
 def merged(recipe: Recipe, release: Release, platform: str) -> Effective:
-    """The recipe's build for a platform: rows append to lists in the order written and override environment names."""
-    rows = [recipe.when[i] for i in matching_rows(recipe, platform)]
+    """The build of a release for a platform: rows append to lists in the order written and override names of `env`."""
+    rows = [recipe.when[i] for i in matching_rows(recipe, release, platform)]
     return Effective(
         build=_merged_build(recipe.build, rows) if rows else recipe.build,
+        products=_merged_products(recipe.products, rows),
         patches=(*release.patches, *(p for row in rows for p in row.patches)),
         tools=(*recipe.requires.tools, *(t for row in rows for t in row.tools)),
         variants=tuple(recipe.variant[i] for i in matching_variants(recipe, platform)),
@@ -71,3 +78,15 @@ def _merged_build(build: Build, rows: list[When]) -> Build:
             "env": env,
         }
     )
+
+
+def _merged_products(products: Products, rows: list[When]) -> Products:
+    if not any(row.exports for row in rows):
+        return products
+    libraries = tuple(
+        library.model_copy(
+            update={"exports": (*library.exports, *(e for row in rows for e in row.exports.get(library.name, ())))}
+        )
+        for library in products.library
+    )
+    return products.model_copy(update={"library": libraries})

@@ -116,7 +116,7 @@ def _recipe(
         into.known(f"{_PATCH}{name}", file_digest(f"patches/{name}"))
     _requires(into, recipe, effective, file_digest)
     fields(into, "build.", effective.build, _NONE)
-    fields(into, "products.", recipe.products, _PRODUCTS_EXCLUDED)
+    fields(into, "products.", effective.products, _PRODUCTS_EXCLUDED)
     if recipe.abi is not None and abi is not None:
         fields(into, "abi.", recipe.abi, _ABI_EXCLUDED)
         into.value(ABI_EPOCH, abi.epoch)

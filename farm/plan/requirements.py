@@ -42,6 +42,12 @@ def parse_host(text: str) -> HostRequirement:
     return HostRequirement(name=shape[1], specifier=specifier)
 
 
+@lru_cache(maxsize=4096)
+def bound(text: str) -> SpecifierSet:
+    """A bound on releases: ``>=3.0``, ``>=3.0,<4``. Raises packaging.specifiers.InvalidSpecifier."""
+    return SpecifierSet(text)
+
+
 @lru_cache(maxsize=65536)
 def parse_version(text: str) -> Version:
     """A PEP 440 version; cached because recipes repeat them. Raises packaging.version.InvalidVersion."""
