@@ -1,4 +1,4 @@
-"""Running a plan on this machine: threads that run programs, as many steps at once as asked for."""
+"""Running a plan: what is stored already is found, the rest goes to hands, by default to threads of this process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from farm.model.plan import Plan
 from farm.process import Cancel
 from farm.store import pins
 from farm.store.artifacts import Store
+from farm.workers.hands import Hands
 from farm.workers.result import RunResult, StepOutcome
 from farm.workers.schedule import Schedule
-from farm.workers.step import RunStep
+from farm.workers.step import RunStep, patiently
 
 if TYPE_CHECKING:
     from farm.store.ledger import Ledger
+
+MakeHands = Callable[["Ledger", Schedule, Cancel, Listener], Hands]
+"""Makes the hands of a run, once it is known that something must be built."""
 
 
 def run_plan(
@@ -33,15 +37,47 @@ def run_plan(
     logs: Path | None = None,
     lease_seconds: float | None = None,
 ) -> RunResult:
-    """Bring every step of a plan to its end and return what became of each.
+    """Bring every step of a plan to its end in threads of this process and return what became of each.
 
-    `ledger` may be a function that opens one: it is called only if something must be built, or a farm was killed here.
     `jobs` steps run at once; `listener` is called from several threads. `logs` defaults to `logs/` beside the store;
     `lease_seconds` is how long another machine waits before it takes over a step of ours that shows no heartbeat.
 
-    A failed step blocks what needs it, nothing else. Ctrl-C kills the running programs, marks their attempts cancelled,
-    releases the leases and goes on upwards; `cancel.set()` from another thread does the same, and run_plan returns. A
-    bug in `run_step` (an exception that is no FarmError) is raised after all other steps have ended.
+    Ctrl-C kills the running programs, marks their attempts cancelled, releases the leases and goes on upwards;
+    `cancel.set()` from another thread does the same, and run_plan returns. See `run_with` for the rest.
+    """
+
+    def threads(ledger: Ledger, _schedule: Schedule, cancel: Cancel, tell: Listener) -> Hands:
+        from farm.store.leases import LEASE_SECONDS
+        from farm.workers.step import StepRunner
+        from farm.workers.threads import ThreadHands
+
+        return ThreadHands(
+            store=store,
+            ledger=ledger,
+            runner=StepRunner(run_step, ledger, logs or store.root.parent / "logs", tell),
+            cancel=cancel,
+            tell=tell,
+            jobs=jobs,
+            lease_seconds=lease_seconds or LEASE_SECONDS,
+        )
+
+    return run_with(threads, plan, store=store, ledger=ledger, cancel=cancel, listener=listener)
+
+
+def run_with(
+    make_hands: MakeHands,
+    plan: Plan,
+    *,
+    store: Store,
+    ledger: Ledger | Callable[[], Ledger],
+    cancel: Cancel | None = None,
+    listener: Listener | None = None,
+) -> RunResult:
+    """Bring every step of a plan to its end with the hands that `make_hands` gives.
+
+    `ledger` may be a function that opens one: it is called only if something must be built, or a farm was killed here.
+    A failed step blocks what needs it, nothing else. A bug in a step (an exception that is no FarmError) is raised
+    after all other steps have ended.
     """
     tell = listener or _ignore
     found = {step.id: artifact for step in plan.steps if (artifact := store.get(step.key))}
@@ -51,40 +87,26 @@ def run_plan(
         stack.enter_context(store.pinned(step.key for step in plan.steps))
         found = _trusted(plan, store)
         book = stack.enter_context(ledger()) if callable(ledger) else ledger
-        return _run(plan, run_step, found, store, book, jobs, cancel or Cancel(), tell, logs, lease_seconds)
+        return _run(plan, make_hands, found, store, book, cancel or Cancel(), tell)
 
 
 def _run(
     plan: Plan,
-    run_step: RunStep,
+    make_hands: MakeHands,
     found: Mapping[str, Artifact],
     store: Store,
     ledger: Ledger,
-    jobs: int,
     cancel: Cancel,
     tell: Listener,
-    logs: Path | None,
-    lease_seconds: float | None,
 ) -> RunResult:
-    from farm.store.leases import LEASE_SECONDS
     from farm.workers.run import Run
-    from farm.workers.step import StepRunner, patiently
 
     patiently(lambda: ledger.record_plan(plan.steps), cancel)
     patiently(lambda: ledger.record_artifacts(found.values()), cancel)
     pins.settle(store, {step.key for step in plan.steps})
     schedule = Schedule(plan, {a.key for a in found.values()}, durations=patiently(ledger.durations, cancel))
-    run = Run(
-        plan=plan,
-        schedule=schedule,
-        outcomes=_tell_cached(found, tell),
-        store=store,
-        ledger=ledger,
-        runner=StepRunner(run_step, ledger, logs or store.root.parent / "logs", tell),
-        cancel=cancel,
-        tell=tell,
-    )
-    return run.to_the_end(jobs=jobs, lease_seconds=lease_seconds or LEASE_SECONDS)
+    run = Run(plan=plan, schedule=schedule, outcomes=_tell_cached(found, tell), cancel=cancel, tell=tell)
+    return run.to_the_end(make_hands(ledger, schedule, cancel, tell))
 
 
 def _trusted(plan: Plan, store: Store) -> dict[str, Artifact]:

@@ -51,6 +51,10 @@ class Schedule:
         """The id of the failed step that a BLOCKED step waits for."""
         return self._culprits.get(id_, "")
 
+    def urgency(self, id_: str) -> float:
+        """Expected seconds from a waiting step's start to the end of the longest chain behind it."""
+        return self._chain.get(id_, 0.0)
+
     def ready(self) -> tuple[Step, ...]:
         """All steps that may start now, most urgent first."""
         return tuple(self._steps[id_] for _, _, id_ in sorted(self._heap) if self._states[id_] is State.WAITING)
