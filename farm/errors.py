@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from farm.redact import redact
+
 _CONTROL = {n: f"\\x{n:02x}" for n in (*range(32), *range(127, 160)) if chr(n) not in "\t\n"}
 
 
@@ -34,8 +36,8 @@ class FarmError(Exception):
 
 def _printable(text: str) -> str:
     """Names that are no UTF-8 and terminal sequences, as hostile archives have them, in a form that every ledger, log
-    and terminal takes."""
-    return text.encode("utf-8", "backslashreplace").decode().translate(_CONTROL)
+    and terminal takes; without passwords and tokens."""
+    return redact(text).encode("utf-8", "backslashreplace").decode().translate(_CONTROL)
 
 
 class UsageError(FarmError):
@@ -56,7 +58,7 @@ class CatalogError(FarmError):
     kind = "catalog"
 
     def __init__(self, faults: Sequence[str], *, fix: str = "") -> None:
-        self.faults = tuple(faults)
+        self.faults = tuple(map(redact, faults))
         super().__init__("\n".join(self.faults), fix=fix)
 
 
@@ -90,7 +92,7 @@ class BuildError(FarmError):
     def __init__(self, what: str, *, where: str = "", fix: str = "", log: str = "", tail: Sequence[str] = ()) -> None:
         super().__init__(what, where=where, fix=fix)
         self.log = log
-        self.tail = tuple(tail)
+        self.tail = tuple(map(redact, tail))
 
 
 class GateError(FarmError):

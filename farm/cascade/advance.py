@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from farm.cascade import faults
 from farm.cascade.hands import Deed, Hands
+from farm.log import about, happened
 from farm.model.cascade import AT_WORK, Cascade, CascadeState, CascadeTask
 from farm.model.outcome import Outcome
 from farm.model.rework import Verb
@@ -98,6 +99,10 @@ class Advance:
     def to_the_end(self) -> Advanced:
         """Carry out what can be carried out now. Raises StoreError if the ledger is gone, KeyboardInterrupt, and what a
         bug raised, after the tasks that were running have ended."""
+        with about(cascade=self._cascade.id):
+            return self._to_the_end()
+
+    def _to_the_end(self) -> Advanced:
         self._cascade = settle(self._ledger, self._cascade.id, self._cancel)
         if self._cascade.state not in AT_WORK:
             return Advanced(cascade=self._cascade)
@@ -174,7 +179,8 @@ class Advance:
         deed: Deed | None = None
         bug: BaseException | None = None
         try:
-            deed = self._hands.carry_out(self._cascade, task, cancel)
+            with about(cascade=task.cascade, step=task.step, platform=task.platform):
+                deed = self._hands.carry_out(self._cascade, task, cancel)
         except BaseException as error:  # noqa: BLE001 - raised again by the main thread
             bug = error
             if isinstance(error, Exception):
@@ -216,6 +222,8 @@ class Advance:
         if not written:
             _log.warning("%s is decided by another process; what this one found does not count", task.id)
             what = "lost"
+        with about(step=task.step, platform=task.platform):
+            happened(f"{task.verb} {what}", task=task.id, outcome=what, seconds=round(deed.seconds, 3), why=deed.reason)
         self._tell(TaskEvent(task=task, what=what, message=deed.reason, seconds=deed.seconds))
 
     def _ledger_finish(self, lease: Lease, task: CascadeTask, *, note: str, took: float, reused: bool) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from farm.cli import quick
-from farm.errors import INTERRUPTED_EXIT_CODE, BuildError, FarmError, UsageError
+from farm.cli import failing, log_options, quick
+from farm.errors import INTERRUPTED_EXIT_CODE, FarmError, UsageError
 
 TYPE_CHECKING = False  # imports are late and typing is left out: with nothing to do, none of them is needed
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def run(argv: list[str]) -> int:
             return 0
         return _dispatch(argv)
     except FarmError as error:
-        _report(error)
+        failing.report(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\ninterrupted; nothing half-done is kept: run the same command again to go on", file=sys.stderr)
+        failing.interrupted()
         return INTERRUPTED_EXIT_CODE
     except BrokenPipeError:  # `farm ... | head`
         sys.stderr.close()
@@ -78,8 +78,9 @@ def _dispatch(argv: list[str]) -> int:
         raise UsageError(
             f"{odd!r} is not valid UTF-8", where="command line", fix="rename the file, or use a UTF-8 locale"
         )
-    parser = _parser(only=next((word for word in argv if word in VERBS), None))
-    args = parser.parse_args(argv)
+    form, words = log_options.taken(argv, os.environ)
+    parser = _parser(only=next((word for word in words if word in VERBS), None))
+    args = parser.parse_args(words)
     if args.verb is None:
         parser.print_help()
         return 0
@@ -90,7 +91,7 @@ def _dispatch(argv: list[str]) -> int:
     _treat_sigterm_as_ctrl_c()
 
     args.argv = tuple(argv)  # what quick.remember wants to know
-    log.configure(verbose=args.verbose)
+    log.configure(verbose=args.verbose, form=form)
     places = settings.load(catalog=args.catalog, home=args.home, sandbox=not getattr(args, "no_sandbox", False))
     code = importlib.import_module(f"farm.cli.{args.verb}").run(args, places)
     assert isinstance(code, int)
@@ -133,6 +134,7 @@ def _parser(*, only: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--catalog", type=Path, metavar="DIR", help="holds recipes/ and toolchains/ ($FARM_CATALOG)")
     parser.add_argument("--home", type=Path, metavar="DIR", help="the farm's state ($FARM_HOME, else .farm)")
     parser.add_argument("-v", "--verbose", action="store_true", help="more log lines")
+    log_options.configure(parser)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for name, text in VERBS.items():
         if only is None or name != only:
@@ -147,6 +149,7 @@ def _parser(*, only: str | None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.configure(sub)
+        log_options.configure(sub)
     return parser
 
 
@@ -164,11 +167,5 @@ def _refused(error: OSError) -> int:
 
     logging.getLogger(__name__).debug("refused by the system", exc_info=error)
     refused = store_error(error)
-    _report(refused)
+    failing.report(refused)
     return refused.exit_code
-
-
-def _report(error: FarmError) -> None:
-    print(f"farm: {error.kind} error: {error}", file=sys.stderr)
-    if isinstance(error, BuildError) and error.log:
-        print("\n".join(["", f"last lines of {error.log}:", *(f"  | {line}" for line in error.tail)]), file=sys.stderr)

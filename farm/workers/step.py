@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from farm.errors import FarmError, ProcessError, StoreError, UnavailableError
-from farm.log import step as log_step
+from farm.log import about, happened
 from farm.model.artifact import Artifact
 from farm.model.events import Listener, State, StepEvent
 from farm.model.plan import Step
@@ -98,6 +98,7 @@ class Reporter:
         entered, self.phase = phase != self.phase, phase
         self.tell(State.RUNNING, message)
         if entered:
+            happened(f"begins {phase}", phase=phase)
             self._note(phase)
 
     def tell(self, state: State, message: str = "") -> None:
@@ -120,7 +121,7 @@ class StepRunner:
 
         The second value is an exception that is a bug of the farm itself; it is in the step's log too.
         """
-        with log_step(step.id):
+        with about(step=step.id):
             pause = _FIRST_PAUSE
             for _ in range(_RETRIES):
                 outcome, bug = self._attempt(step, deps, cancel)
@@ -164,6 +165,7 @@ class StepRunner:
             _append_traceback(log, raised)
         if number:
             self._finish(number, state, message, report, cost, artifact, cancel)
+        _say_ended(state, message, report, cost, error or bug)
         outcome = StepOutcome(
             step=step.id,
             state=state,
@@ -208,6 +210,13 @@ class StepRunner:
             )
         except StoreError as error:
             _log.warning("the end of this attempt (%s) is not in the ledger: %s", state, error)
+
+
+def _say_ended(state: State, message: str, report: Reporter, cost: Cost, error: Exception | None) -> None:
+    """The end of an attempt, for whoever reads the log by program; people see it in the progress display."""
+    text = f"{state}: {message.partition(chr(10))[0]}" if message else str(state)
+    spent = {"seconds": round(report.seconds, 3), "cpu_seconds": round(cost.cpu_seconds, 3)}
+    happened(text, error=error, state=state.value, phase=report.phase, **spent)
 
 
 def patiently(call: Callable[[], T], cancel: Cancel | None = None) -> T:
