@@ -72,7 +72,7 @@ def happened(what: str, *, error: BaseException | None = None, **fields: Any) ->
 def configure(*, verbose: bool, form: str = "text") -> None:
     """Send the farm's log to stderr as ``text`` or ``json``; `verbose` adds debug lines."""
     hide_environment()
-    handler = logging.StreamHandler()
+    handler = _ToStderr()
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     if form != "json":
         handler.addFilter(lambda record: record.name != _HAPPENED)
@@ -93,6 +93,17 @@ def _report_bug(kind: type[BaseException], error: BaseException, trace: Tracebac
 def writes_json() -> bool:
     """Whether lines on stderr are for programs now."""
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger("farm").handlers)
+
+
+class _ToStderr(logging.Handler):
+    """To whatever stderr is now: a live display takes it over while it is shown, so that lines scroll above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - as every handler: a log that cannot be written ends no command
+            self.handleError(record)
 
 
 class TextFormatter(logging.Formatter):
