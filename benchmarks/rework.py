@@ -1,21 +1,24 @@
 """Rebuild work of a release of every library of the catalog, for every platform: the farm's rule against two others.
 
-Releases that recipes hold are compared with the one before. Of a library with one release the next minor one is
-imagined, once as if it kept the ABI and once as if it broke it. Times are the CPU time of builds that the ledger of
---home recorded; steps without any add nothing. What is imported is read from the wheels in its store. Nothing is built.
+Real upgrades are those to the releases that recipes hold now from the older ones in `benchmarks/releases/`. Of a
+library with one release the next minor one is imagined, once as if it kept the ABI and once as if it broke it. Times
+are the CPU time of builds that the ledger of --home recorded; steps without any add nothing. What is imported is read
+from the wheels in its store. Nothing is built. An ABI verdict is `measured` if both releases are pinned or were
+measured in --home, on the platforms named; else it is what `older.toml` records of it and from where.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
 
-from benchmarks._environments import ROOT
+from benchmarks import older
 from farm import catalog, settings
 from farm.bump import catalogs, facts
 from farm.bump.catalogs import Bump
@@ -23,7 +26,8 @@ from farm.catalog import Catalog
 from farm.cli import history, wanted
 from farm.cli.output import human_seconds, print_json, print_table
 from farm.model.plan import Plan
-from farm.model.rework import Verb
+from farm.model.rework import Rework, Verb
+from farm.plan.reach import Facts
 from farm.plan.requirements import oldest_first
 from farm.plan.rules import all_rules
 from farm.settings import Settings
@@ -35,7 +39,9 @@ def main() -> int:
     parser.add_argument("--python", action="append", default=[], help="Python of dependents; may be repeated")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    rows = list(measure(settings.load(catalog=ROOT, home=args.home), args.python or ["3.13"]))
+    with tempfile.TemporaryDirectory(prefix="farm-older-") as scratch:
+        made = older.make(Path(scratch) / "catalog")
+        rows = list(measure(settings.load(catalog=made, home=args.home), args.python or ["3.13"], made))
     if args.json:
         print_json(rows)
         return 0
@@ -43,7 +49,7 @@ def main() -> int:
     cells = [
         (
             row["bump"],
-            row["abi"],
+            f"{row['abi']} ({row['known']})" if row["known"] else row["abi"],
             *(_cell(row["rules"][name]) for name in names),
             str(row["rebound"]),
             str(row["tested"]),
@@ -59,8 +65,8 @@ def _cell(rule: dict[str, Any]) -> str:
     return f"{rule['steps']}{known}"
 
 
-def measure(place: Settings, pythons: Sequence[str]) -> Iterator[dict[str, Any]]:
-    loaded = catalog.load_from(ROOT)
+def measure(place: Settings, pythons: Sequence[str], root: Path) -> Iterator[dict[str, Any]]:
+    loaded = catalog.load_from(root)
     with history.ledger_if_any(place) as ledger:
         durations = ledger.durations(cpu=True) if ledger is not None else {}
 
@@ -69,13 +75,13 @@ def measure(place: Settings, pythons: Sequence[str]) -> Iterator[dict[str, Any]]
 
     for bump, breaking in _bumps(loaded):
         before, after = catalogs.plans(loaded, [bump], make, breaking=breaking)
-        found, _ = facts.decide(before, after, loaded, place)
+        found, known = facts.decide(before, after, loaded, place)
+        verdict, how = _verdict(bump, known, found, breaking=breaking)
         counts = {verb: sum(task.verb is verb for task in found.tasks) for verb in Verb}
         yield {
-            "bump": f"{bump.recipe} {bump.version}" + ("" if bump.known else " (imagined)"),
-            "abi": next(
-                iter(found.verdicts.values()), "breaks" if breaking else "kept" if not bump.known else "unknown"
-            ),
+            "bump": _named(bump, before),
+            "abi": verdict,
+            "known": how,
             "rules": {
                 name: {"steps": len(rule.steps), "seconds": rule.seconds, "without_history": rule.unknown}
                 for name, rule in all_rules(before, after, found, durations).items()
@@ -83,6 +89,24 @@ def measure(place: Settings, pythons: Sequence[str]) -> Iterator[dict[str, Any]]
             "rebound": counts[Verb.REBIND],
             "tested": counts[Verb.TEST],
         }
+
+
+def _named(bump: Bump, before: Plan) -> str:
+    """``gmp 6.2.1 -> 6.3.0``."""
+    old = max((step.version for step in before.steps if step.recipe == bump.recipe), key=Version)
+    return f"{bump.recipe} {old} -> {bump.version}" + ("" if bump.known else " (imagined)")
+
+
+def _verdict(bump: Bump, known: Facts, found: Rework, *, breaking: bool) -> tuple[str, str]:
+    """The ABI verdict, and how it is known."""
+    if not bump.known:
+        return ("breaks" if breaking else "kept"), ""
+    measured = {move: each for move, each in known.differences.items() if move.recipe == bump.recipe}
+    if measured:
+        platforms = {f"{each.older.platform}{' (exports)' if each.untyped else ''}" for each in measured.values()}
+        return next(iter(found.verdicts.values())), f"measured on {', '.join(sorted(platforms))}"
+    record = older.record(bump.recipe, bump.version)
+    return (record["verdict"], f"record: {record['source']}") if record else ("unknown", "")
 
 
 def _bumps(loaded: Catalog) -> Iterator[tuple[Bump, bool]]:

@@ -6,6 +6,7 @@ Types are read on ELF, where debug information says them; of other formats the e
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from farm.plan.epochs import epoch_of
 from farm.process import Cancel
 from farm.settings import Settings
 from farm.store.files import make_dirs, write_atomic
+from farm.wheel import native_libraries
+from farm.wheel.archive import WheelArchive
 
 RULES = 2
 """Raised when another description is made of the same build."""
@@ -85,6 +88,19 @@ def exports(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
     return _abi(step, recipe, libraries, next(iter(linkages.values())))
 
 
+def exports_of_wheel(step: Step, wheel: Path, recipe: Recipe) -> Abi:
+    """The same from a native wheel of the step, built when it may. Raises BinaryFormatError for one that is damaged."""
+    known = {each.library.link_name: each.linkage for each in native_libraries.load((wheel,))}
+    with tempfile.TemporaryDirectory(prefix="farm-abi-") as scratch:
+        with WheelArchive.open(wheel) as archive:
+            archive.extract(Path(scratch), prefix=f"{recipe.import_name}/include/")
+        include = Path(scratch) / recipe.import_name / "include"
+        headers = _matching(include, recipe)
+        named = surface.names_in(headers)
+        libraries = {name: surface.symbols_of(linkage, named) for name, linkage in known.items()}
+        return _abi(step, recipe, libraries, next(iter(known.values())), surface.headers_of(include, headers))
+
+
 def _describe(step: Step, built: BuiltLibrary, recipe: Recipe, cancel: Cancel | None) -> Abi:
     headers = _headers(built, recipe)
     libraries = {
@@ -96,8 +112,11 @@ def _describe(step: Step, built: BuiltLibrary, recipe: Recipe, cancel: Cancel | 
 
 
 def _headers(built: BuiltLibrary, recipe: Recipe) -> list[Path]:
-    globs = recipe.products.headers
-    return sorted({path for glob in globs for path in built.headers.glob(glob) if path.is_file()})
+    return _matching(built.headers, recipe)
+
+
+def _matching(include: Path, recipe: Recipe) -> list[Path]:
+    return sorted({path for glob in recipe.products.headers for path in include.glob(glob) if path.is_file()})
 
 
 def _abi(

@@ -222,6 +222,34 @@ def test_a_pinned_release_is_not_pinned_anew_with_a_break(tiny: Tiny) -> None:
     assert tiny("abi", "accept", "tiny") == 0, tiny.said
 
 
+@needs_abidw
+def test_exports_are_pinned_from_the_stored_wheel_where_no_pin_says_them(tiny: Tiny) -> None:
+    (typed,) = (tiny.folder / "abi").rglob("*.abi")
+    exports = ("abi", "accept", "tiny", "--exports", "--platform", "*")
+    assert tiny(*exports) == 2, tiny.said
+    assert "the store has no wheel of tiny" in tiny.said
+    assert tiny("build", "tiny", "--no-publish") == 0, tiny.said
+    before = typed.read_text()
+    assert tiny(*exports) == 0, tiny.said
+    assert f"exports what is pinned for {small_farm.PLATFORM}" in tiny.said
+    assert typed.read_text() == before
+    other = typed.with_name("manylinux_2_17_aarch64.abi")
+    other.write_text(before.replace(f"platform {small_farm.PLATFORM}\n", "platform manylinux_2_17_aarch64\n"))
+    typed.unlink()
+    assert tiny(*exports) == 0, tiny.said
+    assert "exports what is pinned for manylinux_2_17_aarch64" in tiny.said
+    assert not typed.exists()
+    other.write_text(other.read_text().replace("symbol tiny_version func\n", ""))
+    assert tiny(*exports, "--json") == 0, tiny.said
+    lines = typed.read_text().splitlines()
+    assert {"library tiny", "symbol tiny_add func", "symbol tiny_version func"} <= set(lines)
+    assert "header tiny.h" in lines
+    assert not any(line.startswith("function") for line in lines)
+    typed.write_text(before.replace("symbol tiny_version func\n", ""))
+    assert tiny(*exports) == 7, tiny.said
+    assert "is pinned with types, which its exports alone would take away" in tiny.said
+
+
 def test_a_pinned_abi_at_the_wrong_place_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "t/abi/2.0/win32.abi"
     place.parent.mkdir(parents=True)

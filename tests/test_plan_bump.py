@@ -107,6 +107,19 @@ def test_a_compatible_release_needs_one_build_and_tests(root: Path, capsys: pyte
     assert not (root / ".farm/ledger.sqlite").exists(), "asking changes nothing"
 
 
+def test_a_compatible_release_is_compared_with_no_other_than_the_one_before(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, new = {"gmp_add": ["int"]}, {"gmp_new": ["int"]}
+    pin(root, abi("gmp", "6.3", {**kept, **new}))
+    (found,) = outcomes(root, capsys, "gmp=6.3")
+    assert (found["verdicts"], found["abi_unknown"]) == ({}, ["gmp@6.2 -> gmp@6.3"]), "6.3 is not its own past"
+    pin(root, abi("gmp", "6.2", kept))
+    (found,) = outcomes(root, capsys, "gmp=6.3")
+    assert found["verdicts"] == {"gmp@6.2 -> gmp@6.3": "compatible"}
+    assert [change["subject"] for change in found["abi_changes"]["gmp@6.2 -> gmp@6.3"]] == ["gmp_new"]
+
+
 def test_two_bumps_at_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_recipe(root, library("zlib", "1.0", "1.1"))
     (found,) = outcomes(root, capsys, "gmp=6.3", "zlib=1.1")

@@ -123,10 +123,12 @@ class _Known:
                 yield compare(old, new)
 
     def _older(self, move: Move, platform: str) -> Iterator[Abi]:
-        """The ABI of the older release; if that is not known, of the next one of its epoch, which has all of it."""
+        """The ABI of the older release; if that is not known and the newer one begins another epoch, of the next
+        release of its own, which has all of it. Within an epoch that would hide what came in between."""
         releases = [release.version for release in of_epoch(self._catalog.recipes[move.recipe].recipe, move.older)]
         at = releases.index(move.older) if move.older in releases else len(releases)
-        for version in (move.older, *releases[at + 1 :]):
+        later = () if move.newer in releases else releases[at + 1 :]
+        for version in (move.older, *later):
             abi = self._abi(move.recipe, version, platform)
             if abi is not None:
                 yield abi

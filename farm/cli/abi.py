@@ -27,6 +27,7 @@ SHOWN = 20  # changes of one kind, without --all
 EPILOG = """examples:
   farm abi check                                does the newest release of each library keep its pinned ABI?
   farm abi accept zlib                          pin the newest release's ABI: recipes/zlib/abi/
+  farm abi accept zlib --exports --platform '*' on every platform what it exports, where that differs
   farm abi diff gmp@6.2.1 gmp@6.3.0             verdict, and every symbol and type that changed
   farm abi show zlib                            the whole ABI of the newest release, as text
   farm abi symbols zlib 'inflate*'              exported symbols with their types
@@ -49,17 +50,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check.add_argument("recipe", nargs="*", metavar="RECIPE", help="none: every library that pins an ABI")
     accept = actions.add_parser("accept", help="pin the ABI of a release in its recipe")
     accept.add_argument("release", nargs="+", metavar="RECIPE[@VERSION]")
-    for action in (show, symbols, diff, check, accept):
+    accept.add_argument(
+        "--exports", action="store_true", help="no types: read exports from stored wheels, build nothing"
+    )
+    accept.add_argument(
+        "--platform", action="append", default=[], metavar="P", help="tag or glob; may be repeated; default: as above"
+    )
+    for action in (show, symbols, diff, check):
         action.add_argument("--platform", metavar="P", help="platform tag; default: this machine's own")
+    for action in (show, symbols, diff, check, accept):
         action.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Do the action. Raises UsageError, and what building raises."""
     from farm import catalog
+    from farm.cli import pinning
 
     loaded = catalog.load(settings)
-    actions = {"show": _show, "symbols": _symbols, "diff": _diff, "check": _check, "accept": _accept}
+    actions = {"show": _show, "symbols": _symbols, "diff": _diff, "check": _check, "accept": pinning.accept}
     return actions[args.action](args, loaded, settings)
 
 
@@ -155,37 +164,6 @@ def _worst(findings: Sequence[Finding]) -> str:
 def _judged(abi: Abi, pinned: Abi, findings: Sequence[Finding]) -> dict[str, Any]:
     facts = [{"severity": f.severity, "library": f.file, "fact": f.fact, "fix": f.fix} for f in findings]
     return {"recipe": abi.recipe, "release": abi.release, "pinned": pinned.release, "findings": facts}
-
-
-def _accept(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
-    """Refuses what breaks what is pinned under the same epoch, the release itself included: that would unpin it."""
-    from farm.abi import baseline
-    from farm.gates.abi import judge
-    from farm.store.files import make_dirs, write_atomic
-
-    rows = []
-    measured = _abis(args.release, args, loaded, settings)
-    for abi in measured:
-        pinned = baseline.load(loaded.recipes[abi.recipe].directory)
-        same = pinned.releases.get(abi.release, {}).get(abi.platform)
-        older = pinned.before(abi.release, abi.platform, abi.abi_class)
-        newer = pinned.after(abi.release, abi.platform, abi.abi_class)
-        findings = [f for held_to in (same, older) if held_to for f in judge(held_to, abi)]
-        findings += judge(abi, newer) if newer else ()
-        if any(f.severity is Severity.ERROR for f in findings):
-            raise GateError(
-                "\n".join(f.fact for f in findings), where=f"{abi.recipe} {abi.release}", fix=findings[0].fix
-            )
-    for abi in measured:
-        place = baseline.path_of(loaded.recipes[abi.recipe].directory, abi)
-        make_dirs(place.parent)
-        write_atomic(place, baseline.content(abi))
-        rows.append({"recipe": abi.recipe, "release": abi.release, "platform": abi.platform, "file": str(place)})
-    if args.json:
-        output.print_json(rows)
-    for row in rows if not args.json else ():
-        print(f"{row['recipe']} {row['release']}: pinned in {row['file']}")
-    return 0
 
 
 def _abis(texts: Sequence[str], args: argparse.Namespace, loaded: Catalog, settings: Settings) -> list[Abi]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from farm.errors import BuildError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from farm.catalog import Catalog
@@ -36,21 +37,32 @@ def abi_of(text: str, platform: str | None, loaded: Catalog, settings: Settings,
     return measure.measured(step, loaded, deps, settings, settings.logs / f"{step.key}.abi.log", report)
 
 
-def _step(text: str, platform: str | None, loaded: Catalog, settings: Settings) -> tuple[Plan, Step]:
+def steps_of(text: str, platforms: Sequence[str], loaded: Catalog, settings: Settings) -> tuple[Plan, list[Step]]:
+    """A plan of a library's release, and its own steps in that, one for each of the platforms where it can be built.
+
+    Raises UsageError for what is no library's release.
+    """
     from farm.cli import wanted
 
     name = loaded.providers.get(text.partition("@")[0], "")
     if name and loaded.recipes[name].recipe.kind != "library":
         raise UsageError(f"{name} is no library, so it has no ABI", fix='name a recipe with kind = "library"')
-    platforms = [platform] if platform else list(wanted.own_platforms(loaded))
     plan = wanted.make_plan(loaded, settings, recipes=[text], platforms=platforms)
-    steps = [step for step in plan.steps if step.recipe == name]
+    newest = {step.platform: step for step in plan.steps if step.recipe == name}
+    return plan, list(newest.values())
+
+
+def _step(text: str, platform: str | None, loaded: Catalog, settings: Settings) -> tuple[Plan, Step]:
+    from farm.cli import wanted
+
+    platforms = [platform] if platform else list(wanted.own_platforms(loaded))
+    plan, steps = steps_of(text, platforms, loaded, settings)
     if not steps:
         raise UsageError(f"{text} cannot be built for {', '.join(platforms)}", fix="name another --platform")
-    if len({step.platform for step in steps}) > 1:
+    if steps[1:]:
         several = ", ".join(step.platform for step in steps)
         raise UsageError(f"an ABI is of one platform, not of {several}", where="--platform", fix="name one of them")
-    return plan, steps[-1]
+    return plan, steps[0]
 
 
 def _needed(plan: Plan, step: Step, loaded: Catalog, settings: Settings, *, quiet: bool) -> dict[str, Path]:
