@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export PYTHON VENV
 
-.PHONY: help setup setup-test demo test test-all lint format docs matrix bench clean
+.PHONY: help setup setup-test setup-test-all demo test test-all lint format docs matrix bench clean
 help:
 	@echo "make demo      build GMP, MPFR, MPC, FLINT, gmpy2, python-flint; install them with pip; show the proof"
 	@echo "make test      install what is needed and run the tests"
@@ -19,6 +19,9 @@ setup:
 setup-test:
 	@sh scripts/setup apt-packages.txt apt-packages-test.txt
 
+setup-test-all:
+	@sh scripts/setup apt-packages.txt apt-packages-test.txt apt-packages-test-all.txt
+
 demo: setup
 	@$(BIN)/python scripts/demo.py
 
@@ -31,7 +34,7 @@ lint: setup
 test: setup-test
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
-test-all: setup-test
+test-all: setup-test-all
 	$(BIN)/python -m pytest
 
 format: setup

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from farm.errors import MissingToolError, UsageError
 from farm.index.reading import IndexReader
 from farm.model.binary import BinaryFormat
 from farm.model.native import NativeManifest
-from farm.wheel import native_manifest
+from farm.wheel import native_libraries, native_manifest
 from farm.wheel.archive import WheelArchive
 
 _PARTS = ("include/", "lib/")
@@ -27,10 +27,27 @@ _PARTS = ("include/", "lib/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """A native wheel of a channel."""
+    """A native wheel, or one that is installed: then `path` is its site directory."""
 
     path: Path
     manifest: NativeManifest
+
+    def parts(self) -> Iterator[tuple[str, bytes]]:
+        """What C projects need of it: path relative to the package (``lib/libgmp.so``) and content.
+
+        Raises BinaryFormatError for a damaged wheel.
+        """
+        package = f"{self.manifest.import_name}/"
+        if self.path.is_dir():
+            inside = ((f.relative_to(self.path / package).as_posix(), f) for f in (self.path / package).rglob("*"))
+            files = sorted((part, file) for part, file in inside if part.startswith(_PARTS) and file.is_file())
+            yield from ((part, file.read_bytes()) for part, file in files)
+            return
+        with WheelArchive.open(self.path) as wheel:
+            for name in wheel.members:
+                part = name.removeprefix(package)
+                if name.startswith(package) and part.startswith(_PARTS):
+                    yield part, wheel.read(name)
 
 
 def offered(index: Path, channel: str) -> tuple[Offered, ...]:
@@ -49,6 +66,19 @@ def offered(index: Path, channel: str) -> tuple[Offered, ...]:
             if manifest is not None:
                 found.append(Offered(path=path, manifest=manifest))
     return tuple(found)
+
+
+def at_hand(places: Iterable[Path]) -> tuple[Offered, ...]:
+    """The native wheels in places: wheels, directories of wheels, site directories. One that is met twice counts once.
+
+    Raises UsageError for a place that does not exist, BinaryFormatError for a native wheel that is damaged or lies.
+    """
+    found: dict[Path, Offered] = {}
+    for known in native_libraries.load(places):
+        origin = Path(known.origin)
+        path = origin if origin.suffix == ".whl" else origin.parent.parent
+        found.setdefault(path / known.distribution, Offered(path=path, manifest=known.manifest))
+    return tuple(found.values())
 
 
 def choose(
@@ -82,7 +112,8 @@ def _newest(wheels: Sequence[Offered], requirement: Requirement) -> Offered:
         known = ", ".join(sorted({w.manifest.distribution for w in wheels})) or "nothing"
         raise UsageError(
             f"{requirement} is not offered; there is {known}",
-            fix=f"build it (`farm build {requirement.name.removeprefix('native-')}`), or take another --channel",
+            fix=f"build it (`farm build {requirement.name.removeprefix('native-')}`), or take it from another place: "
+            "--native, --channel",
         )
     return max(fitting, key=lambda w: Version(w.manifest.version))
 
@@ -109,15 +140,11 @@ def unpack(wheels: Iterable[Offered], prefix: Path) -> int:
 def _extract(offer: Offered, scratch: Path) -> list[str]:
     """The parts of a wheel that C projects need, below `scratch`; their paths relative to the prefix."""
     parts = []
-    with WheelArchive.open(offer.path) as wheel:
-        package = f"{offer.manifest.import_name}/"
-        for name in wheel.members:
-            part = name.removeprefix(package)
-            if name.startswith(package) and part.startswith(_PARTS):
-                target = scratch / part
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(wheel.read(name))
-                parts.append(part)
+    for part, content in offer.parts():
+        target = scratch / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        parts.append(part)
     return parts
 
 

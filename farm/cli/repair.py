@@ -30,7 +30,7 @@ EPILOG = """examples:
 
 as cibuildwheel's repair command (docs/library-authors.md):
   [tool.cibuildwheel.linux]
-  before-build = "pip install /path/to/wheel-farm native-gmp"
+  before-build = "pip install wheel-farm native-gmp"
   repair-wheel-command = "farm repair {wheel} -w {dest_dir}"
 """
 
