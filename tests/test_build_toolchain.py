@@ -106,6 +106,51 @@ def test_a_builds_own_flags_come_last(recorder: Path) -> None:
     assert call(recorder / "cc", "a.o", env=env)[-2:] == ["-Wl,-z,now", "-Wl,-x"]
 
 
+def test_instructions_are_for_the_compiler_alone(recorder: Path) -> None:
+    """Linked with them, a check for instructions would have the run time built again for that processor."""
+    target = ["cc", "-target", "x86_64-linux-gnu.2.17", "-O2"]
+    said = call(recorder / "cc", "-mavx2", "-Werror", "-D", "X", "check.c", "-o", "check", "-MF", "x.d", "-lm", "y.o")
+    compiled, linked = said[: said.index("cc", 1)], said[said.index("cc", 1) :]
+    object_ = compiled[-1]
+    assert compiled == [*target, "-mavx2", "-Werror", "-D", "X", "check.c", "-MF", "x.d", "-c", "-o", object_]
+    assert linked == [*target, "-Werror", "-D", "X", object_, "-o", "check", "-lm", "y.o", "-Wl,-z,now"]
+    assert not Path(object_).exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-mavx2 -c a.c",
+        "-mavx2 a.c b.c -o a",
+        "-mavx2 a.o -o a",
+        "-mlong-double-64 a.c -o a",
+        "-mavx2 -x c - -o a",
+        "-mavx2 a.c @more",
+        "-mavx2 a.c -odd value",
+        "a.c -o a",
+    ],
+)
+def test_other_calls_are_one(recorder: Path, words: str) -> None:
+    assert call(recorder / "cc", *words.split()).count("cc") == 1
+
+
+def test_a_check_for_instructions_builds_no_run_time(tools: Tools, tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text(
+        "#include <immintrin.h>\n#include <stdio.h>\nint main(int n, char **v) { (void)v;\n"
+        '  __m256i x = _mm256_set1_epi32(n); return printf("%d", _mm256_extract_epi32(_mm256_add_epi32(x, x), 0)); }\n'
+    )
+    cache = tmp_path / "c"
+    env = {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache), "PATH": "/usr/bin"}
+    warm.copy(tools.warm, cache)
+    before = set(cache.rglob("*.[ao]"))
+    subprocess.run([tools.bin / "cc", "-mavx2", "a.c", "-o", "a"], env=env, cwd=tmp_path, check=True)
+    assert (tmp_path / "a").is_file()
+    assert [path.name for path in set(cache.rglob("*.[ao]")) - before] == ["a.o"]
+    wrong = subprocess.run([tools.bin / "cc", "-msse4.1", "a.c", "-o", "b"], env=env, cwd=tmp_path, capture_output=True)
+    assert wrong.returncode == 1
+    assert b"avx" in wrong.stderr
+
+
 def test_programs_for_the_build_machine_and_binary_tools(recorder: Path) -> None:
     env = {"FARM_CFLAGS": "-march=x86-64-v3"}
     assert call(recorder / "build-cc", "a.c", env=env) == ["cc", "-target", "build", "a.c"]

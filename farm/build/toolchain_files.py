@@ -26,9 +26,12 @@ def has_programs(root: Path) -> bool:
     return all((root / "bin" / name).exists() for name in NAMES)
 
 
+_WRAPPER = ("wrapper.c", "wrapper_split.c", "wrapper.h")
+
+
 def wrapper_source() -> str:
     """The text of the program behind all names."""
-    return resources.files("farm.build").joinpath("wrapper.c").read_text("utf-8")
+    return "".join(resources.files("farm.build").joinpath(name).read_text("utf-8") for name in _WRAPPER)
 
 
 def shared(compiler: Path, place: Path, cancel: Cancel | None = None) -> Path:
@@ -39,9 +42,10 @@ def shared(compiler: Path, place: Path, cancel: Cancel | None = None) -> Path:
     def fill(folder: Path) -> None:
         cache = folder / "cache"
         cache.mkdir()
-        with resources.as_file(resources.files("farm.build").joinpath("wrapper.c")) as source:
+        with resources.as_file(resources.files("farm.build")) as package:
+            sources = [package / name for name in _WRAPPER if name.endswith(".c")]
             zig = compiler / "ziglang" / "zig"
-            argv: list[str | Path] = [zig, "cc", *_build_flags(), "-O2", "-o", folder / "wrapper", source]
+            argv: list[str | Path] = [zig, "cc", *_build_flags(), "-O2", "-o", folder / "wrapper", *sources]
             process.run(argv, env=warm.environment(cache), cancel=cancel, timeout=1800)
 
     if not (target / "wrapper").is_file():

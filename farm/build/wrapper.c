@@ -13,6 +13,7 @@
      rewrite ERE TEXT  POSIX extended regular expression; \1..\9 in TEXT; applied until it no longer matches
    FARM_CFLAGS and FARM_LDFLAGS hold further arguments of one build, separated by newlines; they come last. */
 #define _GNU_SOURCE
+#include "wrapper.h"
 #include <errno.h>
 #include <fnmatch.h>
 #include <regex.h>
@@ -30,13 +31,13 @@ static int rewrite_count, drop_count;
 static char **out;
 static size_t out_count, out_room;
 
-static void die(const char *what, const char *why)
+void die(const char *what, const char *why)
 {
     fprintf(stderr, "farm compiler wrapper: %s: %s\n", what, why);
     exit(127);
 }
 
-static void *checked(void *memory)
+void *checked(void *memory)
 {
     if (!memory) die("memory", "exhausted");
     return memory;
@@ -193,6 +194,10 @@ int main(int argc, char **argv)
                 add(libc);
             }
         }
+    }
+    if (compiles && links(argc, argv)) {
+        int status = split(zig, out[1], out + 2);
+        if (status >= 0) return status;
     }
     out[0] = zig;
     execv(zig, out);
