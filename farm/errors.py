@@ -102,6 +102,10 @@ class GateError(FarmError):
     kind = "gate"
 
 
+class AdmissionError(GateError):
+    """What a native runner reports is not what the farm asked it for, or has."""
+
+
 class BinaryFormatError(FarmError):
     """A file is not the ELF/PE/Mach-O/wheel that it should be: cut short, damaged or lying."""
 

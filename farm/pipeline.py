@@ -26,7 +26,8 @@ from farm.model.toolchain import Toolchain
 from farm.plan.epochs import older_in_epoch
 from farm.process import Cancel
 from farm.repair import natives
-from farm.repair.repair import RepairOptions, repair
+from farm.repair.options import of_recipe
+from farm.repair.repair import repair
 from farm.settings import Settings
 from farm.store.artifacts import Store
 from farm.store.home import work_dir
@@ -72,7 +73,7 @@ class Pipeline:
             brought = introduced(pinned, older_in_epoch(recipe.recipe, step.version), found)
             staged = stage_native(native_spec(step, recipe, toolchain, built, deps, brought), out / "tree")
             wheel = pack(staged.tree, staged.filename, out, epoch_seconds=built.epoch_seconds)
-            return self._admit(step, wheel, deps, built.twins, report_phase, findings)
+            return self.admit(step, wheel, deps, built.twins, report_phase, findings)
 
     def _types(
         self,
@@ -98,18 +99,16 @@ class Pipeline:
         with build_dependent(step, recipe, toolchain, deps, self.settings, sdk, log, report_phase, cancel) as built:
             report_phase("repair")
             known = natives.load(tuple(dict.fromkeys(deps.values())))
-            revision = release_of(recipe, step).revision
-            options = RepairOptions(
+            options = of_recipe(
+                recipe.recipe,
+                release_of(recipe, step),
                 platform=toolchain.platform,
                 epoch_seconds=built.epoch_seconds,
-                requires=recipe.recipe.requires.run,
-                build=str(revision) if revision else None,
-                strip_debug=True,
             )
             repaired = repair(built.wheel, out, known, options)
-            return self._admit(step, repaired.wheel, deps, {}, report_phase, repaired.findings)
+            return self.admit(step, repaired.wheel, deps, {}, report_phase, repaired.findings)
 
-    def _admit(
+    def admit(
         self,
         step: Step,
         wheel: Path,
@@ -118,7 +117,7 @@ class Pipeline:
         report_phase: Callable[[str], None],
         findings: tuple[Finding, ...] = (),
     ) -> Artifact:
-        """Only what passes the gates is stored."""
+        """Store what passes the gates. `deps` are native wheels, `twins` unstripped files by member."""
         report_phase("audit")
         recipe, toolchain = self._inputs(step)
         policy = policy_for(toolchain, recipe.recipe, natives=deps.values(), debug_symbols=twins)

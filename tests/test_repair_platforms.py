@@ -22,8 +22,9 @@ from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Severity
 from farm.repair import natives
 from farm.repair.graft import Binary
+from farm.repair.options import RepairOptions
 from farm.repair.platforms import check
-from farm.repair.repair import RepairOptions, RepairResult, repair
+from farm.repair.repair import RepairResult, repair
 from farm.wheel.native_templates import package_init
 
 AMD64, ARM_MAC, INTEL_MAC = KINDS["win_amd64"], KINDS["macosx_11_0_arm64"], KINDS["macosx_10_13_x86_64"]

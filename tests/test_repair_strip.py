@@ -17,7 +17,8 @@ from farm.binary.elf_file import ElfFile
 from farm.binary.elf_symbols import functions_of
 from farm.errors import BinaryFormatError
 from farm.repair import natives
-from farm.repair.repair import RepairOptions, repair
+from farm.repair.options import RepairOptions
+from farm.repair.repair import repair
 from farm.repair.strip_elf import without_debug
 
 SOURCE = """

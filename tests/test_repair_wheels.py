@@ -16,7 +16,8 @@ from farm.binary import elf, formats
 from farm.errors import BinaryFormatError, GateError, UsageError
 from farm.repair import natives as known
 from farm.repair.natives import Natives
-from farm.repair.repair import RepairOptions, repair
+from farm.repair.options import RepairOptions
+from farm.repair.repair import repair
 from farm.wheel import record
 
 

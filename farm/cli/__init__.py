@@ -27,6 +27,7 @@ VERBS = {
     "abi": "measure and compare the ABIs of libraries",
     "audit": "check wheels against the farm's rules",
     "repair": "make a foreign wheel use the farm's native wheels",
+    "admit": "take in what native runners built or tested",
     "rebind": "move a built dependent to another ABI epoch of a native wheel, without building",
     "inspect": "show how a binary or a wheel is linked",
     "fetch": "unpack a native wheel into a plain prefix",

@@ -20,6 +20,7 @@ from farm.cli import output
 
 if TYPE_CHECKING:
     from farm.repair.natives import Natives
+    from farm.repair.options import RepairOptions
     from farm.repair.repair import RepairResult
     from farm.settings import Settings
 
@@ -27,6 +28,7 @@ EPILOG = """examples:
   farm repair dist/*.whl -w wheelhouse                      natives installed beside farm
   farm repair gmpy2-2.3.2-*.whl -w out --native wheels/     natives from a directory
   farm repair x.whl -w out --platform manylinux_2_17_x86_64
+  farm repair gmpy2.whl -w out --recipe gmpy2 --platform win_amd64      what `farm build` would do to it
 
 as cibuildwheel's repair command (docs/library-authors.md):
   [tool.cibuildwheel.linux]
@@ -48,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a native wheel, a directory of them, or a site directory; may be given often",
     )
     parser.add_argument("--platform", metavar="TAG", help="the platform tag of the result; it is checked")
+    parser.add_argument("--recipe", metavar="NAME", help="the wheel is of this recipe: its requirements and build tag")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -55,7 +58,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Repair each wheel; the gate's exit code if a finding is an error. Raises what `repair` raises."""
     from farm.errors import GateError, UsageError
     from farm.model.finding import Severity
-    from farm.repair.repair import RepairOptions, repair
+    from farm.repair.repair import repair
 
     missing = next((wheel for wheel in args.wheels if not wheel.is_file()), None)
     if missing is not None:
@@ -64,8 +67,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if not len(natives):
         note = "no native wheel was found, so nothing can be shared: name a directory of them with --native"
         print(f"farm repair: {note}", file=sys.stderr)
-    options = RepairOptions(platform=args.platform)
-    results = [(wheel, repair(wheel, args.wheel_dir, natives, options)) for wheel in args.wheels]
+    asked = {wheel: _options(wheel, args, settings) for wheel in args.wheels}
+    results = [(wheel, repair(wheel, args.wheel_dir, natives, options)) for wheel, options in asked.items()]
     if args.json:
         output.print_json([_row(wheel, result) for wheel, result in results])
     else:
@@ -82,6 +85,27 @@ def _natives(places: Sequence[Path], settings: Settings) -> Natives:
         return natives.load(places)
     installed = natives.load(path for entry in sys.path if (path := Path(entry)).is_dir())
     return installed if len(installed) else natives.load(_published(settings))
+
+
+def _options(wheel: Path, args: argparse.Namespace, settings: Settings) -> RepairOptions:
+    """What is asked for one wheel. Raises UsageError for a recipe that has not the wheel's release."""
+    from farm.repair.options import RepairOptions, of_recipe
+
+    if not args.recipe:
+        return RepairOptions(platform=args.platform)
+    from farm import catalog
+    from farm.errors import UsageError
+    from farm.plan import selection
+    from farm.wheel.names import parse
+
+    loaded, version = catalog.load(settings), parse(wheel.name).version
+    ((name, release),) = selection.wanted_recipes(loaded, [f"{args.recipe}@{version}"]).items()
+    recipe = loaded.recipes[name].recipe
+    if release is None or recipe.kind != "dependent":
+        raise UsageError(
+            f"{name} is no dependent: native wheels are not repaired", where="--recipe", fix="leave it out"
+        )
+    return of_recipe(recipe, release, platform=args.platform)
 
 
 def _published(settings: Settings) -> list[Path]:

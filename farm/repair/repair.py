@@ -20,6 +20,7 @@ from farm.repair.contents import Contents
 from farm.repair.graft import Binary
 from farm.repair.job import Job, Uses, all_uses, decide, needs
 from farm.repair.natives import Natives
+from farm.repair.options import RepairOptions
 from farm.repair.packages import loaders
 from farm.repair.patch import patched
 from farm.wheel import sbom
@@ -33,20 +34,6 @@ from farm.wheel.system_libraries import is_libpython
 SBOM = "sboms/native-libraries.cdx.json"
 _LEVEL = 6  # every extension module is packed anew; 9 would take most of the time for 0.6 % of the size
 _AUDITWHEEL_SBOM = "sboms/auditwheel.cdx.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepairOptions:
-    """`platform` is the tag the wheel gets, after a check; None keeps a manylinux tag and computes one for ``linux_*``.
-    `epoch_seconds` dates new members; None takes the wheel's own date. `requires` are further requirements (PEP 508),
-    added unless the wheel has the very line; `build` is the build tag, None keeps what the wheel has. `strip_debug`
-    takes the debug information out of ELF files."""
-
-    platform: str | None = None
-    epoch_seconds: int | None = None
-    requires: tuple[str, ...] = ()
-    build: str | None = None
-    strip_debug: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
