@@ -24,6 +24,7 @@ GITHUB_TOKEN = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
 class Settings:
     """The farm's places. `catalog` holds `recipes/` and `toolchains/`; `home` is FARM_HOME; `cache` is per user.
 
+    `store_url` is the shared store (FARM_STORE), empty if there is none.
     `ledger_url` is the database of a ledger outside FARM_HOME, empty if it is there. `forge_api` is the address of the
     API that pull requests go to, `forge_token_variable` the name of the environment variable with the token for it.
     """
@@ -33,6 +34,7 @@ class Settings:
     cache: Path
     cores: int
     sandbox: bool = True
+    store_url: str = ""
     ledger_url: str = ""
     forge_api: str = GITHUB_API
     forge_token_variable: str = GITHUB_TOKEN
@@ -100,7 +102,7 @@ def load(
     sandbox: bool = True,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Settings from arguments, then FARM_CATALOG / FARM_HOME / FARM_CACHE / FARM_LEDGER, then defaults.
+    """Settings from arguments, then FARM_CATALOG / FARM_HOME / FARM_CACHE / FARM_STORE / FARM_LEDGER, then defaults.
 
     The catalog defaults to the nearest directory at or above the current one that holds `recipes/` and
     `toolchains/`; FARM_HOME to `.farm` beside them.
@@ -114,6 +116,7 @@ def load(
         cache=_place(_from_env(env, "FARM_CACHE") or _user_cache(), "the cache"),
         cores=_cores(env),
         sandbox=sandbox,
+        store_url=env.get("FARM_STORE", "").strip(),
         ledger_url=env.get("FARM_LEDGER", ""),
         forge_api=env.get("FARM_FORGE_API") or GITHUB_API,
         forge_token_variable=env.get("FARM_FORGE_TOKEN_VARIABLE") or GITHUB_TOKEN,

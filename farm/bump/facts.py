@@ -22,7 +22,7 @@ from farm.plan.epochs import of_epoch
 from farm.plan.moves import Move, Plans
 from farm.plan.reach import Facts
 from farm.settings import Settings
-from farm.store.artifacts import Store
+from farm.store.artifacts import Store, open_store
 
 if TYPE_CHECKING:
     from farm.store.ledger import Ledger
@@ -62,7 +62,7 @@ def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, hist
     """All that is known of what `farm.plan.rework` asks. Raises CatalogError for a pinned ABI that is damaged."""
     asked = rework.questions(before, after)
     known = _Known((*before.steps, *after.steps), catalog, settings)
-    store = Store(settings.store)
+    store = open_store(settings)
     recipes = {p.name: name for name, loaded in catalog.recipes.items() for p in loaded.recipe.products.library}
     wheels = ((step.key, _stored(store, history.stand_ins.get(step.slot), step.key)) for step in asked.wheels)
     imports = ((key, imports_of(wheel, store, settings.abi, recipes)) for key, wheel in wheels if wheel)

@@ -73,7 +73,7 @@ class FarmHands:
 
     def has(self, task: CascadeTask) -> bool:
         """Whether the wheel is stored."""
-        return self.store.get(task.key) is not None
+        return bool(self.store.known([task.key]))
 
     def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
         """See `Hands`."""

@@ -67,7 +67,7 @@ class Starter:
         new = self.catalogs.named(after)
         earlier, plan = self._plans(new, before, request)
         known = Known(
-            stored=lambda key: self.store.get(key) is not None,
+            stored=lambda key: bool(self.store.known([key])),
             stand_in=self.ledger.stand_ins({step.slot for step in plan.steps}),
             durations=self.ledger.durations(),
         )
@@ -109,9 +109,10 @@ class Starter:
         current = self.index.current(request.channel)
         served = {file.sha256 for file in self.index.files_in(current)} if current else set()
 
+        known = self.store.known(step.key for step in plan.steps)
+
         def is_served(key: str) -> bool:
-            artifact = self.store.get(key)
-            return artifact is not None and artifact.sha256 in served
+            return key in known and known[key].sha256 in served
 
         return part(plan, is_served), plan
 

@@ -45,12 +45,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError(f"{args.jobs} jobs cannot work", where="--jobs", fix="give 1 or more")
     from farm import catalog
     from farm.store import home
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
     plan = wanted.plan_of(args, loaded, settings)
     home.prepare(settings.home)  # refuses a directory of somebody else before anything is written to it
-    store = Store(settings.store)
+    store = open_store(settings)
     with store.pinned(step.key for step in plan.steps):  # a `farm gc` at the same time must leave them
         work = functools.partial(running.carry_out, plan, loaded, store, settings, jobs=args.jobs, quiet=args.json)
         result, published = (work(), "") if args.no_publish else running.published_whole(work, store, settings)

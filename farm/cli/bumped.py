@@ -99,7 +99,7 @@ def _outcome(
     from farm.model.rework import Verb
     from farm.plan.cost import cost
     from farm.plan.rules import all_rules
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
 
     platforms = args.platform or wanted.own_platforms(loaded)
 
@@ -121,12 +121,14 @@ def _outcome(
         rules=all_rules(before, after, found, durations),
         differences=differences,
         unknown=tuple(dict.fromkeys(str(move) for move in moves if str(move) not in differences)),
-        stored=_stored(found, Store(settings.store)),
+        stored=_stored(found, open_store(settings)),
     )
 
 
 def _stored(found: Rework, store: Store) -> frozenset[str]:
-    return frozenset(task.id for task in found.tasks if task.verb.value != "test" and store.get(task.key))
+    made = [task for task in found.tasks if task.verb.value != "test"]
+    known = store.known(task.key for task in made)
+    return frozenset(task.id for task in made if task.key in known)
 
 
 def _document(outcome: _Outcome | tuple[str, PlanError]) -> dict[str, Any]:

@@ -142,14 +142,14 @@ def rooms(settings: Settings) -> Iterator[Rooms]:
     from farm.cascade.doing import Catalogs
     from farm.index.generations import Index
     from farm.store import home
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
     from farm.store.ledger import Ledger
 
     home.prepare(settings.home)
     with Ledger.open(settings.ledger) as ledger:
         yield Rooms(
             settings=settings,
-            store=Store(settings.store),
+            store=open_store(settings),
             ledger=ledger,
             index=Index(settings.index),
             catalogs=Catalogs(settings=settings),

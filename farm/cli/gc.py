@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Sweep, and print what went. Raises StoreError, IndexFormatError."""
     from farm.index.generations import Index
     from farm.store import home
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
     from farm.store.sweep import sweep_named_by_key, sweep_store, sweep_work
 
     if not args.keep_days >= 0:
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         catalogs = frozen_in_use(ledger) if ledger is not None else None
         over = over_for(ledger, args.keep_days) if ledger is not None else ()
     days, dry = args.keep_days, args.dry_run
-    store = Store(settings.store)
+    store = open_store(settings)
     removals = sweep_store(store, keep_keys=keep, keep_sha256=served, keep_days=days, dry_run=dry)
     kept = keep | (set(store.keys()) - {r.key for r in removals})
     for folder, kind in ((settings.logs, "log"), (settings.abi, "abi"), (settings.abi, "imports")):

@@ -69,9 +69,9 @@ def _needed(plan: Plan, step: Step, loaded: Catalog, settings: Settings, *, quie
     """The native wheels that a step is built against, built if they are not there."""
     from farm.cli import failure, running
     from farm.model.plan import Plan as PlanOf
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
 
-    store = Store(settings.store)
+    store = open_store(settings)
     if step.requires:
         needed = PlanOf(steps=tuple(s for s in plan.steps if s.id != step.id))
         result = running.carry_out(needed, loaded, store, settings, jobs=1, quiet=quiet)

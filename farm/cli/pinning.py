@@ -102,9 +102,9 @@ def _exported(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> 
 def _stored(text: str, args: argparse.Namespace, loaded: Catalog, settings: Settings) -> Iterator[Abi]:
     from farm import measure
     from farm.cli import measuring
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
 
-    store = Store(settings.store)
+    store = open_store(settings)
     for step in measuring.steps_of(text, _platforms(args, loaded), loaded, settings)[1]:
         wheel = store.get(step.key)
         if wheel is not None:

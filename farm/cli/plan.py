@@ -49,12 +49,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return bumped.run(args, settings)
     started_ns = time.time_ns()
     from farm import catalog
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
     plan = wanted.plan_of(args, loaded, settings)
-    store = Store(settings.store)
-    found = {step.id: artifact for step in plan.steps if (artifact := store.get(step.key))}
+    store = open_store(settings)
+    known = store.known(step.key for step in plan.steps)
+    found = {step.id: known[step.key] for step in plan.steps if step.key in known}
     if len(found) == len(plan.steps) and not (args.json or args.all):
         notes = wanted.impossible_lines(plan)
         wanted.remember(args, settings, loaded, plan, store, found.values(), started_ns=started_ns, notes=notes)

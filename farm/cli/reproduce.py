@@ -50,11 +50,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Build again what is stored; exits with the code of a gate if a wheel differs or cannot be built again."""
     from farm import catalog
     from farm.store import home
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
     plan = wanted.plan_of(args, loaded, settings)
-    store = Store(settings.store)
+    store = open_store(settings)
     home.prepare(settings.home)
     asked = {loaded.providers[text.partition("@")[0]] for text in args.recipe} or set(loaded.recipes)
     found = {}

@@ -35,7 +35,7 @@ def carry_out(
     from farm.store.ledger import Ledger
     from farm.workers.local import run_plan
 
-    if any(store.get(step.key) is None for step in plan.steps):
+    if len(store.known(step.key for step in plan.steps)) < len({step.key for step in plan.steps}):
         home.require_free(settings.work, FREE)
     open_ledger = functools.cache(lambda: Ledger.open(settings.ledger))
     share = replace(settings, cores=max(1, settings.cores // jobs))

@@ -65,7 +65,7 @@ def _fresh(text: str, settings: Settings) -> Entrance:
     from farm import catalog
     from farm.build import enter
     from farm.cli import running
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
     plan, step = _step(text, loaded, settings)
@@ -78,7 +78,7 @@ def _fresh(text: str, settings: Settings) -> Entrance:
         step,
         loaded.recipes[step.recipe],
         loaded.toolchains[step.platform],
-        running.stored_deps(plan, step, Store(settings.store)),
+        running.stored_deps(plan, step, open_store(settings)),
         settings,
         lambda phase: print(f"  {step.id}: {phase}", file=sys.stderr),
     )

@@ -40,13 +40,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the matrix; exits with 0 whatever it shows."""
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
 
     with history.ledger_if_any(settings) as ledger:
         pythons = args.python or _pythons(ledger)
         plan = history.make_plan(settings, recipes=args.recipe, platforms=args.platform, pythons=pythons)
-        store = Store(settings.store)
-        stored = {step.key for step in plan.steps if store.get(step.key)}
+        store = open_store(settings)
+        stored = set(store.known(step.key for step in plan.steps))
         rows = _rows(plan.steps, stored, ledger)
     if args.json:
         output.print_json({"steps": rows, "impossible": wanted.impossible_rows(plan)})

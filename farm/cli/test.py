@@ -47,11 +47,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.compare and args.suite != "upstream":
         raise UsageError("compares upstream's suite only", where="--compare", fix="add --suite upstream")
     from farm import catalog
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
     plan = wanted.plan_of(args, loaded, settings)
-    store = Store(settings.store)
+    store = open_store(settings)
     built = _built(plan, loaded, store, settings, quiet=args.json)
     asked = {loaded.providers[text.partition("@")[0]] for text in args.recipe} or set(loaded.recipes)
     steps = [step for step in plan.steps if step.recipe in asked]

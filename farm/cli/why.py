@@ -36,12 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the reasons. Raises UsageError if there is no such step."""
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
 
     python = _PYTHON.findall(args.step)
     plan = history.make_plan(settings, pythons=python)
     steps = history.find_steps(plan, args.step)
-    store = Store(settings.store)
+    store = open_store(settings)
     with history.ledger_if_any(settings) as ledger:
         answers = [_answer(step, plan, store, ledger) for step in steps]
     if args.json:
@@ -62,7 +62,7 @@ def _page(texts: Sequence[str]) -> str:
 
 def _answer(step: Step, plan: Plan, store: Store, ledger: Ledger | None) -> dict[str, Any]:
     """What is known of one step; `state` is ``up to date``, ``never built``, ``changed`` or ``wheel gone``."""
-    stored = store.get(step.key) is not None
+    stored = bool(store.known([step.key]))
     now = ledger.built(step.key) if ledger else None
     before = _before(step, ledger) if ledger else None
     last = ledger.last_attempt(step.key) if ledger else None

@@ -132,6 +132,15 @@ def publish_dir(target: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def scan(folder: Path) -> list[os.DirEntry[str]]:
+    """What a directory holds; nothing if it does not exist."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def file_sha256(path: Path) -> str:
     """The sha256 of a file's content, in hexadecimal."""
     with path.open("rb") as stream:

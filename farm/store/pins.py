@@ -10,30 +10,30 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from farm.store.artifacts import Store
+from farm.store.local import LocalStore
 from farm.store.owner import owner_of_name
 
 _ABANDONED = 7 * 86_400.0  # seconds: temporary files and pins of other machines; no build takes that long
 
 
-def any_run(store: Store) -> bool:
+def any_run(store: LocalStore) -> bool:
     """True if a farm runs here, or was killed here and nobody settled what it left. One directory is read."""
     return next(_files(store), None) is not None
 
 
-def pinned_keys(store: Store) -> set[str]:
+def pinned_keys(store: LocalStore) -> set[str]:
     """Keys that running farms need."""
     return {key for pin in _files(store) if is_alive(pin) for key in _keys(pin)}
 
 
-def settle(store: Store, keys: Collection[str]) -> None:
+def settle(store: LocalStore, keys: Collection[str]) -> None:
     """Forget dead runs that needed nothing but `keys`, which the caller has brought into the ledger."""
     for pin in _files(store):
         if not is_alive(pin) and _keys(pin) <= set(keys):
             pin.unlink(missing_ok=True)
 
 
-def sweep(store: Store) -> None:
+def sweep(store: LocalStore) -> None:
     """Forget all dead runs."""
     for pin in _files(store):
         if not is_alive(pin):
@@ -50,7 +50,7 @@ def is_alive(path: Path) -> bool:
     return young if owner is None else not owner.is_surely_dead() and (young or owner.is_here())
 
 
-def _files(store: Store) -> Iterator[Path]:
+def _files(store: LocalStore) -> Iterator[Path]:
     return (store.root / "pins").glob("run.*")
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from farm.model.artifact import Artifact
 from farm.store import pins
-from farm.store.artifacts import Store, scan
-from farm.store.files import disk_errors, try_lock
+from farm.store.files import disk_errors, scan, try_lock
 from farm.store.home import remove_tree, stale_work
+from farm.store.local import LocalStore
 from farm.store.owner import owner_of_name
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Removal:
 
 
 def sweep_store(
-    store: Store, *, keep_keys: Collection[str], keep_sha256: Collection[str], keep_days: float, dry_run: bool
+    store: LocalStore, *, keep_keys: Collection[str], keep_sha256: Collection[str], keep_days: float, dry_run: bool
 ) -> list[Removal]:
     """Remove artifacts that nothing keeps, then blobs without a pointer, then leftovers of dead processes.
 
@@ -105,14 +105,14 @@ def sweep_named_by_key(
     return removals
 
 
-def _artifact(store: Store, artifact: Artifact, live: Collection[Path]) -> Removal:
+def _artifact(store: LocalStore, artifact: Artifact, live: Collection[Path]) -> Removal:
     path = store.path(artifact)
     size = 0 if path in live else artifact.size  # another key has the same content: nothing is freed
     return Removal(kind="artifact", path=path, size=size, name=artifact.filename, key=artifact.key)
 
 
 def _sweep_blobs(
-    store: Store, live: Collection[Path], keep_sha256: Collection[str], counted: Collection[Path], *, dry_run: bool
+    store: LocalStore, live: Collection[Path], keep_sha256: Collection[str], counted: Collection[Path], *, dry_run: bool
 ) -> Iterator[Removal]:
     """Blobs that no key points at; those of artifacts that were just removed are counted there already."""
     for path in list((store.root / "blobs").glob("??/*/*")):

@@ -80,7 +80,7 @@ def run_with(
     after all other steps have ended.
     """
     tell = listener or _ignore
-    found = {step.id: artifact for step in plan.steps if (artifact := store.get(step.key))}
+    found = _by_step(plan, store.get_all(step.key for step in plan.steps))
     if len(found) == len(plan.steps) and not pins.any_run(store):
         return RunResult(outcomes=_tell_cached(found, tell))
     with ExitStack() as stack:
@@ -112,15 +112,20 @@ def _run(
 def _trusted(plan: Plan, store: Store) -> dict[str, Artifact]:
     """Stored artifacts by step id. Those that will be unpacked for a build are checked by their hash first; a damaged
     one is built again, so what it needs is checked in turn: hence from the last step to the first."""
+    stored = store.get_all(step.key for step in plan.steps)
     found: dict[str, Artifact] = {}
     needed: set[str] = set()
     for step in reversed(plan.steps):
-        artifact = store.get(step.key)
+        artifact = stored.get(step.key)
         if artifact is not None and (step.id not in needed or store.verify(artifact)):
             found[step.id] = artifact
         else:
             needed.update(step.requires)
     return found
+
+
+def _by_step(plan: Plan, stored: Mapping[str, Artifact]) -> dict[str, Artifact]:
+    return {step.id: stored[step.key] for step in plan.steps if step.key in stored}
 
 
 def _ignore(event: StepEvent) -> None:

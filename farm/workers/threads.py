@@ -6,6 +6,7 @@ and its result is taken when it is there. The lease of its key decides who build
 
 from __future__ import annotations
 
+import functools
 import queue
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -122,7 +123,7 @@ class ThreadHands:
     def _look_aside(self) -> None:
         """See what became of the steps that other processes build; take over those that were given up."""
         for aside in list(self._aside.values()):
-            artifact = self._store.get(aside.step.key)
+            artifact = patiently(functools.partial(self._store.get, aside.step.key), self._cancel)
             if artifact is not None:
                 del self._aside[aside.step.id]
                 self._take_over(aside.step, artifact)
@@ -136,7 +137,8 @@ class ThreadHands:
             return False
         cancel = StepCancel(self._cancel)
         self._keeper.hold(lease, cancel.lose)
-        artifact = self._store.get(step.key)  # whoever had the lease before us may have built it
+        # whoever had the lease before us may have built it
+        artifact = patiently(lambda: self._store.get(step.key), self._cancel)
         if artifact is not None:
             self._keeper.drop(lease)
             self._take_over(step, artifact)

@@ -1,0 +1,42 @@
+"""Where things are in a shared store: as in a local one, so that a web server can serve either (docs/stores.md)."""
+
+from __future__ import annotations
+
+import re
+
+MARKER = "farm-store.json"
+FORMAT = 1
+KEYS, BLOBS, LOGS, PINS = "keys/", "blobs/", "logs/", "pins/"
+RAW = "blob"  # the file name of content that is no wheel
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+def record(key: str) -> str:
+    """What a build key means: a pointer (farm.store.pointers)."""
+    return f"{KEYS}{key[:2]}/{key}.json"
+
+
+def blob(sha256: str, filename: str = RAW) -> str:
+    """Content by its hash."""
+    return f"{BLOBS}{sha256[:2]}/{sha256}/{filename}"
+
+
+def log(key: str, attempt: int, host: str) -> str:
+    """Which blob is the log of a try. Ledgers of several farms count tries alike, so the machine is in the name."""
+    return f"{LOGS}{key[:2]}/{key}/{attempt}-{_UNSAFE.sub('_', host)}.json"
+
+
+def pin(name: str) -> str:
+    """Keys that a running farm needs, and hashes of what it is about to publish."""
+    return f"{PINS}{name}"
+
+
+def key_of(record_name: str) -> str:
+    """The key of a record's name."""
+    return record_name.rpartition("/")[2].removesuffix(".json")
+
+
+def sha256_of(blob_name: str) -> str:
+    """The hash of a blob's name; empty if it is none."""
+    parts = blob_name.split("/")
+    return parts[2] if len(parts) == 4 else ""
