@@ -51,9 +51,11 @@ class Database:
             connection.execute(self._insert(table), list(rows))
 
     def _insert(self, table: Table) -> Insert:
-        if self._engine.dialect.name == "sqlite":
-            return sqlite.insert(table).on_conflict_do_nothing()
-        return postgresql.insert(table).on_conflict_do_nothing()
+        return self._insert_of(table).on_conflict_do_nothing()
+
+    def _insert_of(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An insert that knows conflicts, as this database says it."""
+        return sqlite.insert(table) if self._engine.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def now() -> datetime:

@@ -20,7 +20,7 @@ from farm.store.tables import leases, now_ms
 
 LEASE_SECONDS = 12.0
 _SECOND_LOOK = 1 / 3  # of the lease's time; heartbeats come every quarter
-_NOBODY = ""
+NOBODY = ""
 
 
 class LeaseRecords(Database):
@@ -34,20 +34,33 @@ class LeaseRecords(Database):
         """Take the lease of a key for `ttl` seconds, or None if somebody else has it. Does not wait."""
         me = owner or this_process()
         with self.writing() as connection:
-            first = {"key": key, "owner": _NOBODY, "token": 0, "beats": 0, "expires": 0}
-            row = self._row(connection, key)
-            if row is None:
-                self.insert_new(connection, leases, [first])
-                row = self._row(connection, key)
-            assert row is not None
-            if row.owner != _NOBODY and not self._may_take(_holder(row), ttl):
-                return None
-            unchanged = (leases.c.key == key) & (leases.c.token == row.token) & (leases.c.beats == row.beats)
-            taken = {"owner": str(me), "token": row.token + 1, "beats": 0, "expires": now_ms() + int(ttl * 1000)}
-            if connection.execute(update(leases).where(unchanged).values(taken)).rowcount != 1:
-                return None
-        self._expired_since.pop(key, None)
-        return Lease(key=key, owner=me, token=row.token + 1, ttl=ttl)
+            token = self.take_lease(connection, key, me, ttl)
+        return None if token is None else Lease(key=key, owner=me, token=token, ttl=ttl)
+
+    def take_lease(self, connection: Connection, key: str, me: Owner, ttl: float) -> int | None:
+        """Take a lease inside a transaction; its token, or None if somebody else has it."""
+        taken = {"owner": str(me), "beats": 0, "expires": now_ms() + int(ttl * 1000)}
+        fresh = self._insert_of(leases).values(key=key, token=1, **taken)
+        free = fresh.on_conflict_do_update(
+            index_elements=[leases.c.key],
+            set_={**taken, "token": leases.c.token + 1},
+            where=leases.c.owner == NOBODY,
+        )
+        token = connection.execute(free.returning(leases.c.token)).scalar()
+        if token is None:
+            token = self._take_from(connection, key, taken, ttl)
+        if token is not None:
+            self._expired_since.pop(key, None)
+        return token
+
+    def _take_from(self, connection: Connection, key: str, taken: dict[str, Any], ttl: float) -> int | None:
+        """Take a lease that somebody has, if it may be taken."""
+        row = self._row(connection, key)
+        if row is None or not self.may_be_taken(row, ttl):
+            return None
+        unchanged = (leases.c.key == key) & (leases.c.token == row.token) & (leases.c.beats == row.beats)
+        done = connection.execute(update(leases).where(unchanged).values(**taken, token=row.token + 1))
+        return int(row.token) + 1 if done.rowcount == 1 else None
 
     def heartbeat(self, held: Iterable[Lease]) -> set[str]:
         """Prolong leases; returns the keys that are lost because others took them over. Raises UnavailableError."""
@@ -62,18 +75,31 @@ class LeaseRecords(Database):
     def release(self, lease: Lease) -> bool:
         """Give a lease back. False if it was not ours any more."""
         with self.writing() as connection:
-            done = connection.execute(update(leases).where(_mine(lease)).values(owner=_NOBODY, expires=0))
-            return done.rowcount == 1
+            return self.drop_lease(connection, lease)
+
+    def drop_lease(self, connection: Connection, lease: Lease) -> bool:
+        """Give a lease back inside a transaction; from now to its end nobody else takes it."""
+        done = connection.execute(update(leases).where(_mine(lease)).values(owner=NOBODY, expires=0))
+        return done.rowcount == 1
+
+    def take_away(self, connection: Connection, row: Row[Any]) -> bool:
+        """End a lease whose holder is gone, inside a transaction; False if it changed since `row` was read."""
+        unchanged = (leases.c.key == row.key) & (leases.c.token == row.token) & (leases.c.beats == row.beats)
+        return connection.execute(update(leases).where(unchanged).values(owner=NOBODY, expires=0)).rowcount == 1
+
+    def may_be_taken(self, row: Row[Any], ttl: float) -> bool:
+        """Whether the holder of a lease (a row of it, with `expired`) is gone."""
+        return row.owner == NOBODY or self._may_take(_holder(row), ttl)
 
     def holder(self, key: str) -> Holder | None:
         """Who has the lease of a key, or None."""
         with self.reading() as connection:
             row = self._row(connection, key)
-        return None if row is None or row.owner == _NOBODY else _holder(row)
+        return None if row is None or row.owner == NOBODY else _holder(row)
 
     def leased_keys(self) -> set[str]:
         """Keys that somebody builds now: leases neither released, nor expired, nor of a dead process."""
-        query = select(leases, (leases.c.expires < now_ms()).label("expired")).where(leases.c.owner != _NOBODY)
+        query = select(leases, (leases.c.expires < now_ms()).label("expired")).where(leases.c.owner != NOBODY)
         with self.reading() as connection:
             holders = [_holder(row) for row in connection.execute(query)]
         return {h.key for h in holders if not (h.expired or h.owner.is_surely_dead())}

@@ -12,14 +12,17 @@ from typing import Self
 from farm.store.attempts import AttemptRecords
 from farm.store.cascade_tasks import CascadeTaskRecords
 from farm.store.cascades import CascadeRecords
+from farm.store.jobs import JobRecords
 from farm.store.schema import open_engine
 from farm.store.steps import StepRecords
 from farm.store.task_history import TaskHistoryRecords
 from farm.store.verdicts import VerdictRecords
 
 
-class Ledger(StepRecords, AttemptRecords, VerdictRecords, CascadeRecords, CascadeTaskRecords, TaskHistoryRecords):
-    """Steps seen, attempts, artifacts, leases, verdicts and findings; cascades and their tasks.
+class Ledger(
+    StepRecords, AttemptRecords, VerdictRecords, CascadeRecords, CascadeTaskRecords, TaskHistoryRecords, JobRecords
+):
+    """Steps seen, attempts, artifacts, leases, verdicts and findings; cascades and their tasks; jobs of the fleet.
 
     Threads may share one; a forked process opens its own. Every method raises StoreError, or UnavailableError (which
     has `retryable = True`) if the database does not answer now.

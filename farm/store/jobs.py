@@ -1,0 +1,194 @@
+"""The ledger's memory of jobs: the queue of a fleet. Nothing about a job is anywhere else.
+
+Taking a job and taking the lease of its key is one transaction, and so is writing down what it came to and giving the
+lease back: of a worker that was killed between the two, the lease runs out; of one that was only stopped, the late
+word is refused, because the lease went to another. Times are the database's, so no worker's clock counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+
+from farm.model.job import Job, JobEnd, JobState, NewJob, QueueDepth
+from farm.store.database import chunks
+from farm.store.job_tables import jobs
+from farm.store.leases import LEASE_SECONDS, NOBODY, LeaseRecords
+from farm.store.owner import Owner, this_process
+from farm.store.records import Lease
+from farm.store.tables import leases, now_ms
+
+MAX_ATTEMPTS = 5  # a job that took so many workers with it is the fault of the job
+_BULK = 2000  # rows per statement of many
+_ELSEWHERE_MS = 500  # how long a job rests whose key is being built for another run
+_TRIES = 20
+_DAY_MS = 86_400_000
+_JOB = (jobs.c.id, jobs.c.run, jobs.c.key, jobs.c.what, jobs.c.queue, jobs.c.payload, jobs.c.signature, jobs.c.signer)
+_OPEN = (JobState.QUEUED, JobState.RUNNING)
+_SAID = (JobState.DONE, JobState.FAILED)
+
+
+class JobRecords(LeaseRecords):
+    """Jobs of all runs."""
+
+    def submit_jobs(self, new: Iterable[NewJob]) -> None:
+        """Queue jobs. Raises StoreError."""
+        for part in chunks(new, _BULK):
+            with self.writing() as connection:
+                at = connection.execute(select(now_ms())).scalar_one()
+                connection.execute(insert(jobs), [_row(job, at) for job in part])
+
+    def claim_job(
+        self, queues: Sequence[str], owner: Owner | None = None, ttl: float = LEASE_SECONDS
+    ) -> tuple[Job, Lease] | None:
+        """Take the most urgent job of some queues, with the lease of its key for `ttl` seconds; None if there is none.
+
+        The time it takes does not grow with the number of jobs: one look into an index per queue.
+        """
+        me = owner or this_process()
+        for _ in range(_TRIES):
+            with self.writing() as connection:
+                row = self._next(connection, queues)
+                if row is None:
+                    return None
+                token = self.take_lease(connection, row.key, me, ttl)
+                if token is None:
+                    rest = {"not_before": now_ms() + _ELSEWHERE_MS}
+                    connection.execute(update(jobs).where(jobs.c.id == row.id).values(rest))
+                    continue
+                taken = {"state": JobState.RUNNING, "token": token, "attempts": jobs.c.attempts + 1}
+                mine = (jobs.c.id == row.id) & (jobs.c.state == JobState.QUEUED)
+                connection.execute(update(jobs).where(mine).values(taken))
+            values = {column.name: getattr(row, column.name) for column in _JOB}
+            return Job(**values, attempts=row.attempts + 1), Lease(key=row.key, owner=me, token=token, ttl=ttl)
+        return None
+
+    def has_queued(self, queues: Sequence[str]) -> bool:
+        """Whether a job of these queues may be taken now."""
+        with self.reading() as connection:
+            return any(connection.execute(_first_of(queue)).first() is not None for queue in queues)
+
+    def finish_job(self, lease: Lease, job: Job, state: JobState, outcome: Mapping[str, Any]) -> bool:
+        """Write down what a job came to, and give its lease back. False, and nothing is written, if the lease is not
+        ours any more: then another worker says it."""
+        return self._end_lease(lease, job, {"state": state, "outcome": dict(outcome), "ended": now_ms()})
+
+    def give_back(self, lease: Lease, job: Job) -> bool:
+        """Let others take a job that we took and will not do; it does not count as an attempt."""
+        return self._end_lease(lease, job, {"state": JobState.QUEUED, "attempts": jobs.c.attempts - 1})
+
+    def requeue_lost(self, queues: Sequence[str], ttl: float = LEASE_SECONDS) -> int:
+        """Queue running jobs again whose worker is gone: its lease ended, or ran out and shows no heartbeat. Returns
+        how many. One that was handed out too often has failed instead."""
+        lost = (leases.c.key.is_(None)) | (leases.c.token != jobs.c.token) | (leases.c.owner == NOBODY)
+        expired = (leases.c.expires < now_ms()).label("expired")
+        query = (
+            select(jobs.c.id, jobs.c.attempts, jobs.c.token.label("job_token"), lost.label("lost"), leases, expired)
+            .outerjoin(leases, leases.c.key == jobs.c.key)
+            .where(jobs.c.queue.in_(queues), jobs.c.state == JobState.RUNNING)
+        )
+        with self.reading() as connection:
+            rows = connection.execute(query).all()
+        gone = [row for row in rows if row.lost or self.may_be_taken(row, ttl)]
+        return sum(self._requeue(row) for row in gone)
+
+    def cancel_jobs(self, run: str) -> int:
+        """Nobody waits for a run any more: what no worker has taken is not done. Returns how many jobs that were."""
+        mine = (jobs.c.run == run) & jobs.c.told.is_(False) & (jobs.c.state == JobState.QUEUED)
+        with self.writing() as connection:
+            values = {"state": JobState.CANCELLED, "ended": now_ms(), "told": True}
+            return connection.execute(update(jobs).where(mine).values(values)).rowcount
+
+    def take_ended(self, run: str) -> tuple[JobEnd, ...]:
+        """What of a run ended since this was last asked: each end is given once."""
+        mine = (jobs.c.run == run) & jobs.c.told.is_(False) & jobs.c.state.in_(_SAID)
+        columns = (jobs.c.id, jobs.c.key, jobs.c.what, jobs.c.state, jobs.c.outcome)
+        with self.reading() as connection:
+            if connection.execute(select(jobs.c.id).where(mine).limit(1)).first() is None:
+                return ()
+        with self.writing() as connection:
+            rows = connection.execute(update(jobs).where(mine).values(told=True).returning(*columns)).all()
+        return tuple(_end(row) for row in sorted(rows, key=lambda row: int(row.id)))
+
+    def queue_depths(self) -> tuple[QueueDepth, ...]:
+        """What waits and runs, by queue."""
+        columns = (jobs.c.queue, jobs.c.state, func.count(), func.min(jobs.c.created))
+        query = select(*columns).where(jobs.c.state.in_(_OPEN)).group_by(jobs.c.queue, jobs.c.state)
+        with self.reading() as connection:
+            at = connection.execute(select(now_ms())).scalar_one()
+            rows = connection.execute(query).all()
+        counts = {(row[0], row[1]): (int(row[2]), (at - row[3]) / 1000) for row in rows}
+        return tuple(
+            QueueDepth(
+                queue=queue,
+                queued=counts.get((queue, JobState.QUEUED), (0, 0.0))[0],
+                running=counts.get((queue, JobState.RUNNING), (0, 0.0))[0],
+                oldest=counts.get((queue, JobState.QUEUED), (0, 0.0))[1],
+            )
+            for queue in sorted({row[0] for row in rows})
+        )
+
+    def keys_of_jobs(self) -> set[str]:
+        """Keys of jobs that are queued or at work."""
+        with self.reading() as connection:
+            return set(connection.execute(select(jobs.c.key).where(jobs.c.state.in_(_OPEN))).scalars())
+
+    def sweep_jobs(self, days: float) -> int:
+        """Forget jobs that ended so many days ago. Returns how many."""
+        ended = jobs.c.state.not_in(_OPEN) & (jobs.c.ended < now_ms() - int(days * _DAY_MS))
+        with self.writing() as connection:
+            return connection.execute(delete(jobs).where(ended)).rowcount
+
+    def _next(self, connection: Connection, queues: Sequence[str]) -> Row[Any] | None:
+        """The first job of the queue whose first one is the most urgent of all, locked."""
+        firsts = [(row, queue) for queue in queues if (row := connection.execute(_first_of(queue)).first())]
+        for _, queue in sorted(firsts, key=lambda pair: (pair[0].rank, pair[0].id)):
+            locked = connection.execute(_first_of(queue).with_for_update(skip_locked=True)).first()
+            if locked is not None:
+                return locked
+        return None
+
+    def _end_lease(self, lease: Lease, job: Job, values: Mapping[str, Any]) -> bool:
+        mine = (jobs.c.id == job.id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.token == lease.token)
+        with self.writing() as connection:
+            if not self.drop_lease(connection, lease):
+                return False
+            return connection.execute(update(jobs).where(mine).values(values)).rowcount == 1
+
+    def _requeue(self, row: Row[Any]) -> int:
+        same = (jobs.c.id == row.id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.token == row.job_token)
+        values: dict[str, Any] = {"state": JobState.QUEUED}
+        if row.attempts >= MAX_ATTEMPTS:
+            said = f"the workers that had it died, {row.attempts} times: the last words of the log may say why"
+            values = {"state": JobState.FAILED, "outcome": {"state": "failed", "message": said}, "ended": now_ms()}
+        with self.writing() as connection:
+            if not row.lost and not self.take_away(connection, row):
+                return 0  # it showed a heartbeat meanwhile
+            return connection.execute(update(jobs).where(same).values(values)).rowcount
+
+
+def _first_of(queue: str) -> Any:
+    may: ColumnElement[bool] = (jobs.c.state == JobState.QUEUED) & (jobs.c.not_before <= now_ms())
+    query = select(*_JOB, jobs.c.attempts, jobs.c.rank).where(jobs.c.queue == queue, may)
+    return query.order_by(jobs.c.rank, jobs.c.id).limit(1)
+
+
+def _row(job: NewJob, at: int) -> dict[str, Any]:
+    return {
+        "run": job.run,
+        "key": job.key,
+        "what": job.what,
+        "queue": job.queue,
+        "rank": -int(job.urgency * 1000),
+        "state": JobState.QUEUED,
+        "payload": job.payload,
+        "signature": job.signature,
+        "signer": job.signer,
+        "created": at,
+    }
+
+
+def _end(row: Row[Any]) -> JobEnd:
+    return JobEnd(id=row.id, key=row.key, what=row.what, state=JobState(row.state), outcome=row.outcome or {})
