@@ -175,4 +175,25 @@ class ForgeError(FarmError):
     kind = "forge"
 
 
+class FleetError(FarmError):
+    """A job is not signed by whom a worker trusts, asks for what it may not, or cannot be done by this worker."""
+
+    exit_code = 15
+    kind = "fleet"
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether a fault is the infrastructure's: what says so itself (`retryable`), a disk, a database. A compiler, a
+    gate, a wrong hash or a failing test say the same the next time."""
+    return bool(getattr(error, "retryable", False)) or isinstance(error, StoreError | OSError)
+
+
+def restored(kind: str, what: str) -> FarmError:
+    """An error that another machine met, by its kind, so that it ends in the same exit code here."""
+    for error in (SourceError, BuildError, GateError, BinaryFormatError, StoreError, MissingToolError, FleetError):
+        if error.kind == kind:
+            return error(what)
+    return FarmError(what)
+
+
 INTERRUPTED_EXIT_CODE = 130  # 128 + SIGINT, as shells do

@@ -277,6 +277,48 @@ def _judge(done: Completed, *, check: bool, timeout: float | None, cancel: Cance
         )
 
 
+class Child:
+    """A program that goes on beside this one. It learns of our death by the end of its standard input."""
+
+    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+        self._popen = subprocess.Popen(
+            tuple(argv), env=dict(env) if env is not None else None, stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    def ended(self) -> int | None:
+        """Its exit code (negative: the signal that killed it), None while it runs."""
+        return self._popen.poll()
+
+    def say(self, data: bytes) -> None:
+        """Write to its standard input; one that is gone hears nothing."""
+        assert self._popen.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            self._popen.stdin.write(data)
+            self._popen.stdin.flush()
+
+    def interrupt(self) -> None:
+        """Ask it to end."""
+        with contextlib.suppress(OSError):
+            self._popen.terminate()
+
+    def finish(self, seconds: float) -> None:
+        """Wait for its end; kill it, and what it started, when the time is over."""
+        try:
+            self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            _kill_group(self._popen)
+            self._popen.wait()
+        finally:
+            if self._popen.stdin is not None:
+                with contextlib.suppress(OSError):
+                    self._popen.stdin.close()
+
+
 def replace(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
     """Become another program (for `farm shell`): does not return."""
     os.execvpe(argv[0], list(argv), dict(os.environ if env is None else env))  # noqa: S606

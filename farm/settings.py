@@ -80,6 +80,11 @@ class Settings:
         return self.home / "abi"
 
     @property
+    def fleet(self) -> Path:
+        """The key that signs orders, the list of trusted keys, and catalogs of orders that were carried out here."""
+        return self.home / "fleet"
+
+    @property
     def work(self) -> Path:
         """Scratch space of builds; anything in it may be removed when no farm runs."""
         return self.home / "work"

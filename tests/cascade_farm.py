@@ -14,7 +14,6 @@ from cascades import FakeHands, draft, fresh
 from plans import PLATFORM
 
 from farm import catalog
-from farm.cascade import frozen
 from farm.cascade.advance import Advance
 from farm.cascade.hands import Deed
 from farm.cascade.promote import Promoter
@@ -25,7 +24,7 @@ from farm.model.cascade import Cascade, CascadeTask, Draft
 from farm.model.rework import Verb
 from farm.process import Cancel
 from farm.settings import Settings
-from farm.store import home
+from farm.store import frozen, home
 from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
 

@@ -12,7 +12,6 @@ from cascade_farm import Farm, small, wheel
 from cascades import draft
 from plans import PLATFORM
 
-from farm.cascade import frozen
 from farm.cascade.advance import Advance
 from farm.cascade.doing import Catalogs, FarmHands
 from farm.errors import GateError
@@ -20,6 +19,7 @@ from farm.gates.audit import AuditPolicy
 from farm.model.cascade import CascadeState, CascadeTask, TaskState
 from farm.model.rework import Verb
 from farm.settings import Settings
+from farm.store import frozen
 
 R = Verb.REBIND
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from cascade_farm import Farm, small
 
-from farm.cascade import frozen
 from farm.cli import run
 from farm.model.cascade import CascadeState
 from farm.settings import Settings
+from farm.store import frozen
 from farm.store.ledger import Ledger
 
 

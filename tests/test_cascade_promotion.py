@@ -18,7 +18,7 @@ from cascades import Killed, draft
 from plans import PLATFORM
 
 from farm import catalog
-from farm.cascade import frozen, installable, targets
+from farm.cascade import installable, targets
 from farm.cascade.advance import Advance
 from farm.cascade.stage import Imported
 from farm.errors import NothingToDoError, StoreError, UsageError
@@ -27,6 +27,7 @@ from farm.index.generations import Index
 from farm.model.cascade import CascadeState, Draft
 from farm.model.rework import Verb
 from farm.settings import Settings
+from farm.store import frozen
 from farm.store.ledger import Ledger
 
 B, R, T = Verb.BUILD, Verb.REBIND, Verb.TEST

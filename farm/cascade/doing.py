@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from farm import trial
-from farm.cascade import frozen
 from farm.cascade.hands import Deed
 from farm.cascade.holding import held
 from farm.errors import FarmError, GateError, StoreError, UnavailableError
@@ -26,6 +25,7 @@ from farm.pipeline import Pipeline
 from farm.process import Cancel
 from farm.runners import SmokeResult
 from farm.settings import Settings
+from farm.store import frozen
 from farm.store.artifacts import Store
 from farm.store.home import work_dir
 from farm.workers.step import StepCancel, StepRunner

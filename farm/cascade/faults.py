@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import random
 
-from farm.errors import StoreError
+from farm.errors import may_pass
+
+__all__ = ["MAX_ATTEMPTS", "may_pass", "pause"]
 
 MAX_ATTEMPTS = 8
 _FIRST_PAUSE = 30.0  # seconds
 _LONGEST_PAUSE = 3600.0
-
-
-def may_pass(error: BaseException | None) -> bool:
-    """Whether a fault is the infrastructure's: what says so itself (`retryable`), a disk, a database. A compiler, a
-    gate, a wrong hash or a failing test say the same the next time."""
-    return bool(getattr(error, "retryable", False)) or isinstance(error, StoreError | OSError)
 
 
 def pause(attempts: int, *, rng: random.Random | None = None) -> float:

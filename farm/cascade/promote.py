@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from farm.cascade import frozen
 from farm.cascade.advance import settle
 from farm.cascade.holding import held
 from farm.cascade.stage import Stager
 from farm.errors import CatalogError, ChannelMovedError, NothingToDoError, PlanError, UsageError
 from farm.model.cascade import AT_WORK, Cascade, CascadeState, Draft
+from farm.store import frozen
 
 if TYPE_CHECKING:
     from farm.index.generations import Index

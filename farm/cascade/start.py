@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farm.bump.catalogs import Bump, parse_bump, plans
-from farm.cascade import frozen
 from farm.cascade.doing import Catalogs
 from farm.cascade.draft import Known, Request, draft, part
 from farm.errors import NothingToDoError, UsageError
 from farm.model.cascade import Cascade, Draft, Scope
 from farm.model.plan import Plan
 from farm.model.rework import Rework
+from farm.store import frozen
 
 if TYPE_CHECKING:
     from farm.catalog.values import Catalog

@@ -35,6 +35,8 @@ VERBS = {
     "watch": "look for new releases of upstream",
     "toolchain": "list and check toolchains",
     "cascade": "roll a change out: build, move, test, stage, promote",
+    "worker": "carry out steps that others ask for, on this machine",
+    "fleet": "keys and queues of a fleet of workers",
     "index": "build, serve and roll back channels",
     "gc": "remove what no live generation needs",
     "doctor": "say what this machine lacks, and the command that gets it",

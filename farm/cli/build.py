@@ -11,7 +11,7 @@ import functools
 import time
 from typing import TYPE_CHECKING
 
-from farm.cli import failure, quick, running, wanted
+from farm.cli import failure, fleeting, quick, running, wanted
 from farm.cli.output import human_seconds, print_json
 from farm.errors import FarmError, GateError, UsageError
 from farm.index.contents import STAGING
@@ -25,6 +25,7 @@ EPILOG = """examples:
   farm build gmpy2                              gmpy2 and the native wheels it needs
   farm build --platform 'manylinux*' --jobs 2   every recipe for these platforms, two steps at a time
   farm build gmp --no-sandbox                   where bubblewrap cannot be had; less is guaranteed
+  farm build --broker redis://HOST:6379/0 --follow    on a fleet of workers (docs/fleet.md), their logs shown live
   pip install --index-url file://$FARM_HOME/index/staging/simple gmpy2
 """
 
@@ -35,6 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="steps at once; each uses its share of cores")
     parser.add_argument("--no-publish", action="store_true", help="leave the staging channel as it is")
     parser.add_argument("--no-sandbox", action="store_true", help="build without bubblewrap: nothing is hidden")
+    fleeting.configure_broker(parser)
+    parser.add_argument("--follow", action="store_true", help="with --broker: show the logs while they are written")
+    parser.add_argument(
+        "--pull-requests", action="store_true", help="with --broker: ask workers without publishing rights"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of progress")
 
 
@@ -43,6 +49,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     started_ns = time.time_ns()
     if args.jobs < 1:
         raise UsageError(f"{args.jobs} jobs cannot work", where="--jobs", fix="give 1 or more")
+    fleeting.refuse_nonsense(args)
     from farm import catalog
     from farm.store import home
     from farm.store.artifacts import open_store
@@ -53,6 +60,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     store = open_store(settings)
     with store.pinned(step.key for step in plan.steps):  # a `farm gc` at the same time must leave them
         work = functools.partial(running.carry_out, plan, loaded, store, settings, jobs=args.jobs, quiet=args.json)
+        if args.broker:
+            work = functools.partial(fleeting.carry_out, args, plan, store, settings)
         result, published = (work(), "") if args.no_publish else running.published_whole(work, store, settings)
     if result.ok and not args.json:
         served = [] if args.no_publish else [settings.index / STAGING]  # after a rollback there is something to publish

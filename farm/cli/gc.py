@@ -87,7 +87,7 @@ def _hidden(index: Index, over: Sequence[Cascade], args: argparse.Namespace) -> 
 
 def _catalogs(settings: Settings, keep: frozenset[str], args: argparse.Namespace) -> list[Removal]:
     """Frozen catalogs of cascades that are over; young ones may be of a cascade that is just being started."""
-    from farm.cascade import frozen
+    from farm.store import frozen
     from farm.store.sweep import Removal
 
     return [

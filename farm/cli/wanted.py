@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from farm.cli import quick
@@ -67,60 +65,10 @@ def make_plan(
     pythons: Sequence[str] = (),
 ) -> Plan:
     """The one way from names to a plan, so that every verb gets the same keys. `pythons` defaults to the farm's own."""
-    from farm.plan import planner, selection
-    from farm.plan.values import Wanted
+    from farm.build import planning
 
     del settings  # a plan depends on the catalog alone, and on this machine's Pythons for those it does not describe
-    tags = tuple(selection.python_tag(text) for text in pythons) or (own_python(),)
-    needed = _pythons_needed(catalog, recipes, tags)
-    return planner.plan(
-        catalog,
-        Wanted(
-            recipes=tuple(recipes),
-            platforms=tuple(platforms),
-            pythons=tags,
-            sdk=_sdk_digests(catalog, needed),
-            without=_without_sdk(catalog, needed),
-        ),
-    )
-
-
-def _pythons_needed(catalog: Catalog, recipes: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
-    """The Pythons that dependents among the recipes are built with."""
-    names = {catalog.providers.get(text.partition("@")[0], "") for text in recipes} or set(catalog.recipes)
-    dependents = [catalog.recipes[name].recipe for name in names if name]
-    dependents = [recipe for recipe in dependents if recipe.kind == "dependent"]
-    stable = (recipe.build.abi3 for recipe in dependents if recipe.build.abi3)
-    return tuple(dict.fromkeys((*tags, *stable))) if dependents else ()
-
-
-def _sdk_digests(catalog: Catalog, tags: Sequence[str]) -> dict[str, str]:
-    """Digest of the Python SDK by ``cp311/<platform>``, where there is one: part of dependents' keys.
-
-    It is computed from what the catalog pins: nothing is fetched for a plan.
-    """
-    if not tags:
-        return {}
-    from farm.build import pysdk
-    from farm.errors import MissingToolError, SourceError
-
-    digests = {}
-    for tag in tags:
-        for platform, toolchain in catalog.toolchains.items():
-            with contextlib.suppress(MissingToolError, SourceError):  # said by the build, if it comes to that
-                digests[f"{tag}/{platform}"] = pysdk.digest(tag, toolchain, catalog)
-    return digests
-
-
-def _without_sdk(catalog: Catalog, tags: Sequence[str]) -> dict[str, str]:
-    """Why a Python that the catalog describes cannot be built for, by ``cp311/<platform>``."""
-    return {
-        f"{tag}/{platform}": f"toolchains/pythons/{tag}.toml has no headers for it"
-        for tag in tags
-        if tag in catalog.pythons
-        for platform in catalog.toolchains
-        if catalog.pythons[tag].headers_for(platform) is None
-    }
+    return planning.make_plan(catalog, recipes=recipes, platforms=platforms, pythons=pythons)
 
 
 def remember(
@@ -190,4 +138,6 @@ def _python_paths(plan: Plan, catalog: Catalog) -> Iterator[Path]:
 
 def own_python() -> str:
     """The tag of the Python that runs the farm: ``cp311``."""
-    return f"cp{sys.version_info.major}{sys.version_info.minor}"
+    from farm.build import planning
+
+    return planning.own_python()

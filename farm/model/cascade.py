@@ -75,7 +75,7 @@ class Cascade:
 
     `what` names it (``gmp 6.2.1 -> 6.3.0``), `reason` is why somebody wants it. Of two cascades for one channel that
     touch the same slots the one of higher `priority` goes first, then the older one.
-    `catalog` and `before` are digests of frozen catalogs (farm.cascade.frozen): after and before the change.
+    `catalog` and `before` are digests of frozen catalogs (farm.store.frozen): after and before the change.
     `base` is the number of the channel's generation that it builds on, 0 if there was none; `staged` that of its hidden
     channel; `promoted` that of the channel after promotion; both 0 until then. `note` says why it is blocked, abandoned
     or was rolled back. `untouched` counts steps of the plan that nothing happens to; `saved` are their recorded seconds

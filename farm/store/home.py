@@ -29,6 +29,7 @@ _KNOWN = {
     "abi",
     "cache",
     "cascades",
+    "fleet",
     "plan",
     "ledger.sqlite",
     "ledger.sqlite-wal",

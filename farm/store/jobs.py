@@ -79,6 +79,11 @@ class JobRecords(LeaseRecords):
         """Let others take a job that we took and will not do; it does not count as an attempt."""
         return self._end_lease(lease, job, {"state": JobState.QUEUED, "attempts": jobs.c.attempts - 1})
 
+    def delay_job(self, lease: Lease, job: Job, seconds: float) -> bool:
+        """Let it be tried again, by anybody, after so many seconds: it met a fault that may pass."""
+        later = now_ms() + int(seconds * 1000)
+        return self._end_lease(lease, job, {"state": JobState.QUEUED, "not_before": later})
+
     def requeue_lost(self, queues: Sequence[str], ttl: float = LEASE_SECONDS) -> int:
         """Queue running jobs again whose worker is gone: its lease ended, or ran out and shows no heartbeat. Returns
         how many. One that was handed out too often has failed instead."""

@@ -38,10 +38,14 @@ class LeaseKeeper:
         with self._lock:
             self._held[lease.key] = (lease, on_lost)
 
-    def drop(self, lease: Lease) -> None:
-        """Release a lease. If the database does not answer, it will expire by itself."""
+    def forget(self, lease: Lease) -> None:
+        """Renew a lease no more: whoever calls this gives it back in a transaction of its own."""
         with self._lock:
             self._held.pop(lease.key, None)
+
+    def drop(self, lease: Lease) -> None:
+        """Release a lease. If the database does not answer, it will expire by itself."""
+        self.forget(lease)
         try:
             self._ledger.release(lease)
         except StoreError as error:

@@ -1,0 +1,125 @@
+"""One worker process: takes a job from the ledger, does it, takes the next.
+
+It is killed, stopped or cut off at any moment: what it has is under a lease that then runs out, and what it says after
+that does not count.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from farm.errors import FarmError, FleetError, StoreError, may_pass
+from farm.fleet import signing
+from farm.fleet.doing import Doer, Done, failure
+from farm.fleet.order import Order, Right
+from farm.log import step as log_step
+from farm.model.events import StepEvent
+from farm.model.job import Job, JobState
+from farm.process import Cancel
+from farm.store.jobs import MAX_ATTEMPTS
+from farm.workers.keeper import LeaseKeeper
+from farm.workers.step import StepCancel, patiently
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from farm.store.ledger import Ledger
+    from farm.store.records import Lease
+
+_log = logging.getLogger(__name__)
+FLEET_LEASE_SECONDS = 3.0  # so that a step whose machine died runs elsewhere within 5 s
+_LOOK_SECONDS = 2.0  # how often an idle slot that nobody wakes looks by itself
+_PAUSE = 2.0  # seconds after a passing fault; doubled each time
+
+
+class Screen(Protocol):
+    """Where it is shown what a slot does."""
+
+    def event(self, run: str, event: StepEvent) -> None: ...
+    def ended(self, run: str) -> None: ...
+    def job_log(self, job: Job) -> AbstractContextManager[None]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Serves queues with the doers it has (by kind of order), for orders that keys in `trusted` sign with `right`."""
+
+    ledger: Ledger
+    queues: Sequence[str]
+    doers: Mapping[str, Doer]
+    trusted: Mapping[str, signing.Trusted]
+    right: Right
+    screen: Screen
+    lease_seconds: float = FLEET_LEASE_SECONDS
+
+    def serve(self, stop: Cancel, no_more: threading.Event, wake: threading.Event) -> None:
+        """Work until `stop` is set, which ends what is at work and gives it back, or `no_more`, which does not.
+
+        `wake` ends the wait of an idle slot.
+        """
+        keeper = LeaseKeeper(self.ledger, self.lease_seconds)
+        try:
+            while not (stop.is_set or no_more.is_set()):
+                if not self._next(keeper, stop):
+                    wake.wait(_LOOK_SECONDS)
+                    wake.clear()
+        finally:
+            keeper.close()
+
+    def _next(self, keeper: LeaseKeeper, stop: Cancel) -> bool:
+        """Do one job; False if there is none, or no ledger."""
+        try:
+            taken = self.ledger.claim_job(self.queues, ttl=self.lease_seconds)
+        except StoreError as error:
+            _log.warning("no job: %s", error)
+            return False
+        if taken is None:
+            return False
+        job, lease = taken
+        with log_step(job.what):
+            self._carry_out(job, lease, keeper, stop)
+        return True
+
+    def _carry_out(self, job: Job, lease: Lease, keeper: LeaseKeeper, stop: Cancel) -> None:
+        cancel = StepCancel(stop)
+        keeper.hold(lease, cancel.lose)
+        try:
+            done = self._done(job, cancel)
+        finally:
+            keeper.forget(lease)
+        if cancel.lost:
+            _log.warning("another worker took it over; what this one found does not count")
+            return
+        written = patiently(lambda: self._write(job, lease, done, stop))
+        self.screen.ended(job.run)
+        if not written:
+            _log.warning("another worker says what became of it")
+
+    def _done(self, job: Job, cancel: StepCancel) -> Done:
+        try:
+            order = Order.read(job.payload)
+            signing.check(self.trusted, job.signer, job.payload, job.signature, order.rights)
+            if order.rights != self.right or order.key != job.key:
+                raise FleetError("is in a queue where it does not belong", where="job", fix="find out who put it there")
+            doer = self.doers[order.kind]
+            with self.screen.job_log(job):
+                return doer(order, cancel, lambda event: self.screen.event(job.run, event))
+        except (FarmError, OSError) as error:
+            return Done(ok=False, said=failure(error), error=error)
+        except Exception as error:  # noqa: BLE001 - a bug: whoever asked hears of it, and the worker goes on
+            _log.exception("internal error")
+            return Done(ok=False, said=failure(error, f"internal error: {error!r}"), error=error)
+
+    def _write(self, job: Job, lease: Lease, done: Done, stop: Cancel) -> bool:
+        """Say what became of a job. What was only interrupted, or met a fault that may pass, is queued again."""
+        if done.ok:
+            return self.ledger.finish_job(lease, job, JobState.DONE, done.said)
+        if stop.is_set:
+            return self.ledger.give_back(lease, job)
+        if may_pass(done.error) and job.attempts < MAX_ATTEMPTS:
+            return self.ledger.delay_job(lease, job, _PAUSE * 2 ** (job.attempts - 1))
+        return self.ledger.finish_job(lease, job, JobState.FAILED, done.said)

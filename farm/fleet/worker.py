@@ -1,0 +1,95 @@
+"""A worker: one machine's slots, each a process, kept alive and woken by this parent.
+
+The parent takes no jobs. It hears Redis, looks at the ledger for work that nobody was woken for and for workers that
+died, and starts a slot anew when one dies. Slots go on with what they have when the parent dies, and then leave.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from farm.errors import StoreError
+from farm.process import Child
+
+if TYPE_CHECKING:
+    from farm.store.ledger import Ledger
+
+_log = logging.getLogger(__name__)
+_LOOK_SECONDS = 0.5  # how often the ledger is looked at
+_TICK = 0.1
+_GRACE = 30.0  # seconds that slots have to give back what they have
+_SHORT_LIFE = 5.0  # a slot that lived shorter is started again after a rest
+_REST = 2.0
+
+
+class Worker:
+    """Keeps `count` slots at work for some queues. `start` starts one."""
+
+    def __init__(
+        self, ledger: Ledger, queues: Sequence[str], start: Callable[[], Child], count: int, lease_seconds: float
+    ) -> None:
+        self._ledger = ledger
+        self._queues = tuple(queues)
+        self._start = start
+        self._count = count
+        self._seconds = lease_seconds
+        self._slots: dict[Child, float] = {}
+        self._not_before = 0.0
+        self._woken = threading.Event()
+
+    def wake(self) -> None:
+        """Let idle slots look at the ledger now. From any thread."""
+        self._woken.set()
+
+    def serve(self) -> None:
+        """Until KeyboardInterrupt: then every slot gives back what it has."""
+        look = 0.0
+        try:
+            while True:
+                self._keep_alive()
+                now = time.monotonic()
+                if now >= look:
+                    look = now + _LOOK_SECONDS
+                    self._look()
+                if self._woken.wait(_TICK):
+                    self._woken.clear()
+                    for slot in self._slots:
+                        slot.say(b"\n")
+        finally:
+            for slot in self._slots:
+                slot.interrupt()
+            deadline = time.monotonic() + _GRACE
+            for slot in self._slots:
+                slot.finish(max(0.1, deadline - time.monotonic()))
+
+    def _keep_alive(self) -> None:
+        now = time.monotonic()
+        for slot, since in list(self._slots.items()):
+            code = slot.ended()
+            if code is None:
+                continue
+            del self._slots[slot]
+            slot.finish(0.1)
+            _log.warning("slot %d ended (%s); its job is handed out again", slot.pid, _how(code))
+            if now - since < _SHORT_LIFE:
+                self._not_before = now + _REST
+            self._look()
+        while len(self._slots) < self._count and now >= self._not_before:
+            self._slots[self._start()] = now
+
+    def _look(self) -> None:
+        """Queue what dead workers had; wake the slots if there is something to do."""
+        try:
+            self._ledger.requeue_lost(self._queues, self._seconds)
+            if self._ledger.has_queued(self._queues):
+                self._woken.set()
+        except StoreError as error:
+            _log.warning("the ledger was not looked at: %s", error)
+
+
+def _how(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
