@@ -128,7 +128,7 @@ class _Screen:
 @contextlib.contextmanager
 def slot(args: argparse.Namespace, settings: Settings) -> Iterator[Slot]:
     """A slot of a worker, with all that it can do."""
-    from farm.fleet.build import BuildDoer
+    from farm.fleet.build import Planned, StepDoer
     from farm.fleet.show import Teller
     from farm.fleet.slot import Slot
     from farm.store.artifacts import Store
@@ -136,9 +136,9 @@ def slot(args: argparse.Namespace, settings: Settings) -> Iterator[Slot]:
 
     teller = Teller(broker_of(args))
     with Ledger.open(settings.ledger) as ledger:
-        build = BuildDoer(
-            settings=settings, store=Store(settings.store), ledger=ledger, findings=running.recorder(lambda: ledger)
-        )
+        store = Store(settings.store)
+        plan_of = Planned(settings=settings, store=store, findings=running.recorder(lambda: ledger))
+        build = StepDoer(store=store, ledger=ledger, logs=settings.logs, plan_of=plan_of)
         try:
             yield Slot(
                 ledger=ledger,
@@ -168,12 +168,14 @@ def hands(args: argparse.Namespace, settings: Settings, store: Store, ended: con
         costs = ledger.durations(cpu=True)
         waker = Waker(url)
         ended.callback(waker.close)
+        digest = bundle.pack(root, store, settings)
+        ended.enter_context(store.pinned([digest]))
         made = FleetHands(
             run=new_run(),
             ledger=ledger,
             store=store,
             signer=signer,
-            catalog=bundle.pack(root, store, settings),
+            catalog=digest,
             rights=right,
             queue_of=lambda step: queues.of_build(right, costs.get(step.slot)),
             urgency_of=lambda step: schedule.urgency(step.id),

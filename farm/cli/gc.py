@@ -31,6 +31,7 @@ EPILOG = """examples:
   farm gc --keep-days 0        the disk is full: keep only what is needed
 """
 _KEEP_DAYS = 14.0
+_USED_DAYS = 1.0  # so long a worker may use the catalog of a job
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if catalogs is not None:
         removals += _hidden(Index(settings.index), over, args) + _catalogs(settings, catalogs, args)
     removals += sweep_work(settings.work, keep_days=days, dry_run=dry)
+    removals += sweep_work(settings.fleet / "catalogs", keep_days=max(days, _USED_DAYS), dry_run=dry)
     removals += sweep_work(settings.sources, keep_days=days, dry_run=dry)  # the user's: other farms only unpack again
     _print(removals, args)
     return 0
@@ -101,7 +103,7 @@ def _keys_to_keep(settings: Settings, ledger: Ledger | None) -> set[str]:
     keep: set[str] = set()
     pythons: tuple[str, ...] = ()
     if ledger is not None:
-        keep |= ledger.newest_keys() | ledger.leased_keys()
+        keep |= ledger.newest_keys() | ledger.leased_keys() | ledger.keys_of_jobs()
         for cascade in ledger.cascades(unfinished=True):
             keep |= ledger.keys_at_work(cascade.id)
         pythons = ledger.pythons()

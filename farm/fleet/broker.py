@@ -75,7 +75,11 @@ def app(url: str, wake: Callable[[str, str], None] = lambda _queue, _key: None) 
     )
     if url.startswith("rediss:") and "ssl_cert_reqs" not in url:
         made.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
-    made.task(name=TASK, ignore_result=True, typing=False)(lambda queue="", key="": wake(str(queue), str(key)))
+
+    def run_step(queue: str = "", key: str = "") -> None:
+        wake(str(queue), str(key))
+
+    made.task(name=TASK, ignore_result=True)(run_step)
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farm import catalog
@@ -20,32 +21,31 @@ from farm.model.plan import Plan, Step
 from farm.pipeline import Pipeline
 from farm.settings import Settings
 from farm.store.artifacts import Store
-from farm.workers.step import RunStep, StepCancel, StepRunner
+from farm.workers.step import RunStep, StepCancel, StepRunner, patiently
 
 if TYPE_CHECKING:
     from farm.catalog.values import Catalog
     from farm.store.ledger import Ledger
 
 _KEPT_CATALOGS = 4
+_KEPT_PLANS = 1000
+
+PlanOf = Callable[[Order], tuple[Plan, Step | None, RunStep]]
+"""The plan that a worker makes of an order, the order's step in it (None: there is none), and what builds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildDoer:
-    """Builds steps as `farm build` does on one machine. `make` gives what builds the steps of a catalog."""
+class StepDoer:
+    """Builds steps as a run on one machine does: attempts, retries, artifacts in the ledger (see `Doer`)."""
 
-    settings: Settings
     store: Store
     ledger: Ledger
-    findings: Callable[[Step, tuple[Finding, ...]], None]
-    make: Callable[[BuildDoer, Catalog], RunStep] = field(default=lambda self, catalog: self.pipeline(catalog))
-    _catalogs: dict[str, Catalog] = field(default_factory=dict)
-    _plans: dict[tuple[str, str], Plan] = field(default_factory=dict)
+    logs: Path
+    plan_of: PlanOf
 
     def __call__(self, order: Order, cancel: StepCancel, tell: Listener, /) -> Done:
-        """See `Doer`."""
-        found = self._catalog(order.catalog)
-        plan = self._plan(order, found)
-        step = plan.by_id().get(order.step)
+        """Raises FleetError if this worker may not, or cannot, build what is ordered."""
+        plan, step, run_step = self.plan_of(order)
         if step is None or step.key != order.key:
             raise FleetError(
                 "this farm gives the step another key" if step else "this farm's plan has no such step",
@@ -54,37 +54,15 @@ class BuildDoer:
             )
         artifact = self.store.get(step.key)
         if artifact is not None:
-            self.ledger.record_artifacts([artifact])
+            patiently(lambda: self.ledger.record_artifacts([artifact]), cancel)
             return Done(ok=True, said={"state": State.CACHED.value})
-        runner = StepRunner(self.make(self, found), self.ledger, self.settings.logs, tell)
+        runner = StepRunner(run_step, self.ledger, self.logs, tell)
         outcome, bug = runner.run(step, self._deps(plan, step), cancel)
         error = bug or outcome.error
         said = {"state": outcome.state.value, "seconds": round(outcome.seconds, 3), "host": socket.gethostname()}
         if outcome.artifact is None:
             said |= failure(error or FarmError(outcome.message), outcome.message) | {"state": outcome.state.value}
         return Done(ok=outcome.artifact is not None, said=said, error=error)
-
-    def pipeline(self, catalog: Catalog) -> RunStep:
-        """The farm's own way to build."""
-        return Pipeline(catalog=catalog, store=self.store, settings=self.settings, findings=self.findings)
-
-    def _catalog(self, digest: str) -> Catalog:
-        if digest not in self._catalogs:
-            while len(self._catalogs) >= _KEPT_CATALOGS:
-                gone = next(iter(self._catalogs))
-                del self._catalogs[gone]
-                for name in [name for name in self._plans if name[0] == gone]:
-                    del self._plans[name]
-            self._catalogs[digest] = catalog.load_from(bundle.place(digest, self.store, self.settings))
-        return self._catalogs[digest]
-
-    def _plan(self, order: Order, found: Catalog) -> Plan:
-        name, platform, *python = order.step.split("/")
-        if (order.catalog, order.step) not in self._plans:
-            pythons = [f"{tag[2]}.{tag[3:]}" for tag in python]
-            plan = planning.make_plan(found, recipes=[name], platforms=[platform], pythons=pythons)
-            self._plans[order.catalog, order.step] = plan
-        return self._plans[order.catalog, order.step]
 
     def _deps(self, plan: Plan, step: Step) -> dict[str, Artifact]:
         steps, found = plan.by_id(), {}
@@ -98,3 +76,40 @@ class BuildDoer:
                 )
             found[id_] = artifact
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """Plans orders from the catalogs that they name, which come through the store (a `PlanOf`)."""
+
+    settings: Settings
+    store: Store
+    findings: Callable[[Step, tuple[Finding, ...]], None]
+    _catalogs: dict[str, Catalog] = field(default_factory=dict)
+    _plans: dict[tuple[str, str], Plan] = field(default_factory=dict)
+
+    def __call__(self, order: Order) -> tuple[Plan, Step | None, RunStep]:
+        """Raises FleetError, CatalogError, PlanError, StoreError."""
+        found = self.catalog(order.catalog)
+        plan = self._plan(order, found)
+        pipeline = Pipeline(catalog=found, store=self.store, settings=self.settings, findings=self.findings)
+        return plan, plan.by_id().get(order.step), pipeline
+
+    def catalog(self, digest: str) -> Catalog:
+        """A catalog by the hash of its bundle."""
+        if digest not in self._catalogs:
+            while len(self._catalogs) >= _KEPT_CATALOGS:
+                del self._catalogs[next(iter(self._catalogs))]
+            self._catalogs[digest] = catalog.load_from(bundle.place(digest, self.store, self.settings))
+        return self._catalogs[digest]
+
+    def _plan(self, order: Order, found: Catalog) -> Plan:
+        """The step, with all it needs: no key depends on what else is planned."""
+        if (order.catalog, order.step) not in self._plans:
+            while len(self._plans) >= _KEPT_PLANS:
+                del self._plans[next(iter(self._plans))]
+            name, platform, *python = order.step.split("/")
+            pythons = [f"{tag[2]}.{tag[3:]}" for tag in python]
+            plan = planning.make_plan(found, recipes=[name], platforms=[platform], pythons=pythons)
+            self._plans[order.catalog, order.step] = plan
+        return self._plans[order.catalog, order.step]

@@ -6,6 +6,7 @@ hash is in the signed order.
 
 from __future__ import annotations
 
+import os
 import tarfile
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def place(digest: str, store: Store, settings: Settings) -> Path:
     """The root of an unpacked catalog, fetched from the store if it is not here. Raises FleetError, StoreError."""
     root = settings.fleet / "catalogs" / digest
     if root.is_dir():
+        os.utime(root)  # `farm gc` keeps what is in use
         return root
     artifact = store.get(digest)
     if artifact is None or artifact.sha256 != digest or not store.verify(artifact):

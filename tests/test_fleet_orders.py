@@ -1,0 +1,208 @@
+"""Orders, keys and rights of a fleet; and `farm worker` with `farm build --broker` as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import fleet_process
+import pytest
+import small_farm
+from plans import digest
+from redis_server import redis, why_no_redis
+
+from farm.errors import FleetError, UsageError
+from farm.fleet import broker, bundle, queues, signing
+from farm.fleet.order import Order
+from farm.fleet.slot import Slot
+from farm.model.job import NewJob
+from farm.process import Cancel
+from farm.settings import Settings
+from farm.store import frozen, home
+from farm.store.artifacts import Store
+from farm.store.ledger import Ledger
+
+STEP = fleet_process.PLAN.steps[0]
+ORDER = Order(kind="build", step=STEP.id, key=STEP.key, catalog="0" * 64, rights="build")
+
+
+def test_an_order_is_read_as_it_was_written_and_nothing_else_is() -> None:
+    assert Order.read(ORDER.text()) == ORDER
+    for bad in ("", "[]", '{"kind":"rm"}', ORDER.text().replace(STEP.key, "../x"), ORDER.text()[:-1] + ',"more":1}'):
+        with pytest.raises(FleetError, match="is no order"):
+            Order.read(bad)
+
+
+def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "fleet/key.pem"
+    made = signing.make_key(path)
+    assert signing.make_key(path).name == made.name
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    with pytest.raises(FleetError, match="others may read"):
+        signing.signer(path)
+    path.chmod(0o600)
+    path.write_text("-----BEGIN PRIVATE KEY-----\nnonsense\n")
+    with pytest.raises(FleetError, match="is no private key"):
+        signing.signer(path)
+    with pytest.raises(FleetError, match="cannot be read"):
+        signing.signer(tmp_path / "none.pem")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "empty"),
+        ("# nobody\n", "empty"),
+        ("build x me\n", "line 1"),
+        ("root AAAA me\n", "line 1"),
+        ("\n\nx\n", "line 3"),
+    ],
+)
+def test_a_list_of_trusted_keys_says_what_is_wrong_with_it(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "trusted"
+    path.write_text(text)
+    with pytest.raises(FleetError, match=why):
+        signing.trusted(path)
+
+
+class Silent:
+    """A screen that nobody looks at."""
+
+    def __init__(self) -> None:
+        from contextlib import nullcontext
+
+        self.event = self.ended = lambda *_: None
+        self.job_log = lambda _job: nullcontext()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        yield ledger
+
+
+def refusal(ledger: Ledger, tmp_path: Path, order: Order, by: signing.Signer, **changes: str) -> str:
+    """What a worker for what is published says of a job; it must not even look at what is ordered."""
+
+    def never(*_: object) -> object:
+        raise AssertionError("carried out")
+
+    text = order.text()
+    values = {"payload": text, "signature": by.sign(text), "signer": by.name, "key": order.key, **changes}
+    ledger.submit_jobs([NewJob(run="r", what=order.step, queue="build", **values)])
+    slot = Slot(
+        ledger=ledger,
+        queues=["build"],
+        doers={"build": never},  # type: ignore[dict-item]
+        trusted=signing.trusted(tmp_path / "trusted"),
+        right="build",
+        screen=Silent(),  # type: ignore[arg-type]
+    )
+    from farm.workers.keeper import LeaseKeeper
+
+    keeper = LeaseKeeper(ledger, 3.0)
+    assert slot._next(keeper, Cancel())
+    keeper.close()
+    (end,) = ledger.take_ended("r")
+    assert end.outcome["kind"] == "fleet"
+    return str(end.outcome["message"])
+
+
+def test_a_worker_refuses_what_is_not_signed_for_it(ledger: Ledger, tmp_path: Path) -> None:
+    ours, theirs = (signing.make_key(tmp_path / name) for name in ("ours.pem", "theirs.pem"))
+    proposer = signing.make_key(tmp_path / "pr.pem")
+    signing.trust(tmp_path / "trusted", ours, ("build",), "us")
+    signing.trust(tmp_path / "trusted", proposer, ("pr",), "the pull requests' machine")
+    assert "does not trust" in refusal(ledger, tmp_path, ORDER, theirs)
+    assert "does not fit" in refusal(ledger, tmp_path, ORDER, theirs, signer=ours.name)
+    other = ORDER.model_copy(update={"key": digest("other")})
+    assert "does not fit" in refusal(ledger, tmp_path, ORDER, ours, payload=other.text(), key=other.key)
+    assert "does not fit" in refusal(ledger, tmp_path, ORDER, ours, signature="AAAA")
+    assert "where it does not belong" in refusal(ledger, tmp_path, ORDER, ours, key=digest("other"))
+    said = refusal(ledger, tmp_path, ORDER, proposer)
+    assert "the key of the pull requests' machine does not have" in said
+    proposal = ORDER.model_copy(update={"rights": "pr"})
+    assert "where it does not belong" in refusal(ledger, tmp_path, proposal, proposer)
+
+
+def test_queues_of_pull_requests_are_served_by_themselves() -> None:
+    assert queues.of_build("build", 10.0) == "build"
+    assert queues.of_build("pr", 3600.0) == "pr.build.large"
+    assert set(queues.of_machine("pr", "x86_64")).isdisjoint(queues.of_machine("build", "x86_64"))
+    for name, right in (("pr.build", "build"), ("build", "pr"), ("a b", "build"), ("", "build")):
+        with pytest.raises(UsageError):
+            queues.checked([name], right)  # type: ignore[arg-type]
+
+
+def test_passwords_of_brokers_are_not_shown() -> None:
+    assert broker.shown("rediss://me:secret@farm.example/0") == "rediss://***@farm.example:6379/0"
+    with pytest.raises(UsageError) as told:
+        broker.checked("amqp://me:secret@farm.example")
+    assert "secret" not in str(told.value)
+
+
+def test_a_catalog_travels_by_its_hash(tmp_path: Path) -> None:
+    from farm import catalog
+
+    here, there = (
+        Settings(catalog=tmp_path / "catalog", home=tmp_path / name, cache=tmp_path, cores=1) for name in ("a", "b")
+    )
+    for one in (here, there):
+        home.prepare(one.home)
+    small_farm.make(here.catalog)
+    store = Store(tmp_path / "store")
+    root = frozen.place(here, frozen.freeze(here, here.catalog))
+    name = bundle.pack(root, store, here)
+    (root / "recipes/tiny/smoke.c").touch()
+    assert bundle.pack(root, store, here) == name, "times are no part of it"
+    place = bundle.place(name, store, there)
+    assert catalog.load_from(place).recipes.keys() == {"tiny", "pytiny"}
+    assert frozen.freeze(there, place) == root.name
+    with pytest.raises(FleetError, match="is not in this worker's store"):
+        bundle.place(digest("none"), store, there)
+
+
+def test_workers_without_keys_or_broker_do_not_start(tmp_path: Path) -> None:
+    catalog = small_farm.make(tmp_path / "catalog")
+    done = small_farm.farm(catalog, "worker")
+    assert (done.returncode, "no broker is named" in done.stderr) == (2, True)
+    (catalog / ".farm/fleet").mkdir(parents=True)
+    (catalog / ".farm/.farm").write_text('{"format": 1}')
+    (catalog / ".farm/fleet/trusted").write_text("# nobody\n")
+    done = small_farm.farm(catalog, "worker", "--broker", "redis://127.0.0.1:1/0")
+    assert (done.returncode, "list of trusted keys is empty" in done.stderr) == (15, True)
+
+
+def test_a_user_builds_on_a_worker(tmp_path: Path) -> None:
+    """The real farm from end to end, with a failure that ends as on one machine."""
+    if reason := why_no_redis():
+        pytest.skip(f"the fleet was not tested: {reason}")
+    catalog = small_farm.make(tmp_path / "catalog")
+    with redis() as server:
+        command = small_farm.command(catalog, "worker", "--broker", server.url)
+        with (tmp_path / "worker.log").open("w") as log:
+            worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            assert worker.stdout is not None
+            assert "1 slot" in worker.stdout.readline()
+            built = small_farm.farm(catalog, "build", "tiny", "--broker", server.url, "--follow")
+            assert built.returncode == 0, built.stderr
+            assert "1 built, 0 up to date" in built.stdout
+            assert "tiny@1.0/manylinux_2_17_x86_64: link" in built.stdout
+            assert "| cc -O2   -c -o tiny.o tiny.c" in built.stdout, "the log, live"
+            again = small_farm.farm(catalog, "build", "tiny", "--broker", server.url, "--json")
+            assert [row["state"] for row in json.loads(again.stdout)["steps"]] == ["cached"]
+            (catalog / "recipes/tiny/patches/0001-nothing.patch").write_text("--- a/X\n+++ b/X\n@@ -1 +1 @@\n-a\n+b\n")
+            failed = small_farm.farm(catalog, "build", "tiny", "--broker", server.url)
+            assert failed.returncode == 5, failed.stdout + failed.stderr
+            assert "0001-nothing.patch" in failed.stderr
+            assert (catalog / ".farm/fleet/key.pem").stat().st_mode & 0o777 == 0o600
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(60) == 0
+    assert "Traceback" not in (tmp_path / "worker.log").read_text()
+    assert not list((catalog / ".farm/store/pins").iterdir())
