@@ -6,17 +6,17 @@ Arguments: ``worker`` or ``slot``, home, ledger, broker, slots, seconds per step
 from __future__ import annotations
 
 import os
+import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from plans import make_plan
 
-from farm.fleet import broker, queues, signing
+from farm.fleet import broker, queues, signing, slot_process
 from farm.fleet.build import StepDoer
 from farm.fleet.hands import FleetHands, new_run
 from farm.fleet.show import Teller, Watcher
@@ -140,16 +140,8 @@ def worker(home: Path, url: str, address: str, count: int, lease: float) -> None
         made.serve()
 
 
-def slot(home: Path, url: str, address: str, seconds: float, lease: float) -> None:
-    stop, no_more, wake = Cancel(), threading.Event(), threading.Event()
-
-    def hear() -> None:
-        while os.read(0, 4096):
-            wake.set()
-        no_more.set()
-        wake.set()
-
-    threading.Thread(target=hear, daemon=True).start()
+@contextmanager
+def slot(home: Path, url: str, address: str, seconds: float, lease: float) -> Iterator[Slot]:
     store, steps = Store(home / "store"), PLAN.by_id()
     with Ledger.open(url) as ledger:
         builder = Builder(home, store, seconds)
@@ -159,17 +151,19 @@ def slot(home: Path, url: str, address: str, seconds: float, lease: float) -> No
             logs=home / "logs",
             plan_of=lambda order: (PLAN, steps.get(order.step), builder),
         )
-        screen = Screen(Teller(address), home)
-        trusted = signing.trusted(home / "fleet/trusted")
-        Slot(
+        yield Slot(
             ledger=ledger,
             queues=QUEUES,
             doers={"build": doer},
-            trusted=trusted,
+            trusted=signing.trusted(home / "fleet/trusted"),
             right="build",
-            screen=screen,
+            screen=Screen(Teller(address), home),
             lease_seconds=lease,
-        ).serve(stop, no_more, wake)
+        )
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main() -> None:
@@ -177,8 +171,8 @@ def main() -> None:
     if role == "worker":
         worker(Path(home), url, address, int(count), float(lease))
     else:
-        slot(Path(home), url, address, float(seconds), float(lease))
-    time.sleep(0)
+        signal.signal(signal.SIGTERM, interrupt)
+        slot_process.serve(lambda: slot(Path(home), url, address, float(seconds), float(lease)))
 
 
 if __name__ == "__main__":

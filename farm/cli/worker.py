@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -82,37 +81,8 @@ def _worker(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _slot(args: argparse.Namespace, settings: Settings) -> int:
-    """One of the processes that do the work; its standard input is the parent's word."""
-    from farm.process import Cancel
+    """One of the processes that do the work."""
+    from farm.fleet import slot_process
 
-    stop, no_more, wake = Cancel(), threading.Event(), threading.Event()
-    bugs: list[BaseException] = []
-
-    def serve() -> None:
-        try:
-            with fleeting.slot(args, settings) as slot:
-                slot.serve(stop, no_more, wake)
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            bugs.append(error)
-
-    thread = threading.Thread(target=serve, name="farm-slot")
-    threading.Thread(target=_hear, args=(no_more, wake), name="farm-parent", daemon=True).start()
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.2)
-    except KeyboardInterrupt:
-        stop.set()
-        wake.set()
-        thread.join()
-    if bugs:
-        raise bugs[0]
+    slot_process.serve(lambda: fleeting.slot(args, settings))
     return 0
-
-
-def _hear(no_more: threading.Event, wake: threading.Event) -> None:
-    """A line: there is work. The end: the parent is gone, so do what is at work and leave."""
-    while os.read(0, 4096):
-        wake.set()
-    no_more.set()
-    wake.set()

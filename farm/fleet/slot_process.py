@@ -1,0 +1,49 @@
+"""The life of a slot's process: its parent speaks through standard input, KeyboardInterrupt ends it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from farm.fleet.slot import Slot
+from farm.process import Cancel
+
+_TICK = 0.2
+
+
+def serve(opened: Callable[[], AbstractContextManager[Slot]]) -> None:
+    """Work until interrupted, which gives back what is at work, or until the parent is gone, which does not.
+
+    A line on standard input means that there is work; its end, that the parent died: what is at work is finished then.
+    Raises what a bug raised.
+    """
+    stop, no_more, wake = Cancel(), threading.Event(), threading.Event()
+    bugs: list[BaseException] = []
+
+    def hear() -> None:
+        while os.read(0, 4096):
+            wake.set()
+        no_more.set()
+        wake.set()
+
+    def work() -> None:
+        try:
+            with opened() as slot:
+                slot.serve(stop, no_more, wake)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            bugs.append(error)
+
+    threading.Thread(target=hear, name="farm-parent", daemon=True).start()
+    worker = threading.Thread(target=work, name="farm-slot")
+    worker.start()
+    try:
+        while worker.is_alive():
+            worker.join(_TICK)
+    except KeyboardInterrupt:
+        stop.set()
+        wake.set()
+        worker.join()
+    if bugs:
+        raise bugs[0]
