@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from plans import make_plan
 
+from farm import log
 from farm.fleet import broker, queues, signing, slot_process
 from farm.fleet.build import StepDoer
 from farm.fleet.hands import FleetHands, new_run
@@ -167,6 +168,7 @@ def interrupt(*_: object) -> None:
 
 
 def main() -> None:
+    log.configure(verbose=False)
     role, home, url, address, count, seconds, lease = sys.argv[1:8]
     if role == "worker":
         worker(Path(home), url, address, int(count), float(lease))

@@ -131,12 +131,12 @@ def slot(args: argparse.Namespace, settings: Settings) -> Iterator[Slot]:
     from farm.fleet.build import Planned, StepDoer
     from farm.fleet.show import Teller
     from farm.fleet.slot import Slot
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
     from farm.store.ledger import Ledger
 
     teller = Teller(broker_of(args))
     with Ledger.open(settings.ledger) as ledger:
-        store = Store(settings.store)
+        store = open_store(settings)
         plan_of = Planned(settings=settings, store=store, findings=running.recorder(lambda: ledger))
         build = StepDoer(store=store, ledger=ledger, logs=settings.logs, plan_of=plan_of)
         try:

@@ -16,7 +16,7 @@ from farm.errors import FarmError, FleetError, StoreError, may_pass
 from farm.fleet import signing
 from farm.fleet.doing import Doer, Done, failure
 from farm.fleet.order import Order, Right
-from farm.log import step as log_step
+from farm.log import about
 from farm.model.events import StepEvent
 from farm.model.job import Job, JobState
 from farm.process import Cancel
@@ -80,7 +80,7 @@ class Slot:
         if taken is None:
             return False
         job, lease = taken
-        with log_step(job.what):
+        with about(step=job.what):
             self._carry_out(job, lease, keeper, stop)
         return True
 

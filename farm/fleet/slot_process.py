@@ -20,6 +20,7 @@ def serve(opened: Callable[[], AbstractContextManager[Slot]]) -> None:
     Raises what a bug raised.
     """
     stop, no_more, wake = Cancel(), threading.Event(), threading.Event()
+    over = threading.Event()  # a thread whose join is interrupted counts as ended (Python 3.11), so it is not joined
     bugs: list[BaseException] = []
 
     def hear() -> None:
@@ -34,16 +35,17 @@ def serve(opened: Callable[[], AbstractContextManager[Slot]]) -> None:
                 slot.serve(stop, no_more, wake)
         except BaseException as error:  # noqa: BLE001 - raised again below
             bugs.append(error)
+        finally:
+            over.set()
 
     threading.Thread(target=hear, name="farm-parent", daemon=True).start()
-    worker = threading.Thread(target=work, name="farm-slot")
-    worker.start()
+    threading.Thread(target=work, name="farm-slot").start()
     try:
-        while worker.is_alive():
-            worker.join(_TICK)
+        while not over.wait(_TICK):
+            pass
     except KeyboardInterrupt:
         stop.set()
         wake.set()
-        worker.join()
+        over.wait()
     if bugs:
         raise bugs[0]
