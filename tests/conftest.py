@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 # The long tests build into one home that is kept between runs (test_real_libraries).
 os.environ.setdefault("FARM_TEST_HOME", os.environ.get("FARM_HOME") or str(ROOT / ".farm"))
-for name in ("FARM_HOME", "FARM_CATALOG", "FARM_LEDGER", "FARM_CORES"):
+for name in ("FARM_HOME", "FARM_CATALOG", "FARM_LEDGER", "FARM_CORES", "FARM_STORE", "FARM_CACHE_LIMIT"):
     os.environ.pop(name, None)
 # A shell that starts the tests in its background has them ignore Ctrl-C, and so would the farms that they interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -51,14 +51,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Check, store, write down. Raises AdmissionError, GateError, UsageError."""
     from farm import admission, catalog
     from farm.store import home
-    from farm.store.artifacts import Store
+    from farm.store.artifacts import open_store
     from farm.store.ledger import Ledger
 
     loaded = catalog.load(settings)
     found = {file: admission.read_report(file) for file in args.reports}
     plan = _plan(tuple(found.values()), loaded, settings)
     home.prepare(settings.home)
-    store = Store(settings.store)
+    store = open_store(settings)
     wheels = _checked(found, args.wheels, plan, store)
     open_ledger = functools.cache(lambda: Ledger.open(settings.ledger))
     reports = {report.step: report for report in found.values()}

@@ -27,6 +27,7 @@ examples:
   farm index prune --keep 30                        forget old generations, and the files only they offer
   farm index overlay list                           metadata that was corrected after publishing (see its --help)
   farm index serve --port 8000                      http://127.0.0.1:8000/staging/simple/
+  farm index serve --with-store                     other farms fetch with FARM_STORE=http://127.0.0.1:8000/store
 
 install from a channel, or from one generation for ever:
   pip install --index-url file://$FARM_HOME/index/staging/simple native-gmp
@@ -67,12 +68,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     serve = actions.add_parser("serve", help="serve all channels over HTTP until interrupted")
     serve.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default: this machine only")
     serve.add_argument("--port", default=8000, type=int, help="0 takes a free one (default: 8000)")
+    serve.add_argument("--with-store", action="store_true", help="also hand out all wheels of the store, by build key")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run one of the actions."""
     from farm.index.generations import Index
 
+    if args.action == "serve":
+        return _serve(args, Index(settings.index), settings.store if args.with_store else None)
     if args.action == "overlay":
         return overlay.run(args, settings, Index(settings.index))
     actions: dict[str, Callable[[argparse.Namespace, Index], int]] = {
@@ -81,7 +85,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "rollback": _rollback,
         "promote": _promote,
         "prune": _prune,
-        "serve": _serve,
     }
     return actions[args.action](args, Index(settings.index))
 
@@ -162,12 +165,12 @@ def _prune(args: argparse.Namespace, index: Index) -> int:
     return 0
 
 
-def _serve(args: argparse.Namespace, index: Index) -> int:
+def _serve(args: argparse.Namespace, index: Index, store: Path | None) -> int:
     from farm.index.serve import IndexServer
 
     index.root.mkdir(parents=True, exist_ok=True)
     try:
-        server = IndexServer(index.root, (args.bind, args.port))
+        server = IndexServer(index.root, (args.bind, args.port), store=store)
     except (OSError, OverflowError, TypeError, UnicodeError) as error:  # the last two: no host name
         raise UsageError(
             f"cannot listen: {error}", where=f"{args.bind}:{args.port}", fix="choose another --port or --bind"
@@ -175,6 +178,8 @@ def _serve(args: argparse.Namespace, index: Index) -> int:
     with server:
         for channel in index.channels() or (STAGING,):
             print(f"{server.url}/{channel}/simple/", flush=True)
+        if store is not None:
+            print(f"FARM_STORE={server.url}/store", flush=True)
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:  # how serving ends; there is nothing to go on with

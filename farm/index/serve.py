@@ -25,6 +25,12 @@ _PAGE = re.compile(
 )
 _EXPLICIT = re.compile(_PAGE.pattern + r"index\.(?P<kind>html|json)")
 _FILE = re.compile(r"/files/[0-9a-f]{2}/[0-9a-f]{64}/[A-Za-z0-9][A-Za-z0-9._!+~-]*\.whl(\.metadata)?")
+# What a shared store over HTTP is made of (docs/stores.md); pins and half-written files are nobody's business.
+_STORED = re.compile(
+    r"/store/(?P<name>farm-store\.json|(keys/[0-9a-f]{2}/[0-9a-f]{64}\.json)"
+    r"|logs/[0-9a-f]{2}/[0-9a-f]{64}/[A-Za-z0-9][A-Za-z0-9._-]*\.json"
+    r"|(?P<blob>blobs/[0-9a-f]{2}/[0-9a-f]{64}/[A-Za-z0-9_][A-Za-z0-9._!+~-]*))"
+)
 _FOREVER = "public, max-age=31536000, immutable"
 _RECHECK = "public, max-age=0, must-revalidate"  # channels move; ETags make the check cheap
 _HTML_NAMES = {HTML_TYPE, "application/vnd.pypi.simple.latest+html", "text/html"}
@@ -32,13 +38,17 @@ _JSON_NAMES = {JSON_TYPE, "application/vnd.pypi.simple.latest+json"}
 
 
 class IndexServer(ThreadingHTTPServer):
-    """Serves the index below `root`. `address` is (host, port); port 0 takes a free one, see `url`."""
+    """Serves the index below `root`, and as ``/store/`` the store in `store`, if one is given.
+
+    `address` is (host, port); port 0 takes a free one, see `url`.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, root: Path, address: tuple[str, int]) -> None:
+    def __init__(self, root: Path, address: tuple[str, int], *, store: Path | None = None) -> None:
         self.root = root
+        self.store = store
         super().__init__(address, _Handler)
 
     @property
@@ -104,6 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._page(path, found, body=body)
         elif _PAGE.fullmatch(path + "/"):
             self._redirect(path + "/")
+        elif self.server.store is not None and (found := _STORED.fullmatch(path)):
+            kind = "application/octet-stream" if found["blob"] else "application/json"
+            caching = _FOREVER if found["blob"] else _RECHECK
+            self._send(found["name"], kind, caching, body=body, root=self.server.store)
         elif path == "/":
             self._channels(body=body)
         else:
@@ -121,10 +135,12 @@ class _Handler(BaseHTTPRequestHandler):
         name = JSON_TYPE if kind == "json" else "text/html; charset=utf-8"
         self._send(f"{path}index.{kind}", name, _caching(found), body=body)
 
-    def _send(self, path: str, content_type: str, caching: str, *, body: bool) -> None:
-        """A file below the root. `path` matched one of the patterns, so it cannot leave it."""
+    def _send(self, path: str, content_type: str, caching: str, *, body: bool, root: Path | None = None) -> None:
+        """A file below the root, or another one. `path` matched one of the patterns, so it cannot leave it."""
         try:
-            handle = os.open(f"{self.server.root}{path}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            handle = os.open(
+                f"{root or self.server.root}/{path.lstrip('/')}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+            )
         except OSError:
             self._fail(HTTPStatus.NOT_FOUND)
             return

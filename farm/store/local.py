@@ -29,6 +29,7 @@ from farm.store.files import (
     write_new,
 )
 from farm.store.pointers import Conflict, Pointer
+from farm.store.remote import layout
 
 _log = logging.getLogger(__name__)
 
@@ -165,6 +166,9 @@ class LocalStore:
         if not self._ready:
             for name in ("blobs", "keys", "tmp", "pins"):
                 make_dirs(self.root / name)
+            marker = self.root / layout.MARKER  # so that a web server may hand this store out
+            if not marker.exists():
+                write_atomic(marker, layout.marker())
             self._ready = True
 
     def _publish(self, artifact: Artifact, temporary: Path) -> Artifact:

@@ -131,7 +131,7 @@ class Shared:
             raise StoreError(
                 "this kind of store is read only", where=self.id, fix="set FARM_STORE to a directory or s3://"
             )
-        marker = json.dumps({"format": layout.FORMAT}).encode() + b"\n"
+        marker = layout.marker()
         if self.remote.create(layout.MARKER, marker) and self.remote.create(layout.MARKER, marker):
             raise StoreError(
                 "this service ignores `If-None-Match: *` when objects are written, so that two machines could publish "

@@ -60,13 +60,21 @@ def parse(text: str) -> Address:
     name = f"{host}:{port}" if port else host
     address = Address(scheme=parts.scheme, host=name, path=parts.path.strip("/"), options=options)
     if parts.scheme == "http":
-        require_secure(address, text)
+        require_secure(address, text.partition("?")[0])
     return address
 
 
 def require_secure(address: Address, url: str) -> None:
     """Refuse a plain connection to another machine: who sits between could hand out wheels of their own."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
+    except ValueError:
+        good = False
+    if not good:
+        raise _wrong("names no server", "endpoint=https://host is how an S3 service is named")
+    if "@" in parts.netloc:
+        raise _wrong("holds credentials", "take them out of it: docs/stores.md says where each kind looks for them")
     if parts.scheme != "https" and parts.hostname not in _LOCAL and not address.insecure:
         raise _wrong(
             f"uses a plain connection to {parts.hostname}: anybody on the way could hand out other wheels",
@@ -92,13 +100,29 @@ def _directory(address: Address) -> Remote:
     return DirectoryRemote(Path(address.path))
 
 
+def _s3(address: Address) -> Remote:
+    from farm.store.remote.s3 import S3Remote
+
+    return S3Remote(address)
+
+
+def _http(address: Address) -> Remote:
+    from farm.store.remote.http import HttpRemote
+
+    return HttpRemote(address)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
     opener: Callable[[Address], Remote]
-    options: frozenset[str]
+    options: frozenset[str] = frozenset({"insecure"})
 
 
-_KINDS: dict[str, _Kind] = {}
+_KINDS = {
+    "s3": _Kind(opener=_s3, options=frozenset({"endpoint", "region", "insecure"})),
+    "https": _Kind(opener=_http),
+    "http": _Kind(opener=_http),
+}
 
 
 def _wrong(what: str, fix: str = "see docs/stores.md", *, shown: str = "") -> UsageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 MARKER = "farm-store.json"
@@ -9,6 +10,11 @@ FORMAT = 1
 KEYS, BLOBS, LOGS, PINS = "keys/", "blobs/", "logs/", "pins/"
 RAW = "blob"  # the file name of content that is no wheel
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+def marker() -> bytes:
+    """What says that this is a farm's store, and of which format."""
+    return json.dumps({"format": FORMAT}).encode() + b"\n"
 
 
 def record(key: str) -> str:

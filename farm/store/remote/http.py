@@ -1,0 +1,117 @@
+"""A store that a web server hands out: read only, nothing is listed, no credentials are sent (docs/stores.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from farm.errors import MissingToolError, StoreError, UnavailableError
+from farm.store.files import disk_errors
+from farm.store.remote.address import Address
+from farm.store.remote.protocol import Entry
+
+_CHUNK = 1 << 20
+_CONNECTIONS = 32
+_MISSING = (404, 410)
+
+
+class HttpRemote:
+    """A Remote of static files."""
+
+    writable = False
+
+    def __init__(self, address: Address) -> None:
+        self.id = f"{address.scheme}://{address.host}/{address.path}".rstrip("/")
+        self._insecure = address.scheme == "http"
+        self._lock = threading.Lock()
+        self._made: tuple[int, Any] | None = None  # connections must not be shared with a parent process
+
+    def read(self, name: str) -> bytes | None:
+        """See Remote."""
+        with self._asking("GET", name) as reply:
+            return None if reply is None else bytes(reply.read())
+
+    def download(self, name: str, target: Path) -> bool:
+        """See Remote."""
+        with self._asking("GET", name) as reply:
+            if reply is None:
+                return False
+            with disk_errors(target):
+                stream = target.open("wb")
+            with stream:
+                for chunk in reply.iter_bytes(_CHUNK):
+                    with disk_errors(target):
+                        stream.write(chunk)
+                with disk_errors(target):
+                    stream.flush()
+            return True
+
+    def look(self, name: str) -> Entry | None:
+        """See Remote."""
+        with self._asking("HEAD", name) as reply:
+            if reply is None:
+                return None
+            stamp = reply.headers.get("last-modified")
+            modified = parsedate_to_datetime(stamp).timestamp() if stamp else 0.0
+            return Entry(name=name, size=int(reply.headers.get("content-length", 0)), modified=modified)
+
+    def _refuse(self, *_given: object, **_named: object) -> NoReturn:
+        """What only a writable store can do."""
+        raise StoreError("a store over HTTP is read only", where=self.id, fix="set FARM_STORE to a directory or s3://")
+
+    create = write = upload = entries = remove = leftovers = remove_leftover = _refuse
+
+    @contextlib.contextmanager
+    def _asking(self, method: str, name: str) -> Iterator[Any]:
+        """The reply to a request, None if there is no such file."""
+        client, httpx = self._connected()
+        try:
+            with client.stream(method, f"{self.id}/{name}") as reply:
+                if reply.url.scheme != "https" and not self._insecure:
+                    raise StoreError(f"{name}: leads to a plain connection", where=self.id, fix="tell its operator")
+                if reply.status_code in _MISSING:
+                    yield None
+                else:
+                    self._require_good(reply.status_code, name)
+                    yield reply
+        except httpx.TransportError as error:
+            why = str(error) or type(error).__name__
+            raise UnavailableError(f"{name}: {why}", where=self.id, fix="is the server up?") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise StoreError(f"{name}: {error}", where=self.id, fix="check FARM_STORE") from error
+
+    def _require_good(self, status: int, name: str) -> None:
+        if status == 429 or status >= 500:
+            raise UnavailableError(f"{name}: the server says {status}", where=self.id, fix="run it again later")
+        if status in (401, 403):
+            raise StoreError(
+                f"{name}: the server does not let everybody read it ({status})",
+                where=self.id,
+                fix="a store over HTTP is read without credentials: let it be read, or use s3://",
+            )
+        if status != 200:
+            raise StoreError(f"{name}: the server says {status}", where=self.id, fix="check FARM_STORE")
+
+    def _connected(self) -> tuple[Any, Any]:
+        try:
+            import httpx
+        except ImportError as error:
+            raise MissingToolError(
+                "httpx is not installed", where=self.id, fix="pip install 'wheel-farm[http]'"
+            ) from error
+        with self._lock:
+            if self._made is None or self._made[0] != os.getpid():
+                limits = httpx.Limits(max_connections=_CONNECTIONS)
+                timeout = httpx.Timeout(60.0, connect=10.0)
+                agent = {"User-Agent": "wheel-farm"}
+                verify = not self._insecure  # else reading certificates takes a second for nothing
+                client = httpx.Client(
+                    limits=limits, timeout=timeout, headers=agent, follow_redirects=True, verify=verify
+                )
+                self._made = (os.getpid(), client)
+            return self._made[1], httpx
