@@ -9,7 +9,7 @@ help:
 	@echo "make demo      build GMP, MPFR, MPC, FLINT, gmpy2, python-flint; install them with pip; show the proof"
 	@echo "make test      install what is needed and run the tests"
 	@echo "make test-all  also the long ones: every recipe for every platform, upstream test suites"
-	@echo "make lint      ruff, mypy strict, import-linter"
+	@echo "make lint      ruff, mypy strict, import-linter, zizmor and schemas of workflows, actionlint"
 	@echo "make matrix    docs/matrix.md from the ledger in FARM_HOME"
 	@echo "make bench     all benchmarks"
 
@@ -30,6 +30,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/lint_workflows.py
 
 test: setup-test
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal

@@ -1,6 +1,6 @@
 """Test wheels on the machine they are for, and write a report of each for `farm admit`. Standard library only.
 
-Runs on any system with Python 3.11: the farm need not be there. JOB is one entry of what `scripts/native_jobs.py`
+Runs on any system with Python 3.11: the farm need not be there. JOB is one entry of what `scripts/ci_jobs.py`
 prints: the steps of one platform and Python. The wheels of the steps, and the native wheels they need, lie in one
 directory; a wheel that was built here is named with --built.
 
@@ -27,14 +27,14 @@ TIMEOUT = 1800
 def main(argv: list[str] | None = None) -> int:
     """Test every step of the job; 13 if a test failed. Its report is written all the same."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--job", required=True, help="a file with the job, or '-' for standard input")
+    parser.add_argument("--job", type=Path, help="a file with the job; default: the environment variable JOB")
     parser.add_argument("--wheels", type=Path, required=True, metavar="DIR", help="holds all wheels")
     parser.add_argument("--runner", required=True, help="who does this: service, machine, run")
     parser.add_argument("--reports", type=Path, required=True, metavar="DIR", help="where reports go")
     parser.add_argument("--built", action="append", default=[], metavar="RECIPE", help="its wheel was built here")
     parser.add_argument("--no-index", action="store_true", help="install from --wheels alone")
     args = parser.parse_args(argv)
-    text = sys.stdin.read() if args.job == "-" else Path(args.job).read_text("utf-8")
+    text = args.job.read_text("utf-8") if args.job else os.environ["JOB"]
     args.reports.mkdir(parents=True, exist_ok=True)
     outcomes = [_step(step, args) for step in json.loads(text)["steps"]]
     return FAILED if "failed" in outcomes else 0

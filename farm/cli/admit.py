@@ -136,7 +136,11 @@ def _stored(
     from farm.workers.local import run_plan
 
     by_id = plan.by_id()
-    asked = {id_ for step in reports for id_ in (step, *by_id[step].requires)}
+    here = {id_: store.get(by_id[id_].key) for id_ in reports if id_ not in wheels}
+    found = {id_: artifact for id_, artifact in here.items() if artifact is not None}
+    if not wheels:
+        return found, None
+    asked = {id_ for step in wheels for id_ in (step, *by_id[step].requires)}
     wanted = Steps(steps=tuple(step for step in plan.steps if step.id in asked))
     open_ledger = functools.cache(lambda: Ledger.open(settings.ledger))
     pipeline = Pipeline(catalog=catalog, store=store, settings=settings, findings=running.recorder(open_ledger))
@@ -146,7 +150,7 @@ def _stored(
     error: FarmError | None = None
     if refused is not None:
         error = refused.error or AdmissionError(refused.message or "was not taken", where=refused.step)
-    return {id_: artifact for id_, artifact in result.artifacts.items() if id_ in reports}, error
+    return found | {id_: artifact for id_, artifact in result.artifacts.items() if id_ in wheels}, error
 
 
 def _write_down(report: NativeReport, artifact: Artifact, ledger: Ledger) -> None:
