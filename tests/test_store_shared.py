@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,17 +15,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from plans import digest
+from plans import digest, make_plan
 
-from farm.errors import StoreError, UnavailableError, UsageError
+from farm.cli import logs
+from farm.errors import BuildError, StoreError, UnavailableError, UsageError
+from farm.model.artifact import Artifact
+from farm.model.plan import Step
 from farm.settings import load
 from farm.store.artifacts import Store, open_store
+from farm.store.ledger import Ledger
+from farm.store.logs import bring_log, keep_log
+from farm.store.owner import this_process
 from farm.store.pointers import Conflict
 from farm.store.remote import layout
 from farm.store.remote.address import connect
 from farm.store.remote.directory import DirectoryRemote
 from farm.store.remote.patient import Patient
 from farm.store.shared import Shared
+from farm.workers.local import run_plan
 
 KEY = digest("key")
 NAME = "native_gmp-10!6.3.0-py3-none-any.whl"
@@ -322,3 +331,51 @@ def test_a_full_shared_disk_says_so_and_keeps_nothing_half(
     assert machine("other").get(KEY) is None
     assert store.get(KEY) is not None
     assert machine("other").get(KEY) is not None
+
+
+def test_the_log_of_a_try_is_found_on_another_machine(tmp_path: Path, machine: Callable[..., Store]) -> None:
+    log = tmp_path / "logs" / f"{KEY}.log"
+    log.parent.mkdir()
+    log.write_text("checking for gcc... no\n")
+    keep_log(machine("mine"), KEY, 7, log)
+    log.write_text("the next try\n")
+    host = this_process().host
+    found = bring_log(machine("other"), KEY, 7, host, tmp_path / "other-logs")
+    assert found is not None
+    assert found.read_text() == "checking for gcc... no\n"
+    assert [path.name for path in found.parent.iterdir()] == [found.name]
+    assert bring_log(machine("other"), KEY, 8, host, tmp_path / "other-logs") is None
+    assert bring_log(machine("other"), KEY, 7, "elsewhere", tmp_path / "other-logs") is None
+    assert not list((tmp_path / "mine" / "tmp").iterdir())
+
+
+def test_no_build_fails_for_its_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = tmp_path / "x.log"
+    log.write_text("text")
+    with caplog.at_level(logging.WARNING):
+        keep_log(Store(tmp_path / "mine", shared=Shared(DirectoryRemote(tmp_path / "gone"))), KEY, 1, log)
+    assert "is not in the shared store" in caplog.text
+
+
+def test_a_run_leaves_its_logs_in_the_shared_store(
+    tmp_path: Path, machine: Callable[..., Store], capsys: pytest.CaptureFixture[str], common: Path
+) -> None:
+    """Built by one machine, looked at on another with the same ledger, where no such file is."""
+    plan = make_plan({"a": []})
+    ledger = f"sqlite:///{tmp_path}/ledger.sqlite"
+
+    def build(step: Step, _deps: object, _cancel: object, _report: object) -> Artifact:
+        (tmp_path / "logs").mkdir(exist_ok=True)
+        (tmp_path / "logs" / f"{step.key}.log").write_text(f"output of {step.id}\n")
+        raise BuildError("it does not compile")
+
+    run_plan(plan, build, store=machine("mine"), ledger=lambda: Ledger.open(ledger), jobs=1, logs=tmp_path / "logs")
+    with Ledger.open(ledger) as opened:
+        attempt = opened.attempts_of(plan.steps[0].key)[0]
+    shutil.rmtree(tmp_path / "logs")
+    environ = {"FARM_STORE": str(common), "FARM_HOME": str(tmp_path / "home"), "FARM_LEDGER": ledger}
+    assert logs.run(argparse.Namespace(step=plan.steps[0].id, tail=None, path=False), load(environ=environ)) == 0
+    said = capsys.readouterr()
+    assert said.out == f"output of {plan.steps[0].id}\n"
+    assert "failed" in said.err
+    assert attempt.error.startswith("it does not compile")

@@ -92,7 +92,7 @@ class FarmHands:
         deps = {dep.id: self._artifact(dep.key, dep.id) for dep in self._steps(cascade, step.requires)}
         catalog = self.catalogs.of(cascade)
         pipeline = Pipeline(catalog=catalog, store=self.store, settings=self.settings, findings=self.findings)
-        runner = StepRunner(pipeline, self.ledger, self.settings.logs, self.listener)
+        runner = StepRunner(pipeline, self.ledger, self.settings.logs, self.listener, store=self.store)
         token = cancel if isinstance(cancel, StepCancel) else StepCancel(cancel)
         outcome, bug = runner.run(step, deps, token)
         if bug is not None:

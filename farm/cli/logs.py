@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from farm.cli import history
 from farm.errors import StoreError, UsageError
+from farm.model.events import State
 
 if TYPE_CHECKING:
     from farm.settings import Settings
@@ -21,6 +22,7 @@ EPILOG = """examples:
   farm logs gmp                          the newest try of any step of gmp
   farm logs gmpy2 --tail 40              its last 40 lines
   less "$(farm logs gmpy2 --path)"
+  FARM_STORE=s3://bucket/farm farm logs gmp     also what another machine of the same ledger built
 """
 
 
@@ -60,14 +62,33 @@ def _newest(ledger: Ledger, text: str) -> tuple[KnownStep, Attempt]:
 
 
 def _log_path(settings: Settings, step: KnownStep, attempt: Attempt) -> Path:
-    for path in (Path(attempt.log), settings.logs / f"{step.key}.log"):  # FARM_HOME may have been moved
-        if path.is_file():
-            return path
+    from farm.store.artifacts import open_store
+    from farm.store.logs import bring_log
+    from farm.store.owner import this_process
+
+    here = [Path(attempt.log), settings.logs / f"{step.key}.log"]  # FARM_HOME may have been moved
+    ours = attempt.host == this_process().host  # else a log of that name here is of another try
+    if ours and (found := next((path for path in here if path.is_file()), None)):
+        return found
+    if brought := bring_log(open_store(settings), step.key, attempt.id, attempt.host, settings.logs):
+        return brought
+    if attempt.state is State.RUNNING and not ours:
+        raise StoreError(
+            f"{step.id} is still running on {attempt.host}", where=attempt.log, fix="its log comes when it has ended"
+        )
+    if not ours and (found := next((path for path in here if path.is_file()), None)):
+        return found
     raise StoreError(
         f"the log of {step.id} is gone (it was {attempt.state}: {attempt.error.partition(chr(10))[0] or 'no error'})",
         where=attempt.log,
-        fix="`farm gc` removes old logs; build the step again to get a new one",
+        fix=f"`farm gc` removes old logs; build the step again to get a new one{_elsewhere(ours, attempt, settings)}",
     )
+
+
+def _elsewhere(ours: bool, attempt: Attempt, settings: Settings) -> str:
+    if ours or settings.store_url:
+        return ""
+    return f"; it is on {attempt.host}, and FARM_STORE is not set here"
 
 
 def _headline(attempt: Attempt) -> str:

@@ -56,7 +56,7 @@ class StepDoer:
         if artifact is not None:
             patiently(lambda: self.ledger.record_artifacts([artifact]), cancel)
             return Done(ok=True, said={"state": State.CACHED.value})
-        runner = StepRunner(run_step, self.ledger, self.logs, tell)
+        runner = StepRunner(run_step, self.ledger, self.logs, tell, store=self.store)
         outcome, bug = runner.run(step, self._deps(plan, step), cancel)
         error = bug or outcome.error
         said = {"state": outcome.state.value, "seconds": round(outcome.seconds, 3), "host": socket.gethostname()}

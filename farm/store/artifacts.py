@@ -115,7 +115,7 @@ class Store(LocalStore):
         from farm.store.shared import DamagedError
 
         with disk_errors(self.root):
-            self._layout()
+            self.prepare()
         temporary = self.root / "tmp" / temporary_name(artifact.filename)
         try:
             shared.fetch_artifact(artifact, temporary)

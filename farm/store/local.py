@@ -85,7 +85,7 @@ class LocalStore:
         """
         pointers.require_key(key, str(self.root))
         with disk_errors(self.root):
-            self._layout()
+            self.prepare()
             temporary = self.root / "tmp" / temporary_name(wheel.name)
             try:
                 sha256, size = copy_new(wheel, temporary)
@@ -111,7 +111,7 @@ class LocalStore:
     def pinned(self, keys: Iterable[str]) -> Iterator[None]:
         """Keep these keys from `farm gc` while this process lives and the block runs."""
         with disk_errors(self.root):
-            self._layout()
+            self.prepare()
             pin = self.root / "pins" / temporary_name("run")
             with self.locked():
                 write_new(pin, "\n".join(keys).encode(), mode=0o644)
@@ -162,7 +162,8 @@ class LocalStore:
         """The file that says what a key means."""
         return self.root / "keys" / key[:2] / f"{key}.json"
 
-    def _layout(self) -> None:
+    def prepare(self) -> None:
+        """Make the directories of a store that is new. Raises OSError."""
         if not self._ready:
             for name in ("blobs", "keys", "tmp", "pins"):
                 make_dirs(self.root / name)

@@ -54,7 +54,7 @@ def run_plan(
         return ThreadHands(
             store=store,
             ledger=ledger,
-            runner=StepRunner(run_step, ledger, logs or store.root.parent / "logs", tell),
+            runner=StepRunner(run_step, ledger, logs or store.root.parent / "logs", tell, store=store),
             cancel=cancel,
             tell=tell,
             jobs=jobs,

@@ -19,6 +19,7 @@ from farm.store.files import store_error
 from farm.workers.result import StepOutcome
 
 if TYPE_CHECKING:
+    from farm.store.artifacts import Store
     from farm.store.ledger import Ledger
 
 _log = logging.getLogger(__name__)
@@ -110,7 +111,10 @@ class Reporter:
 class StepRunner:
     """Runs steps whose lease this process holds. Safe for threads."""
 
-    def __init__(self, run_step: RunStep, ledger: Ledger, logs: Path, listener: Listener) -> None:
+    def __init__(
+        self, run_step: RunStep, ledger: Ledger, logs: Path, listener: Listener, *, store: Store | None = None
+    ) -> None:
+        self._store = store  # whose shared store gets the logs
         self._run_step = run_step
         self._ledger = ledger
         self._logs = logs
@@ -165,6 +169,7 @@ class StepRunner:
             _append_traceback(log, raised)
         if number:
             self._finish(number, state, message, report, cost, artifact, cancel)
+            self._keep_log(number, step.key, log)
         _say_ended(state, message, report, cost, error or bug)
         outcome = StepOutcome(
             step=step.id,
@@ -210,6 +215,12 @@ class StepRunner:
             )
         except StoreError as error:
             _log.warning("the end of this attempt (%s) is not in the ledger: %s", state, error)
+
+    def _keep_log(self, number: int, key: str, log: Path) -> None:
+        if self._store is not None:
+            from farm.store.logs import keep_log
+
+            keep_log(self._store, key, number, log)
 
 
 def _say_ended(state: State, message: str, report: Reporter, cost: Cost, error: Exception | None) -> None:
