@@ -9,29 +9,15 @@ import itertools
 import json
 import re
 import shutil
-import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import small_farm
-from debian_releases import optional, releases
+from debian_releases import Symbols, listed, member, optional, releases
 from packaging.version import Version
 
-from farm import settings
-from farm.fetch.obtain import obtain
-from farm.model.recipe import Location
-
 pytestmark = pytest.mark.slow
-
-
-@dataclass(frozen=True, kw_only=True)
-class Symbols:
-    """Debian's list: a file of its pool with its sha256, and the member."""
-
-    file: str
-    sha256: str
-    member: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,23 +224,6 @@ def exported(stranger: Stranger) -> str:
         for name in re.findall(pattern, member(file, sha256, header))
     }
     return ", ".join(f'"{optional(name)}"' for name in sorted(names))
-
-
-def member(file: str, sha256: str, name: str) -> str:
-    """A text file of an archive in Debian's pool, by its path without the first directory."""
-    location = Location(url=f"debian:{file}", sha256=sha256)
-    with tarfile.open(obtain((location,), Path(), settings.load().downloads)) as archive:
-        found = next(it for it in archive if it.name == name or it.name.partition("/")[2] == name)
-        stream = archive.extractfile(found)
-        assert stream is not None
-        return stream.read().decode()
-
-
-def listed(symbols: Symbols) -> dict[str, Version]:
-    """Symbol -> the upstream release that Debian saw it in first."""
-    text = member(symbols.file, symbols.sha256, symbols.member)
-    rows = re.findall(r"(?m)^ (?:\([^)]*\))?(\S+)@\S+ ([0-9.]+)", text)
-    return {name: Version(version) for name, version in rows}
 
 
 def upgrades() -> list[tuple[str, str, str]]:
