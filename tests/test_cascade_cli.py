@@ -15,6 +15,7 @@ from small_farm import PLATFORM, TAG, TINY, add_release, farm
 from farm.cascade import affected
 from farm.cli import run
 from farm.errors import UsageError
+from farm.model.outcome import Outcome
 from farm.store.ledger import Ledger
 
 
@@ -132,7 +133,7 @@ def test_a_release_from_start_to_rollback(catalog: Path) -> None:
         "tiny.h": TINY["tiny.h"] + "int tiny_sub(int, int);\n",
     }
     add_release(catalog, "1.1", more)
-    assert farm(catalog, "cascade", "start", "--bump", "tiny=1.1").returncode == 0
+    assert farm(catalog, "cascade", "start", "--bump", "tiny=1.1", "--suite", "upstream").returncode == 0
     (catalog / "recipes").rename(catalog / "moved")  # the frozen catalog is all it takes
     done = farm(catalog, "cascade", "advance", "--json")
     assert done.returncode == 0, done.stderr
@@ -142,6 +143,14 @@ def test_a_release_from_start_to_rollback(catalog: Path) -> None:
     assert document["tasks"]["test"] == {"done": 2}
     assert document["checks"]["imported"] == [f"pytiny-0.5-{TAG}-{TAG}-{PLATFORM}.whl"]
     assert version(catalog) == "1.0", "nothing is served yet"
+    with Ledger.open(catalog / ".farm/ledger.sqlite") as ledger:
+        (tested,) = (one for one in ledger.tasks_of(1) if one.task.step.startswith("pytiny@"))
+        found = {one.kind: one for one in ledger.verdicts([tested.source])[tested.source]}
+    assert {kind: found[kind].details["with"] for kind in ("smoke", "upstream")} == {
+        "smoke": {"tiny": "1.1"},
+        "upstream": {"tiny": "1.1"},
+    }
+    assert found["upstream"].outcome is Outcome.PASSED
     assert farm(catalog, "cascade", "promote", "1").returncode == 0
     assert version(catalog) == "1.1"
     assert farm(catalog, "cascade", "rollback", "1").returncode == 0

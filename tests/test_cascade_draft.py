@@ -14,7 +14,7 @@ from farm.cascade.draft import Known, Request, draft, part
 from farm.errors import BinaryFormatError, PlanError
 from farm.index.contents import IndexFile
 from farm.index.generations import Index
-from farm.model.cascade import CascadeKind, Draft
+from farm.model.cascade import CascadeKind, Draft, Scope
 from farm.model.plan import Plan
 from farm.model.rework import Rework, Task, Verb
 
@@ -37,11 +37,12 @@ def made(
     stored: set[str] | None = None,
     stand_in: dict[str, str] | None = None,
     kind: CascadeKind = CascadeKind.BUMP,
+    suites: tuple[str, ...] = (),
 ) -> Draft:
     keys = {step.key for step in OLD.steps} if stored is None else stored
     known = Known(stored=keys.__contains__, stand_in=stand_in or {}, durations={f"mpc/{PLATFORM}": 50.0})
     rework = Rework(tasks=tasks, untouched=0, verdicts={})
-    request = Request(kind=kind, what="x", channel="staging")
+    request = Request(kind=kind, what="x", channel="staging", scope=Scope(suites=suites))
     return draft(request, rework, before=OLD, after=NEW, known=known, catalog="c", earlier="b", base=3)
 
 
@@ -98,6 +99,13 @@ def test_the_longest_chain_comes_first() -> None:
 
 def test_security_goes_first_unless_said_otherwise() -> None:
     assert made(task(Verb.BUILD, "gmp"), kind=CascadeKind.SECURITY).priority > made(task(Verb.BUILD, "gmp")).priority
+
+
+def test_a_test_with_more_suites_is_another_one() -> None:
+    found = [made(task(Verb.TEST, "gmp"), task(Verb.BUILD, "mpfr"), suites=suites) for suites in ((), ("upstream",))]
+    smoke, more = ({one.task.verb: one.task.key for one in each.tasks} for each in found)
+    assert smoke[Verb.BUILD] == more[Verb.BUILD]
+    assert smoke[Verb.TEST] != more[Verb.TEST]
 
 
 def test_a_rework_that_does_not_fit_is_refused() -> None:

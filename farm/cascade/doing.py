@@ -143,11 +143,23 @@ class FarmHands:
             catalog=self.catalogs.of(cascade),
             settings=self.settings,
         )
-        result = trial.run(it, "smoke", cancel=cancel)
-        if task.source == step.key:  # a rebound wheel is not what this key was built to
-            with_ = {one.recipe: one.version for one in natives}
-            self.ledger.record_verdict(step.key, "smoke", result.outcome, reason=result.reason, details={"with": with_})
+        result = self._tried(it, "smoke", task, natives, cancel)
+        for suite in cascade.scope.suites if result.passed and it.loaded.recipe.tests.upstream else ():
+            result = self._tried(it, suite, task, natives, cancel)
+            if not result.passed:
+                break
         return deed_of(result)
+
+    def _tried(
+        self, it: trial.Trial, suite: str, task: CascadeTask, natives: Iterable[Step], cancel: Cancel
+    ) -> SmokeResult:
+        result = trial.run(it, suite, cancel=cancel)
+        if task.source == it.step.key:  # a rebound wheel is not what this key was built to
+            with_ = {one.recipe: one.version for one in natives}
+            self.ledger.record_verdict(
+                it.step.key, suite, result.outcome, reason=result.reason, details={"with": with_}
+            )
+        return result
 
     def _natives(self, cascade: Cascade, task: CascadeTask, step: Step) -> list[Step]:
         """The steps of the native wheels that a task works with, and of all that these require, each once."""

@@ -47,6 +47,12 @@ def _configure_start(start: argparse.ArgumentParser) -> None:
     what.add_argument("--all", action="store_true", help="all that is not built yet, as a scheduled run does")
     start.add_argument("--purl", metavar="PURL", help="the component with the weakness: pkg:generic/gmp@6.2.1")
     _scope(start)
+    start.add_argument(
+        "--suite",
+        choices=("smoke", "upstream"),
+        default="smoke",
+        help="upstream: besides smoke tests, the suites of the projects themselves, where recipes have one",
+    )
     start.add_argument("--before", type=Path, metavar="DIR", help="the catalog before the change (a git worktree)")
     start.add_argument("--priority", type=int, help="of two that touch the same, the higher goes first; security: 100")
     start.add_argument("--reason", default="", help="kept with the cascade, and shown")

@@ -48,7 +48,14 @@ def request_of(args: argparse.Namespace, rooms: Rooms) -> Request:
         channel=args.channel,
         reason=args.reason,
         priority=args.priority,
-        scope=scope_of(platforms, args.python, loaded, concerned(loaded, recipes), tuple(args.bump or ())),
+        scope=scope_of(
+            platforms,
+            args.python,
+            loaded,
+            concerned(loaded, recipes),
+            bumps=tuple(args.bump or ()),
+            suites=(args.suite,) if args.suite != "smoke" else (),
+        ),
     )
 
 

@@ -188,6 +188,7 @@ def scope_of(
     catalog: Catalog,
     recipes: tuple[str, ...] = (),
     bumps: tuple[str, ...] = (),
+    suites: tuple[str, ...] = (),
 ) -> Scope:
     """What is asked for, said so that it means the same on every machine that advances the cascade."""
     from farm.plan import selection
@@ -197,7 +198,7 @@ def scope_of(
     versions = tuple(pythons) or (f"{own[2:3]}.{own[3:]}",)
     for version in versions:
         selection.python_tag(version)  # raises UsageError
-    return Scope(platforms=chosen, pythons=versions, recipes=recipes, bumps=bumps)
+    return Scope(platforms=chosen, pythons=versions, recipes=recipes, bumps=bumps, suites=suites)
 
 
 def frozen_in_use(ledger: Ledger) -> frozenset[str]:

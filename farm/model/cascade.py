@@ -61,12 +61,14 @@ class TaskState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """What a cascade was planned for: platform tags or globs, Pythons (``3.13``) and recipes; empty means all or the
-    farm's own, as on the command line. `bumps` are the releases that began it: ``gmp=6.3.0``."""
+    farm's own, as on the command line. `bumps` are the releases that began it: ``gmp=6.3.0``. `suites` are tests that
+    dependents must pass beside their smoke test: ``upstream``."""
 
     platforms: tuple[str, ...] = ()
     pythons: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
     bumps: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
