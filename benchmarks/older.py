@@ -24,18 +24,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path, help="where the catalog is made; must not exist")
     parser.add_argument("recipe", nargs="*", help="only these get older releases; none: all that have some")
+    parser.add_argument(
+        "--before", action="store_true", help="without the releases that came since: as the catalog was before them"
+    )
     args = parser.parse_args()
     if args.directory.exists():
         parser.error(f"{args.directory} exists")
     if unknown := [name for name in args.recipe if not (RELEASES / name / _OLDER).exists()]:
         parser.error(f"no older releases of {', '.join(unknown)} are in {RELEASES}")
-    make(args.directory, args.recipe)
+    make(args.directory, args.recipe, before=args.before)
     return 0
 
 
-def make(catalog: Path, recipes: Sequence[str] = ()) -> Path:
-    """Copy the project's catalog and put the older releases into some of its recipes; none means all. Raises KeyError
-    for a recipe that has none."""
+def make(catalog: Path, recipes: Sequence[str] = (), *, before: bool = False) -> Path:
+    """Copy the project's catalog with older releases in some of its recipes, with `before` in place of their own; none
+    means all. Raises KeyError for a recipe that has none."""
     for name in ("recipes", "toolchains"):
         shutil.copytree(ROOT / name, catalog / name)
     known = {path.parent.name: path.parent for path in sorted(RELEASES.glob(f"*/{_OLDER}"))}
@@ -44,7 +47,12 @@ def make(catalog: Path, recipes: Sequence[str] = ()) -> Path:
         shutil.copytree(folder, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_OLDER))
         file = place / "recipe.toml"
         older = tomllib.loads((folder / _OLDER).read_text("utf-8"))
-        file.write_text("\n".join(_toml(_merged(tomllib.loads(file.read_text("utf-8")), older))), "utf-8")
+        recipe = _merged(tomllib.loads(file.read_text("utf-8")), older)
+        if before:
+            for release in recipe["release"][len(older["release"]) :]:
+                shutil.rmtree(place / "abi" / release["version"], ignore_errors=True)
+            recipe["release"] = older["release"]
+        file.write_text("\n".join(_toml(recipe)), "utf-8")
     return catalog
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from farm.abi import library, parse, surface, text
@@ -46,9 +47,9 @@ def measured(
     `deps` maps what the step requires to native wheels. Raises what `build_library` raises, MissingToolError without
     `abidw`, BinaryFormatError for debug information that it cannot read.
     """
-    if (before := kept(step, settings)) is not None:
-        return before
     recipe, toolchain = catalog.recipes[step.recipe], catalog.toolchains[step.platform]
+    if (before := kept(step, settings, recipe.recipe)) is not None:
+        return before
     require_tools(toolchain)
     typed = BinaryFormat(toolchain.binary) is BinaryFormat.ELF
     with build_library(step, recipe, toolchain, deps, settings, log, report_phase, cancel, debug=typed) as built:
@@ -60,14 +61,19 @@ def measured(
     return found
 
 
-def kept(step: Step, settings: Settings) -> Abi | None:
+def kept(step: Step, settings: Settings, recipe: Recipe) -> Abi | None:
     """The ABI of a library step as it was measured before; None if it was not, or if what was kept is damaged."""
     place = _place(step, settings)
     with contextlib.suppress(FileNotFoundError, CatalogError, UnicodeDecodeError):
         found = parse.read(place.read_text("utf-8"), str(place))
         if (found.recipe, found.release, found.platform) == (step.recipe, step.version, step.platform):
-            return found
+            return replace(found, libraries=_public(found.libraries, recipe))
     return None
+
+
+def _public(libraries: Mapping[str, AbiLibrary], recipe: Recipe) -> Mapping[str, AbiLibrary]:
+    internal = recipe.abi.internal if recipe.abi else ()
+    return {name: surface.without(library, internal) for name, library in libraries.items()}
 
 
 def _place(step: Step, settings: Settings) -> Path:
@@ -133,6 +139,6 @@ def _abi(
         epoch=epoch_of(recipe, step.version),
         platform=step.platform,
         abi_class=surface.class_of(one),
-        libraries=libraries,
+        libraries=_public(libraries, recipe),
         headers=headers or {},
     )

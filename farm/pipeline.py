@@ -60,7 +60,7 @@ class Pipeline:
     ) -> Artifact:
         recipe, toolchain = self._inputs(step)
         log = self._log(step)
-        pinned = baseline.load(recipe.directory)
+        pinned = baseline.load(recipe.directory, recipe.internal)
         findings = self._types(step, pinned, deps, cancel, report_phase)
         if any(finding.severity is Severity.ERROR for finding in findings):
             report_phase("audit")

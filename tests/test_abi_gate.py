@@ -110,6 +110,18 @@ def test_a_breaking_release_is_refused_until_the_epoch_is_raised(tiny: Tiny, fil
 
 
 @needs_abidw
+def test_a_release_may_take_away_what_the_recipe_calls_internal(tiny: Tiny) -> None:
+    before = small_farm.farm(tiny.catalog, "plan", "--all", "--json").stdout
+    tiny.edit("epoch = 1", 'epoch = 1\ninternal = ["tiny_v*"]')
+    assert small_farm.farm(tiny.catalog, "plan", "--all", "--json").stdout == before, "it makes nothing"
+    tiny.release(GONE)
+    assert tiny("abi", "check", "tiny") == 0, tiny.said
+    assert "tiny 1.1 against 1.0 on manylinux_2_17_x86_64: kept" in tiny.said
+    assert tiny("build", "tiny", "--no-publish") == 0, tiny.said
+    assert tiny("abi", "accept", "tiny") == 0, tiny.said
+
+
+@needs_abidw
 def test_an_epoch_that_is_raised_without_a_break_is_a_warning(tiny: Tiny) -> None:
     tiny.release(MORE)
     tiny.edit("epoch = 1", "epoch = 2")

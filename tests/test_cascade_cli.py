@@ -144,7 +144,7 @@ def test_a_release_from_start_to_rollback(catalog: Path) -> None:
     assert document["checks"]["imported"] == [f"pytiny-0.5-{TAG}-{TAG}-{PLATFORM}.whl"]
     assert version(catalog) == "1.0", "nothing is served yet"
     with Ledger.open(catalog / ".farm/ledger.sqlite") as ledger:
-        (tested,) = (one for one in ledger.tasks_of(1) if one.task.step.startswith("pytiny@"))
+        (tested,) = (one for one in ledger.tasks_of(1) if one.step.startswith("pytiny@"))
         found = {one.kind: one for one in ledger.verdicts([tested.source])[tested.source]}
     assert {kind: found[kind].details["with"] for kind in ("smoke", "upstream")} == {
         "smoke": {"tiny": "1.1"},

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from farm.abi import parse, text
+from farm.abi import parse, surface, text
 from farm.errors import CatalogError
 from farm.model.abi import Abi
 
@@ -64,8 +64,9 @@ class Accepted:
         return next((abi for abi in (*own, *shared) if abi is not None), None)
 
 
-def load(recipe: Path) -> Accepted:
-    """The pinned ABIs below a recipe's directory. Raises CatalogError for one that is damaged or misplaced."""
+def load(recipe: Path, internal: Sequence[str] = ()) -> Accepted:
+    """The pinned ABIs below a recipe's directory, without names that the recipe calls `internal` (globs) by now. Raises
+    CatalogError for one that is damaged or misplaced."""
     releases: dict[str, dict[str, Abi]] = {}
     for file in _files(recipe):
         where = f"recipes/{recipe.name}/{file.relative_to(recipe)}"
@@ -77,7 +78,8 @@ def load(recipe: Path) -> Accepted:
             raise CatalogError([f"{where}: cannot be read: {error}"], fix=parse.FIX) from error
         if path_of(recipe, abi) != file or abi.recipe != recipe.name:
             raise CatalogError([f"{where}: says it is of {abi.recipe} {abi.release} for {abi.platform}"], fix=parse.FIX)
-        releases.setdefault(abi.release, {})[abi.platform] = abi
+        libraries = {name: surface.without(library, internal) for name, library in abi.libraries.items()}
+        releases.setdefault(abi.release, {})[abi.platform] = replace(abi, libraries=libraries)
     return Accepted(releases={name: releases[name] for name in sorted(releases, key=Version)})
 
 

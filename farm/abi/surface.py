@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from farm.model.abi import AbiLibrary, AbiSymbol
@@ -32,6 +34,23 @@ def symbols_of(linkage: Linkage, named: frozenset[str]) -> AbiLibrary:
     """A library as its exports alone tell; nothing about types. `named` is every name in its headers."""
     return AbiLibrary(
         symbols=tuple(sorted(_symbol(symbol, named) for symbol in linkage.exports if symbol.name not in _LINKERS_OWN))
+    )
+
+
+def without(library: AbiLibrary, internal: Iterable[str]) -> AbiLibrary:
+    """A library but for the exported names that match one of the globs."""
+    globs = tuple(internal)
+    if not globs:
+        return library
+
+    def stays(name: str) -> bool:
+        return not any(fnmatchcase(name, glob) for glob in globs)
+
+    return replace(
+        library,
+        symbols=tuple(symbol for symbol in library.symbols if stays(symbol.name)),
+        functions={name: type_ for name, type_ in library.functions.items() if stays(name)},
+        variables={name: type_ for name, type_ in library.variables.items() if stays(name)},
     )
 
 

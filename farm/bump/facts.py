@@ -93,7 +93,8 @@ class _Known:
         self._steps = {step.id: step for step in steps}
         self._catalog = catalog
         self._settings = settings
-        self._pins = cache(lambda recipe: baseline.load(catalog.recipes[recipe].directory))
+        recipes = catalog.recipes
+        self._pins = cache(lambda name: baseline.load(recipes[name].directory, recipes[name].internal))
 
     def difference(self, move: Move) -> AbiDifference | None:
         """What a move changes on its platform, or else on one of its class; None if an ABI is not known.
@@ -139,7 +140,9 @@ class _Known:
         if pinned is not None:
             return pinned
         step = self._steps.get(f"{recipe}@{release}/{platform}")
-        return measure.kept(step, self._settings) if step is not None else None
+        if step is None:
+            return None
+        return measure.kept(step, self._settings, self._catalog.recipes[recipe].recipe)
 
     def _same_class(self, platform: str) -> list[str]:
         """The platforms that share ABIs with one, sorted."""

@@ -31,6 +31,11 @@ class LoadedRecipe:
         """The recipe file."""
         return self.directory / "recipe.toml"
 
+    @property
+    def internal(self) -> tuple[str, ...]:
+        """Globs of exported names that are no part of its ABI."""
+        return self.recipe.abi.internal if self.recipe.abi else ()
+
     def patch(self, name: str) -> Path:
         """The file of a patch that a release or a `[[when]]` row names."""
         return self.directory / "patches" / name

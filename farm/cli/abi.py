@@ -136,7 +136,7 @@ def _check(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int
     from farm.abi import baseline
     from farm.gates.abi import judge
 
-    pins = functools.cache(lambda recipe: baseline.load(loaded.recipes[recipe].directory))
+    pins = functools.cache(lambda name: baseline.load(loaded.recipes[name].directory, loaded.recipes[name].internal))
     asked = args.recipe or [name for name in loaded.recipes if pins(name).releases]
     rows = []
     for name, abi in zip(asked, _abis(asked, args, loaded, settings), strict=True):

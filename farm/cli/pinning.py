@@ -29,7 +29,8 @@ def accept(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int
 
     measured = list(_exported(args, loaded, settings) if args.exports else _typed(args, loaded, settings))
     for abi in measured:
-        _refuse(abi, baseline.load(loaded.recipes[abi.recipe].directory))
+        recipe = loaded.recipes[abi.recipe]
+        _refuse(abi, baseline.load(recipe.directory, recipe.internal))
     rows = []
     for abi in measured:
         place = baseline.path_of(loaded.recipes[abi.recipe].directory, abi)
@@ -89,7 +90,8 @@ def _exported(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> 
         if not found:
             raise UsageError(f"the store has no wheel of {text}", fix=f"farm build {text}, or leave out --exports")
         for abi in found:
-            pins = baseline.load(loaded.recipes[abi.recipe].directory).releases
+            recipe = loaded.recipes[abi.recipe]
+            pins = baseline.load(recipe.directory, recipe.internal).releases
             known = baseline.Accepted(releases={abi.release: {**pins.get(abi.release, {}), **new.get(abi.release, {})}})
             held_to = known.of(abi.release, abi.platform, abi.abi_class)
             if held_to is None or _differ(held_to, abi):

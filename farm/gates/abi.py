@@ -33,7 +33,7 @@ def _breaks(difference: AbiDifference) -> tuple[Finding, ...]:
     fix = (
         f"write `abi_epoch = {newer.epoch + 1}` into the [[release]] {newer.release} of "
         f"recipes/{newer.recipe}/recipe.toml: dependents then move together; "
-        "`farm abi diff` says more"
+        "`farm abi diff` says more. A name that no header declares, and so no program uses, is for `internal` of [abi]"
     )
     if older.platform != newer.platform:
         accept = f"farm abi accept {newer.recipe}@{newer.release} --platform {newer.platform}"

@@ -152,6 +152,11 @@ class Abi(Frozen):
         description="of all releases that say no `abi_epoch`; goes up only when the ABI breaks; "
         "part of the shared name and of the wheel's version",
     )
+    internal: tuple[str, ...] = Field(
+        default=(),
+        description="globs of exported names that are no part of the ABI: no header declares them, programs cannot use "
+        "them; a release may take them away",
+    )
 
 
 class Variant(Frozen):

@@ -45,7 +45,7 @@ _RECIPE_EXCLUDED = frozenset(
         "rebuild",
     }
 )
-_ABI_EXCLUDED = frozenset({"epoch"})  # a release's own counts
+_ABI_EXCLUDED = frozenset({"epoch", "internal"})  # a release's own epoch counts; what is internal is judged, not built
 _PRODUCTS_EXCLUDED = frozenset({"imports"})  # only tests import
 _VARIANT_EXCLUDED = frozenset({"platform"})  # only decides whether the variant is in the key at all
 # Policy of audits and the choice of a runner: they judge the wheel, they do not make it.
