@@ -95,6 +95,13 @@ class BuildError(FarmError):
         self.tail = tuple(map(redact, tail))
 
 
+class BusyError(BuildError):
+    """Another process of this machine works in the step's workspace: on the same step with other inputs, on its ABI, or
+    in a shell. Worth a retry."""
+
+    retryable = True
+
+
 class GateError(FarmError):
     """A wheel was built but a gate (audit, ABI, smoke test) refuses it."""
 

@@ -126,11 +126,10 @@ def test_pauses_grow_and_spread() -> None:
 
 
 def test_what_may_pass() -> None:
-    from farm.errors import BuildError, GateError, SourceError, UnavailableError, UnreachableError
+    from farm.errors import BuildError, BusyError, GateError, SourceError, UnavailableError, UnreachableError
 
-    assert all(
-        map(faults.may_pass, (UnreachableError("x"), UnavailableError("x"), StoreError("full"), OSError(28, "full")))
-    )
+    passing = (UnreachableError("x"), UnavailableError("x"), BusyError("x"), StoreError("full"), OSError(28, "full"))
+    assert all(map(faults.may_pass, passing))
     assert not any(
         map(faults.may_pass, (BuildError("x"), GateError("x"), SourceError("wrong hash"), None, ValueError()))
     )

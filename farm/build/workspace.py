@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.errors import BuildError
+from farm.errors import BusyError
 from farm.settings import Settings
 from farm.store.home import remove_tree
 
@@ -99,7 +99,7 @@ def location(settings: Settings, step: str) -> Path:
 def claim(settings: Settings, step: str, *, fresh: bool = True) -> Workspace:
     """Lock a step's workspace; `fresh` empties it first.
 
-    Raises BuildError if another process is using it.
+    Raises BusyError if another process is using it.
     """
     root = location(settings, step)
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def claim(settings: Settings, step: str, *, fresh: bool = True) -> Workspace:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock)
-        raise BuildError(
+        raise BusyError(
             f"{root} is in use by another farm process",
             where=step,
             fix="wait for it, or end that process; two farms on one machine may share FARM_HOME, not a step",
