@@ -189,6 +189,17 @@ class FleetError(FarmError):
     kind = "fleet"
 
 
+class NotifyError(FarmError):
+    """Somebody could not be told. `retryable`: worth trying again later."""
+
+    exit_code = 16
+    kind = "notify"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", retryable: bool = True) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.retryable = retryable
+
+
 def may_pass(error: BaseException | None) -> bool:
     """Whether a fault is the infrastructure's: what says so itself (`retryable`), a disk, a database. A compiler, a
     gate, a wrong hash or a failing test say the same the next time."""

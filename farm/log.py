@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from farm.errors import FarmError
-from farm.redact import hide_environment, redact
+from farm.redact import hide_environment, redact, redact_all
 
 _HAPPENED = "farm.happened"
 
@@ -149,7 +149,7 @@ class JsonFormatter(logging.Formatter):
             row["error"] = error_fields(record.exc_info[1]) | {"traceback": self.formatException(record.exc_info)}
         elif isinstance(given := getattr(record, "error", None), BaseException):
             row["error"] = error_fields(given)
-        return json.dumps(_clean(row), ensure_ascii=False, default=str)
+        return json.dumps(redact_all(row), ensure_ascii=False, default=str)
 
 
 def error_fields(error: BaseException) -> dict[str, Any]:
@@ -158,14 +158,3 @@ def error_fields(error: BaseException) -> dict[str, Any]:
         return {"type": type(error).__name__, "what": str(error)}
     fields = {"kind": error.kind, "exit_code": error.exit_code, "what": error.what}
     return {"type": type(error).__name__, **fields, "where": error.where or None, "fix": error.fix or None}
-
-
-def _clean(value: Any) -> Any:
-    """The same without secrets, through lists and tables: before it is JSON, so that quotes are still what they are."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {str(key): _clean(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(one) for one in value]
-    return value

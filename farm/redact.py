@@ -12,6 +12,7 @@ TYPE_CHECKING = False  # every command imports this at its start: regular expres
 if TYPE_CHECKING:
     import re
     from collections.abc import Mapping
+    from typing import Any
 
 HIDDEN = "***"
 _LEAST = 6  # characters of a secret that are looked for: a shorter one would blot out words
@@ -40,6 +41,17 @@ def redact(text: str) -> str:
     for pattern, instead in _rules():
         text = pattern.sub(instead, text)
     return text
+
+
+def redact_all(value: Any) -> Any:
+    """The same of every text in lists and tables."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {str(key): redact_all(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_all(one) for one in value]
+    return value
 
 
 @functools.cache

@@ -25,7 +25,8 @@ class Settings:
     """The farm's places. `catalog` holds `recipes/` and `toolchains/`; `home` is FARM_HOME; `cache` is per user.
 
     `store_url` is the shared store (FARM_STORE), empty if there is none.
-    `ledger_url` is the database of a ledger outside FARM_HOME, empty if it is there. `forge_api` is the address of the
+    `ledger_url` is the database of a ledger outside FARM_HOME, empty if it is there; `notify_file` says who is told of
+    what happens, empty if that is in the catalog. `forge_api` is the address of the
     API that pull requests go to, `forge_token_variable` the name of the environment variable with the token for it.
     """
 
@@ -36,6 +37,7 @@ class Settings:
     sandbox: bool = True
     store_url: str = ""
     ledger_url: str = ""
+    notify_file: str = ""
     forge_api: str = GITHUB_API
     forge_token_variable: str = GITHUB_TOKEN
 
@@ -68,6 +70,11 @@ class Settings:
     def index(self) -> Path:
         """Channels and their generations."""
         return self.home / "index"
+
+    @property
+    def notify(self) -> Path:
+        """Who is told of what happens: a file that may be missing."""
+        return Path(self.notify_file) if self.notify_file else self.catalog / "notify.toml"
 
     @property
     def logs(self) -> Path:
@@ -123,6 +130,7 @@ def load(
         sandbox=sandbox,
         store_url=env.get("FARM_STORE", "").strip(),
         ledger_url=env.get("FARM_LEDGER", ""),
+        notify_file=env.get("FARM_NOTIFY", ""),
         forge_api=env.get("FARM_FORGE_API") or GITHUB_API,
         forge_token_variable=env.get("FARM_FORGE_TOKEN_VARIABLE") or GITHUB_TOKEN,
     )

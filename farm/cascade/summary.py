@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from farm.model.cascade import Cascade, CascadeState, CascadeTask, Fence, Progress, TaskState
 from farm.model.rework import Verb
 
+if TYPE_CHECKING:
+    from farm.store.ledger import Ledger
+
+_SHOWN = 20  # tasks that a report lists
 _DONE = {Verb.BUILD: "built", Verb.REBIND: "rebound", Verb.TEST: "tested"}
 
 
@@ -21,6 +25,18 @@ class Report:
     progress: Progress
     fences: tuple[Fence, ...]
     shown: tuple[CascadeTask, ...] = ()
+
+
+def gathered(ledger: Ledger, cascade: Cascade, *, everything: bool = False) -> Report:
+    """All that is to be said of a cascade; of its tasks those that failed or are blocked, 20 at most, or `everything`.
+    Raises StoreError."""
+    bad = () if everything else (TaskState.FAILED, TaskState.BLOCKED)
+    return Report(
+        cascade=cascade,
+        progress=ledger.progress(cascade.id),
+        fences=ledger.fences(cascade.id),
+        shown=ledger.tasks_of(cascade.id, *bad, limit=None if everything else _SHOWN),
+    )
 
 
 def lines(report: Report, seconds: Any, *, now: datetime | None = None) -> Iterable[str]:

@@ -37,6 +37,8 @@ VERBS = {
     "cascade": "roll a change out: build, move, test, stage, promote",
     "worker": "carry out steps that others ask for, on this machine",
     "fleet": "keys and queues of a fleet of workers",
+    "notify": "tell people and programs what happened",
+    "metrics": "the farm in numbers, for Prometheus",
     "index": "build, serve and roll back channels",
     "gc": "remove what no live generation needs",
     "doctor": "say what this machine lacks, and the command that gets it",

@@ -11,7 +11,7 @@ import functools
 import time
 from typing import TYPE_CHECKING
 
-from farm.cli import failure, fleeting, quick, running, wanted
+from farm.cli import failure, fleeting, quick, running, telling, wanted
 from farm.cli.output import human_seconds, print_json
 from farm.errors import FarmError, GateError, UsageError
 from farm.index.contents import STAGING
@@ -68,6 +68,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         done = result.artifacts.values()
         notes = wanted.impossible_lines(plan)
         wanted.remember(args, settings, loaded, plan, store, done, started_ns=started_ns, inputs=served, notes=notes)
+    if not result.ok:
+        telling.tell_from(settings)
     if args.json:
         print_json(_document(plan, result, published))
     else:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from farm.cli import cascade_options, cascading
+from farm.cli import cascade_options, cascading, telling
 from farm.cli.output import counted, human_seconds, print_json, print_table
 from farm.errors import GateError, NothingToDoError, UsageError
 
@@ -59,7 +59,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if getattr(args, "jobs", 1) < 1:
         raise UsageError(f"{args.jobs} jobs cannot work", where="--jobs", fix="give 1 or more")
     with cascading.rooms(settings) as rooms:
-        return actions[args.action](args, rooms)
+        try:
+            return actions[args.action](args, rooms)
+        finally:
+            if args.action not in ("list", "show"):
+                telling.tell(rooms.ledger, settings)
 
 
 def _start(args: argparse.Namespace, rooms: Rooms) -> int:

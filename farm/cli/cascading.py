@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from farm.store.artifacts import Store
     from farm.store.ledger import Ledger
 
-_SHOWN = 20  # tasks that a report lists
 _WORDS = {"began": "begins", "reused": "was done before", "retries": "is tried again later", "lost": "went elsewhere"}
 
 
@@ -124,16 +123,9 @@ class Rooms:
 
     def report(self, cascade: Cascade, *, everything: bool = False) -> Report:
         """A cascade with all that is to be said."""
-        from farm.cascade.summary import Report
+        from farm.cascade.summary import gathered
 
-        bad = (TaskState.FAILED, TaskState.BLOCKED)
-        shown = self.ledger.tasks_of(cascade.id, *(() if everything else bad), limit=None if everything else _SHOWN)
-        return Report(
-            cascade=cascade,
-            progress=self.ledger.progress(cascade.id),
-            fences=self.ledger.fences(cascade.id),
-            shown=shown,
-        )
+        return gathered(self.ledger, cascade, everything=everything)
 
 
 @contextmanager

@@ -8,6 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from farm.model.shown import counted as counted
+from farm.model.shown import human_seconds as human_seconds
+from farm.model.shown import human_size as human_size
+
 if TYPE_CHECKING:
     from farm.model.finding import Finding
 
@@ -59,29 +63,3 @@ def finding_row(finding: Finding) -> dict[str, str]:
         "fact": finding.fact,
         "fix": finding.fix,
     }
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 wheel``, ``2 wheels``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def human_size(count: float) -> str:
-    """A size in bytes for people: ``1.4 MB`` (powers of 1000, as package indexes show them)."""
-    for unit in ("B", "kB", "MB"):
-        if abs(count) < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
-def human_seconds(seconds: float) -> str:
-    """A duration for people: ``0.4 s``, ``12 s``, ``3m20s``, ``1h02m``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02d}s"
-    return f"{minutes // 60}h{minutes % 60:02d}m"

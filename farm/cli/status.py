@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from farm.cli import history, matrix, output, wanted
+from farm.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,8 @@ EPILOG = """examples:
   farm status                                the whole farm
   farm status gmp mpfr --platform 'musl*'
   farm status --json                         every step with its tests and reasons
+  farm status --watch                        what runs now, where and for how long; Ctrl-C ends it
+  farm status --watch 'gmp*' | tee farm.log  in a pipe: a line for each change
   farm status --markdown                     the matrix for a page of documentation
 
 words:
@@ -36,10 +39,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--markdown", action="store_true", help="print the matrix as Markdown")
+    parser.add_argument("--watch", action="store_true", help="what runs, waits and failed last, until Ctrl-C")
+    parser.add_argument("--interval", type=float, default=2.0, metavar="S", help="seconds between looks; default: 2")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the matrix; exits with 0 whatever it shows."""
+    if args.watch:
+        return _watch(args, settings)
     from farm.store.artifacts import open_store
 
     with history.ledger_if_any(settings) as ledger:
@@ -54,6 +61,22 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     show = matrix.print_markdown if args.markdown else matrix.print_text
     show(matrix.matrix(rows, wanted.impossible_rows(plan)))
     return 0
+
+
+def _watch(args: argparse.Namespace, settings: Settings) -> int:
+    from farm.cli import status_watch
+
+    if args.markdown or args.python:
+        raise UsageError(
+            "goes with neither --markdown nor --python", where="--watch", fix="give recipes and --platform only"
+        )
+    return status_watch.watch(
+        status_watch.ledger_to_watch(settings),
+        interval=args.interval,
+        recipes=args.recipe,
+        platforms=args.platform,
+        json=args.json,
+    )
 
 
 def _pythons(ledger: Ledger | None) -> list[str]:

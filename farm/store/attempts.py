@@ -11,10 +11,11 @@ from sqlalchemy import Row, func, insert, select, update
 
 from farm.model.artifact import Artifact
 from farm.model.events import State
-from farm.store.database import Database, chunks, now
+from farm.store.database import chunks, now
 from farm.store.owner import Owner, this_process
 from farm.store.records import Attempt
 from farm.store.tables import artifacts, attempts, steps
+from farm.store.tallies import TallyRecords
 
 _HISTORY = 20_000  # attempts that durations look back
 _KEPT_ERROR = 20_000  # characters
@@ -22,7 +23,7 @@ _DIED = "its process ended without a word (killed, or the machine stopped)"
 _ATTEMPT = tuple(c for c in attempts.columns if c.name != "owner")
 
 
-class AttemptRecords(Database):
+class AttemptRecords(TallyRecords):
     """Attempts and what they cost."""
 
     def start_attempt(self, key: str, *, log: str = "", owner: Owner | None = None) -> int:
@@ -69,7 +70,11 @@ class AttemptRecords(Database):
                 row = {"key": artifact.key, "filename": artifact.filename, "sha256": artifact.sha256}
                 self.insert_new(connection, artifacts, [row | {"size": artifact.size, "built": now()}])
             mine = (attempts.c.id == attempt) & (attempts.c.state == State.RUNNING)
-            return connection.execute(update(attempts).where(mine).values(values)).rowcount == 1
+            ended = update(attempts).where(mine).values(values).returning(attempts.c.key)
+            key = connection.execute(ended).scalar()
+            if key is not None:
+                self.tally_attempt(connection, key, state, seconds)
+            return key is not None
 
     def attempts_of(self, key: str) -> tuple[Attempt, ...]:
         """All tries of a key, newest first."""

@@ -12,21 +12,24 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, select, update
 
 from farm.model.cascade import CascadeTask, Progress, TaskState
+from farm.model.happening import Kind
 from farm.model.plan import Step
 from farm.model.rework import Verb
 from farm.store.cascade_tables import edges, fences, plan_steps, results, tasks
 from farm.store.cascades import reopen, touch
 from farm.store.database import chunks, now
+from farm.store.happenings import first_line, note
 from farm.store.leases import LeaseRecords
 from farm.store.records import Lease
 from farm.store.tables import now_ms
+from farm.store.tallies import CACHED, RETRY, TallyRecords
 
 _KEPT_ERROR = 20_000  # characters
 _PAGE = 1000
 _COLUMNS = tuple(c for c in tasks.columns if c.name not in ("rank", "slot"))
 
 
-class CascadeTaskRecords(LeaseRecords):
+class CascadeTaskRecords(LeaseRecords, TallyRecords):
     """Tasks of cascades, the steps they work on, results of tests."""
 
     def ready_tasks(self, cascade: int, limit: int) -> tuple[CascadeTask, ...]:
@@ -63,6 +66,8 @@ class CascadeTaskRecords(LeaseRecords):
         with self.writing() as connection:
             if not self._close(connection, lease, task, TaskState.DONE, note=note, took=took, reused=reused, error=""):
                 return False
+            if reused:
+                self.add(connection, CACHED, "")
             if task.verb is Verb.TEST and not note and not reused:
                 row = {"key": task.key, "note": note, "took": took, "at": now()}
                 connection.execute(self._insert(results), [row])
@@ -79,14 +84,25 @@ class CascadeTaskRecords(LeaseRecords):
         """A task met a fault that may pass: it is tried again after `seconds`."""
         values = {"attempts": tasks.c.attempts + 1, "not_before": now_ms() + int(seconds * 1000)}
         with self.writing() as connection:
-            return self._close(connection, lease, task, TaskState.READY, error=error[-_KEPT_ERROR:], **values)
+            delayed = self._close(connection, lease, task, TaskState.READY, error=error[-_KEPT_ERROR:], **values)
+            if delayed:
+                self.add(connection, RETRY, "task")
+            return delayed
 
     def fail_task(self, lease: Lease, task: CascadeTask, *, error: str, took: float) -> bool:
         """A task is refused; all that requires it, directly or not, is blocked. All others go on."""
         with self.writing() as connection:
             values = {"error": error[-_KEPT_ERROR:], "took": took, "attempts": tasks.c.attempts + 1}
+            is_first = (
+                connection.execute(select(tasks.c.position).where(_failed(task.cascade)).limit(1)).first() is None
+            )
             if not self._close(connection, lease, task, TaskState.FAILED, **values):
                 return False
+            if is_first:  # the others are in the summary of the cascade, and in that it waits
+                said = {"task": task.id, "recipe": task.recipe, "platform": task.platform}
+                text = f"{task.id}: {first_line(error)}"
+                about = f"cascade {task.cascade}"
+                note(connection, Kind.FAILED, about, cascade=task.cascade, key=task.key, text=text, details=said)
             behind = (
                 select(edges.c.task)
                 .where(edges.c.cascade == task.cascade, edges.c.needed == task.position)
@@ -141,7 +157,7 @@ class CascadeTaskRecords(LeaseRecords):
 
     def failures(self, cascade: int) -> str:
         """What failed, in a sentence; empty if nothing did."""
-        mine = (tasks.c.cascade == cascade) & (tasks.c.state == TaskState.FAILED)
+        mine = _failed(cascade)
         with self.reading() as connection:
             count = connection.execute(select(func.count()).select_from(tasks).where(mine)).scalar_one()
             first = connection.execute(select(tasks.c.id).where(mine).order_by(tasks.c.rank).limit(3)).scalars().all()
@@ -199,28 +215,6 @@ class CascadeTaskRecords(LeaseRecords):
                     found[row.id] = Step(**values, inputs=())
         return found
 
-    def stand_ins(self, slots: Collection[str]) -> dict[str, str]:
-        """Of each slot whose newest promoted wheel was rebound, not built: the key of that wheel."""
-        from farm.model.cascade import CascadeState
-        from farm.store.cascade_tables import cascades
-
-        found: dict[str, str] = {}
-        promoted = (cascades.c.id == tasks.c.cascade) & (cascades.c.state == CascadeState.PROMOTED)
-        with self.reading() as connection:
-            for part in chunks(slots):
-                query = (
-                    select(tasks.c.slot, tasks.c.key, tasks.c.verb)
-                    .join(cascades, promoted)
-                    .where(tasks.c.slot.in_(part), tasks.c.verb != Verb.TEST, tasks.c.state == TaskState.DONE)
-                    .order_by(tasks.c.cascade)
-                )
-                for slot, key, verb in connection.execute(query):
-                    if verb == Verb.REBIND:
-                        found[slot] = key
-                    else:
-                        found.pop(slot, None)
-        return found
-
     def keys_at_work(self, cascade: int) -> set[str]:
         """Keys of all wheels that a cascade makes, moves, tests or needs."""
         with self.reading() as connection:
@@ -237,6 +231,10 @@ class CascadeTaskRecords(LeaseRecords):
         mine = (tasks.c.cascade == task.cascade) & (tasks.c.position == task.position)
         ready = mine & (tasks.c.state == TaskState.READY) & (tasks.c.key == task.key)
         return connection.execute(update(tasks).where(ready).values(state=state, **values)).rowcount == 1
+
+
+def _failed(cascade: int) -> Any:
+    return (tasks.c.cascade == cascade) & (tasks.c.state == TaskState.FAILED)
 
 
 def _task(row: Row[Any]) -> CascadeTask:

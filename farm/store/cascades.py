@@ -11,8 +11,10 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from farm.errors import UsageError
 from farm.model.cascade import ENDED, Cascade, CascadeKind, CascadeState, Draft, Fence, Scope, TaskState
+from farm.model.happening import Kind
 from farm.store.cascade_tables import cascades, edges, fences, plan_steps, tasks
 from farm.store.database import Database, chunks, now
+from farm.store.happenings import kind_of_move, note
 
 _BULK = 5000  # rows per statement of many
 _OPEN = tuple(state for state in CascadeState if state not in ENDED)
@@ -30,6 +32,7 @@ class CascadeRecords(Database):
             assert done.inserted_primary_key is not None
             id_ = int(done.inserted_primary_key[0])
             self._fill(connection, id_, draft)
+            note(connection, Kind.STARTED, f"cascade {id_}", cascade=id_, text=draft.reason)
         return self.cascade(id_)
 
     def replan_cascade(self, id_: int, draft: Draft, *, note: str) -> Cascade:
@@ -69,7 +72,13 @@ class CascadeRecords(Database):
             moved.setdefault("finished", now())
         mine = (cascades.c.id == id_) & cascades.c.state.in_(tuple(of))
         with self.writing() as connection:
-            return connection.execute(update(cascades).where(mine).values(moved)).rowcount == 1
+            before = connection.execute(select(cascades.c.state).where(cascades.c.id == id_).with_for_update()).scalar()
+            if connection.execute(update(cascades).where(mine).values(moved)).rowcount != 1:
+                return False
+            if (kind := kind_of_move(before, state)) is not None:
+                text = str(values.get("note", ""))
+                note(connection, kind, f"cascade {id_}", cascade=id_, text=text, details={"before": before})
+            return True
 
     def rivals(self, cascade: Cascade) -> tuple[Cascade, ...]:
         """Unfinished cascades of the same channel that make wheels of slots that this one makes wheels of, too."""
@@ -118,6 +127,9 @@ class CascadeRecords(Database):
             values = {"until": until, "reason": reason, "at": now()}
             connection.execute(delete(fences).where(fences.c.cascade == id_, fences.c.recipe.in_(wanted)))
             connection.execute(insert(fences), [{"cascade": id_, "recipe": name, **values} for name in wanted])
+            said = {"recipes": list(wanted), "until": until.isoformat()}
+            text = f"{', '.join(wanted)} until {until:%Y-%m-%d}: {reason}"
+            note(connection, Kind.FENCED, f"cascade {id_}", cascade=id_, text=text, details=said)
             mine = (tasks.c.cascade == id_) & tasks.c.recipe.in_(wanted) & (tasks.c.state != TaskState.DONE)
             connection.execute(update(tasks).where(mine).values(state=TaskState.FENCED, culprit=""))
 

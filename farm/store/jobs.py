@@ -19,6 +19,7 @@ from farm.store.leases import LEASE_SECONDS, NOBODY, LeaseRecords
 from farm.store.owner import Owner, this_process
 from farm.store.records import Lease
 from farm.store.tables import leases, now_ms
+from farm.store.tallies import RETRY, TallyRecords
 
 MAX_ATTEMPTS = 5  # a job that took so many workers with it is the fault of the job
 _BULK = 2000  # rows per statement of many
@@ -30,7 +31,7 @@ _OPEN = (JobState.QUEUED, JobState.RUNNING)
 _SAID = (JobState.DONE, JobState.FAILED)
 
 
-class JobRecords(LeaseRecords):
+class JobRecords(LeaseRecords, TallyRecords):
     """Jobs of all runs."""
 
     def submit_jobs(self, new: Iterable[NewJob]) -> None:
@@ -171,7 +172,10 @@ class JobRecords(LeaseRecords):
         with self.writing() as connection:
             if not row.lost and not self.take_away(connection, row):
                 return 0  # it showed a heartbeat meanwhile
-            return connection.execute(update(jobs).where(same).values(values)).rowcount
+            moved = connection.execute(update(jobs).where(same).values(values)).rowcount
+            if moved and values["state"] is JobState.QUEUED:
+                self.add(connection, RETRY, "job")
+            return moved
 
 
 def _first_of(queue: str) -> Any:

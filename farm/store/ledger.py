@@ -12,7 +12,9 @@ from typing import Self
 from farm.store.attempts import AttemptRecords
 from farm.store.cascade_tasks import CascadeTaskRecords
 from farm.store.cascades import CascadeRecords
+from farm.store.happenings import HappeningRecords
 from farm.store.jobs import JobRecords
+from farm.store.looking import LookRecords
 from farm.store.schema import open_engine
 from farm.store.steps import StepRecords
 from farm.store.task_history import TaskHistoryRecords
@@ -20,7 +22,15 @@ from farm.store.verdicts import VerdictRecords
 
 
 class Ledger(
-    StepRecords, AttemptRecords, VerdictRecords, CascadeRecords, CascadeTaskRecords, TaskHistoryRecords, JobRecords
+    StepRecords,
+    AttemptRecords,
+    VerdictRecords,
+    CascadeRecords,
+    CascadeTaskRecords,
+    TaskHistoryRecords,
+    HappeningRecords,
+    LookRecords,
+    JobRecords,
 ):
     """Steps seen, attempts, artifacts, leases, verdicts and findings; cascades and their tasks; jobs of the fleet.
 

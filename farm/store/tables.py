@@ -120,6 +120,7 @@ attempts = Table(
     Column("pid", Integer, nullable=False),
     Column("owner", String(400), nullable=False),
     Index("ix_attempts_key", "key", "id"),
+    Index("ix_attempts_state", "state", "id"),  # what runs, and what failed last
 )
 
 artifacts = Table(

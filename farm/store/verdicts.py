@@ -8,10 +8,14 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 
 from farm.model.finding import Finding, Severity
+from farm.model.happening import Kind
 from farm.model.outcome import Outcome
 from farm.store.database import Database, chunks, now
+from farm.store.happenings import note
 from farm.store.records import Verdict
 from farm.store.tables import findings, verdicts
+
+_AUDIT = "audit"  # the verdict of gates; all others are of tests
 
 
 class VerdictRecords(Database):
@@ -22,8 +26,13 @@ class VerdictRecords(Database):
     ) -> None:
         """Say what an audit or a test of an artifact came to. The newest of a kind counts; older ones are kept."""
         row = {"key": key, "kind": kind, "outcome": outcome, "reason": reason, "details": dict(details or {})}
+        same = select(verdicts.c.outcome, verdicts.c.reason).where(verdicts.c.key == key, verdicts.c.kind == kind)
         with self.writing() as connection:
+            before = connection.execute(same.order_by(verdicts.c.id.desc()).limit(1)).first()
             connection.execute(insert(verdicts).values(row | {"at": now()}))
+            if outcome is Outcome.FAILED and (before is None or tuple(before) != (outcome, reason)):
+                what = Kind.GATE if kind == _AUDIT else Kind.TEST
+                note(connection, what, f"{kind} {key}", key=key, text=reason, details={"kind": kind}, again=True)
 
     def verdicts(self, keys: Iterable[str]) -> dict[str, tuple[Verdict, ...]]:
         """The newest verdict of each kind for each key that has one, kinds in alphabetical order."""

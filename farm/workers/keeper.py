@@ -78,6 +78,7 @@ class LeaseKeeper:
             if entry is None or entry[0] != lease:
                 return  # dropped while we asked
             del self._held[key]
+        self._ledger.tally_softly("lost lease")
         _log.warning("the lease of %s went to another process; this build of it stops", key[:12])
         with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
             threading.Thread(target=entry[1], daemon=True).start()  # killing takes its time; the others need their beat

@@ -103,6 +103,8 @@ def _run(
 
     patiently(lambda: ledger.record_plan(plan.steps), cancel)
     patiently(lambda: ledger.record_artifacts(found.values()), cancel)
+    if found:
+        patiently(lambda: ledger.tally("cached", number=len(found)), cancel)
     pins.settle(store, {step.key for step in plan.steps})
     schedule = Schedule(plan, {a.key for a in found.values()}, durations=patiently(ledger.durations, cancel))
     run = Run(plan=plan, schedule=schedule, outcomes=_tell_cached(found, tell), cancel=cancel, tell=tell)

@@ -132,6 +132,7 @@ class StepRunner:
                 if not getattr(outcome.error, "retryable", False) or outcome.state is not State.FAILED:
                     return outcome, bug
                 _log.warning("%s; trying again in %g s", outcome.message, pause)
+                self._ledger.tally_softly("retry", "step")
                 wait_unless(cancel, pause)
                 pause *= 2
             return self._attempt(step, deps, cancel)
@@ -224,8 +225,8 @@ class StepRunner:
 
 
 def _say_ended(state: State, message: str, report: Reporter, cost: Cost, error: Exception | None) -> None:
-    """The end of an attempt, for whoever reads the log by program; people see it in the progress display."""
-    text = f"{state}: {message.partition(chr(10))[0]}" if message else str(state)
+    """The end of an attempt, for programs; people see it in the progress display."""
+    text = ": ".join(filter(None, (state, message.partition("\n")[0])))
     spent = {"seconds": round(report.seconds, 3), "cpu_seconds": round(cost.cpu_seconds, 3)}
     happened(text, error=error, state=state.value, phase=report.phase, **spent)
 

@@ -1,0 +1,1 @@
+"""The farm in numbers, for Prometheus: computed from the ledger when somebody asks."""
