@@ -31,6 +31,7 @@ from farm.cli import run, status_look, status_watch
 from farm.metrics import collect, names
 from farm.model.cascade import CascadeState, TaskState
 from farm.model.events import State
+from farm.model.job import JobState, NewJob
 from farm.process import run as run_program
 from farm.store.ledger import Ledger
 from farm.store.owner import Owner, this_process
@@ -109,6 +110,26 @@ def test_numbers_are_what_happened(ledger: Ledger) -> None:
     assert found("farm_cascade_tasks", state="ready") == found("farm_cascade_tasks", state="waiting") == 1
     assert 0 <= found("farm_cascade_unchanged_seconds", state="building") < 60
     assert abs(found("farm_last_built_timestamp_seconds") - time.time()) < 60
+
+
+def jobs(ledger: Ledger, *queues: str) -> None:
+    ledger.submit_jobs(
+        NewJob(run="r", key=f"{n:064x}", what="x", queue=queue, payload="{}", signature="", signer="")
+        for n, queue in enumerate(queues)
+    )
+
+
+def test_queues_are_counted_up_to_a_limit(ledger: Ledger) -> None:
+    jobs(ledger, "build.linux", "build.linux", "test.wine", "build.linux", "test.wine")
+    assert ledger.claim_job(["test.wine"]) is not None
+    assert ledger.queue_numbers() == {
+        ("build.linux", "queued"): 3, ("build.linux", "running"): 0,
+        ("test.wine", "queued"): 1, ("test.wine", "running"): 1,
+    }  # fmt: skip
+    assert ledger.queue_numbers(limit=2)["build.linux", JobState.QUEUED] == 2
+    found = Samples(collect.text(ledger))
+    assert found("farm_queue_depth", queue="build.linux", state="queued") == 3
+    assert status_watch.look(ledger, [], []).waits == {"build.linux": 3, "test.wine": 1}
 
 
 def test_every_metric_is_in_the_page_and_is_good_prometheus(tmp_path: Path) -> None:

@@ -73,7 +73,9 @@ def _running(ledger: Ledger) -> Iterator[Family]:
 
 
 def _queues(ledger: Ledger) -> Iterator[Family]:
-    numbers = {(queue, state.value): float(number) for (queue, state), number in ledger.queue_numbers().items()}
+    numbers: dict[tuple[str, ...], float] = {
+        (queue, state.value): float(number) for (queue, state), number in ledger.queue_numbers().items()
+    }
     yield _gauge(names.QUEUE, numbers)
 
 
