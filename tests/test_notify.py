@@ -466,7 +466,7 @@ def call(tmp_path: Path, *arguments: str) -> int:
 
 
 def test_the_verb(tmp_path: Path, chat: Hook, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(tmp_path, "test") == 15
+    assert call(tmp_path, "test") == 16
     assert "there is no such file" in capsys.readouterr().err
     file = tmp_path / "notify.toml"
     file.write_text(f"format = 1\n{HOOK.replace('https://h/x', chat.url).replace('env:S', 'env:CHAT_SECRET')}")
@@ -482,7 +482,7 @@ def test_the_verb(tmp_path: Path, chat: Hook, capsys: pytest.CaptureFixture[str]
     assert call(tmp_path, "list") == 0
     assert re.search(r"cascade\.started +cascade 1 +chat +waiting +0 +now", capsys.readouterr().out)
     chat.answers = [410]
-    assert call(tmp_path, "send-due") == 15
+    assert call(tmp_path, "send-due") == 16
     assert "0 messages sent, 0 tried again later, 1 given up" in capsys.readouterr().out
     assert call(tmp_path, "list", "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)

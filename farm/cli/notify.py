@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Run one of the actions; exits with 15 if a test message was not taken, or one was given up."""
+    """Run one of the actions; exits with 16 if a test message was not taken, or one was given up."""
     if args.action == "test":
         return _test(args, settings)
     actions: dict[str, Callable[[argparse.Namespace, Settings, Ledger], int]] = {
