@@ -122,6 +122,24 @@ def test_releases_that_come_and_go_below_bounds() -> None:
     assert warm.plan == plan(catalog, Wanted())
 
 
+def test_an_epoch_that_moves_under_two_ways_to_a_library() -> None:
+    recipes = [
+        library("a", "1.0", "1.1"),
+        library("b", host=["a"]),
+        library("c", host=["a>=1.1,<2"]),
+        library("d", host=["b", "c"]),
+    ]
+    catalog = values(*recipes)
+    warm = WarmPlanner(catalog, Wanted())
+    assert warm.plan == plan(catalog, Wanted())
+    # b and c take the first and the second release as before: only d, which bounds nothing itself, has two epochs now.
+    newer = library("a", "1.5", "2.0")
+    newer["release"][-1]["abi_epoch"] = 2
+    with pytest.raises(PlanError, match=r"d is built against a 1\.5 \(ABI epoch 1\), but b"):
+        warm.change(changed(catalog, newer), "a")
+    assert warm.plan == plan(catalog, Wanted())
+
+
 def test_recipes_that_come_and_go() -> None:
     with_two = values(library("a"), library("b", host=["a"]))
     warm = WarmPlanner(values(library("a")), Wanted())

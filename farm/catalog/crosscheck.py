@@ -15,7 +15,7 @@ from farm.model.names import shared_name
 from farm.model.recipe import Recipe
 from farm.plan.epochs import epoch_of
 from farm.plan.requirements import HostRequirement, parse_host
-from farm.plan.resolve import show_cycle
+from farm.plan.graph import show_cycle
 
 Recipes = Mapping[str, LoadedRecipe]
 

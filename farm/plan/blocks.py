@@ -65,10 +65,13 @@ class BlockMaker:
         self._without = wanted.without
         self._lanes = LaneMaker(toolchains, wanted.sdk, wanted.without)
 
-    def block(self, node: Node, releases: tuple[Release, ...], direct: Sequence[Block]) -> Block:
-        """The block of a recipe from those of what it requires directly. Raises PlanError for a dependent if no Python
-        is wanted."""
-        recipe, reasons = node.recipe, self._reasons(node, direct)
+    def block(self, node: Node, releases: tuple[Release, ...], troubled: Sequence[Block]) -> Block:
+        """The block of a recipe. `troubled` are the blocks of what it requires directly and is impossible somewhere.
+
+        Raises PlanError for a dependent if no Python is wanted.
+        """
+        recipe = node.recipe
+        reasons = self._reasons(node, troubled) if troubled or recipe.when else _NOWHERE
         platforms = self._platforms
         if reasons:
             platforms = tuple([platform for platform in platforms if platform not in reasons])
@@ -94,12 +97,9 @@ class BlockMaker:
             raise PlanError(f"{recipe.name} is built per Python, and none is given", fix="add `--python 3.11`")
         return (recipe.build.abi3,) if recipe.build.abi3 else self._pythons
 
-    def _reasons(self, node: Node, direct: Sequence[Block]) -> Mapping[str, str]:
+    def _reasons(self, node: Node, troubled: Sequence[Block]) -> Mapping[str, str]:
         """Why it cannot be built for some of the platforms: its own reason, else that of the first requirement."""
-        recipe, troubled = node.recipe, [block for block in direct if block.reasons]
-        if not troubled and not recipe.when:
-            return _NOWHERE
-        found = {}
+        recipe, found = node.recipe, {}
         for platform in self._platforms:
             reason = impossible(recipe, platform) if recipe.when else ""
             for block in troubled:

@@ -80,18 +80,19 @@ class Columns:
         return sorted(found, key=lambda each: self.blocks[each].node.level)
 
     def _compute(self, block: Block) -> Keys:
-        node, lanes, blocks, known = block.node, block.lanes, self.blocks, self._keys
+        node, _, lanes, parts, _, _ = block
+        blocks, known = self.blocks, self._keys
         required: list[tuple[str, Sequence[str]]] = []
         for number in node.telling:
-            target, columns = blocks[number], known[number]
+            (target, _, its_lanes, _, _, _), columns = blocks[number], known[number]
             assert columns is not None
-            column = columns[0] if len(columns) == 1 else columns[_release(node, number, target)]
-            if target.lanes is not lanes:
-                places = target.lanes.places
+            column = columns[0] if len(columns) == 1 else columns[_release(node, number, blocks[number])]
+            if its_lanes is not lanes:
+                places = its_lanes.places
                 column = tuple([column[places[platform]] for platform in lanes.platforms])
-            required.append((target.node.name, column))
+            required.append((target.name, column))
         toolchains, own = lanes.toolchains, lanes.own
-        return tuple([key.compose_all(part.digests, toolchains, required, own) for part in block.parts])
+        return tuple([key.compose_all(part.digests, toolchains, required, own) for part in parts])
 
     def step(self, number: int, release: int, lane: int, around: Around | None = None) -> Step:
         """One step. `around` is what the steps of a recipe share, for who makes several of them."""

@@ -8,6 +8,7 @@ by name, so a new field that nobody thought about here is in the key once it is 
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -51,7 +52,8 @@ _VARIANT_EXCLUDED = frozenset({"platform"})  # only decides whether the variant 
 # Policy of audits and the choice of a runner: they judge the wheel, they do not make it.
 _TOOLCHAIN_EXCLUDED = frozenset({"format", "system_libraries", "run", "python_platform"})
 
-_HEX = type(hashlib.sha256()).hexdigest
+_COPY, _UPDATE, _HEX = (getattr(type(hashlib.sha256()), name) for name in ("copy", "update", "hexdigest"))
+_END = repeat("\n")
 _NONE: frozenset[str] = frozenset()
 _TOOLCHAIN = "toolchain."
 ABI_EPOCH = "abi.epoch"
@@ -178,15 +180,17 @@ def compose_all(
     `required` are recipes that all of them are built against, with their keys; `own` is `own_text` of what they have
     beyond that, or nothing if none has. `recipes` is a single digest if all have the same.
     """
-    columns: list[Iterable[str]] = [repeat(f"{recipes[0]}\n") if len(recipes) == 1 else [f"{r}\n" for r in recipes]]
-    columns.append(toolchains)
+    columns: list[Iterable[str]] = [toolchains]
     for name, digests in required:
-        columns += [repeat(f"\n{REQUIRES}{name}\0"), digests]
-    columns.append(repeat("\n"))
+        columns += (repeat(f"\n{REQUIRES}{name}\0"), digests)
+    columns.append(_END)
     if own:
         columns.append(own)
     texts = map("".join, zip(*columns, strict=False))
-    return tuple(map(_HEX, map(hashlib.sha256, map(str.encode, texts))))  # no line of Python is run per key
+    begun = [hashlib.sha256(f"{recipe}\n".encode()) for recipe in recipes]
+    hashes = begun if len(begun) > 1 else list(map(_COPY, repeat(begun[0], len(toolchains))))
+    deque(map(_UPDATE, hashes, map(str.encode, texts)), maxlen=0)  # no line of Python is run per key
+    return tuple(map(_HEX, hashes))
 
 
 def key_of(inputs: Sequence[KeyInput]) -> str:

@@ -55,10 +55,14 @@ def planned(catalog: CatalogValues, wanted: Wanted) -> Planned:
             needed.count(node, nodes)
     maker = BlockMaker(catalog.toolchains, wanted, platforms)
     blocks: list[Block] = []
+    troubled: set[int] = set()  # impossible somewhere
     for number, node in enumerate(nodes):
-        blocks.append(maker.block(node, needed.releases(number, node), [blocks[below] for below in node.direct]))
-    troubled = frozenset(number for number, block in enumerate(blocks) if block.impossible)
-    columns = Columns(blocks, [None] * len(blocks), range(len(blocks)), numbers, troubled)
+        below = [blocks[each] for each in node.direct if each in troubled] if troubled else ()
+        block = maker.block(node, needed.releases(number, node), below)
+        blocks.append(block)
+        if block.impossible:
+            troubled.add(number)
+    columns = Columns(blocks, [None] * len(blocks), range(len(blocks)), numbers, frozenset(troubled))
     columns.fill(range(len(blocks)))
     return Planned(columns=columns, needed=needed, maker=maker)
 

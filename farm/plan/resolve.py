@@ -10,14 +10,14 @@ recipe and what it is built against, and nobody asks for most of them.
 
 from __future__ import annotations
 
-import graphlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from farm.errors import PlanError
 from farm.model.recipe import Recipe, Release
 from farm.plan.epochs import epoch_of, in_order_of_choice
-from farm.plan.requirements import HostRequirement, oldest_first, parse_host
+from farm.plan.graph import Host, Hosts, read_graph
+from farm.plan.requirements import oldest_first
 from farm.plan.values import CatalogValues, RecipeValues
 
 _ANY: Mapping[int, int] = {}
@@ -59,105 +59,18 @@ class Node(NamedTuple):
         return (bits & -bits).bit_length() - 1
 
 
-class Host(NamedTuple):
-    """An entry of `requires.host` as written, the recipe that provides it, and whether not every release will do."""
-
-    provider: str
-    requirement: HostRequirement
-    text: str
-    bounded: bool
-
-
 def resolve(catalog: CatalogValues, roots: Iterable[str]) -> list[Node]:
     """The recipes that `roots` need, by number: levels first, then names, so that each comes after all it needs.
 
     Raises PlanError for a cycle, a requirement that nothing provides, or requirements that no release meets together.
     """
     hosts = Hosts(catalog)
-    required = _reachable(catalog, hosts, roots)
-    levels = _levels(required)
-    order = sorted(required, key=lambda name: (levels[name], name))
-    resolver = Resolver({name: number for number, name in enumerate(order)}, hosts)
-    for name in order:
-        resolver.nodes.append(resolver.node(name, catalog.recipes[name], required[name]))
+    graph = read_graph(catalog, hosts, roots)
+    resolver = Resolver(graph.numbers, hosts)
+    recipes, append, make = catalog.recipes, resolver.nodes.append, resolver.node
+    for name, direct in zip(graph.names, graph.direct, strict=True):
+        append(make(name, recipes[name], direct, hosts.bounded(recipes[name].recipe)))
     return resolver.nodes
-
-
-def show_cycle(names: Iterable[str]) -> str:
-    """A cycle as graphlib gives it (each name required by the next) in the direction of requirements."""
-    return " -> ".join(reversed(list(names)))
-
-
-class Hosts:
-    """Reads `requires.host`; every text once."""
-
-    def __init__(self, catalog: CatalogValues) -> None:
-        self._catalog = catalog
-        self._known: dict[str, Host] = {}
-
-    def of(self, name: str, recipe: Recipe) -> list[Host]:
-        """The entries of a recipe. Raises PlanError for what no recipe provides."""
-        known = self._known
-        return [known.get(text) or self._read(name, text) for text in recipe.requires.host]
-
-    def _read(self, name: str, text: str) -> Host:
-        requirement = parse_host(text)
-        provider = self._catalog.providers.get(requirement.name)
-        if provider is None:
-            raise PlanError(
-                f"{name} requires {requirement.name}, which no recipe provides",
-                where=name,
-                fix="`farm recipe list` shows what there is",
-            )
-        if self._catalog.recipes[provider].recipe.kind != "library":
-            raise PlanError(
-                f"{name} requires {provider}, which is not a library",
-                where=name,
-                fix="Python packages go to `requires.python`",
-            )
-        self._known[text] = host = Host(provider, requirement, text, bool(requirement.specifier))
-        return host
-
-
-def _reachable(catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]) -> dict[str, list[Host]]:
-    found: dict[str, list[Host]] = {}
-    waiting = list(roots)
-    for name in waiting:  # grows while it is read
-        if name not in found:
-            found[name] = required = hosts.of(name, catalog.recipes[name].recipe)
-            waiting += [host[0] for host in required if host[0] not in found]
-    return found
-
-
-def _levels(required: Mapping[str, Sequence[Host]]) -> dict[str, int]:
-    dependents: dict[str, list[str]] = {name: [] for name in required}
-    for name, hosts in required.items():
-        for host in hosts:
-            dependents[host[0]].append(name)
-    missing = {name: len(hosts) for name, hosts in required.items()}
-    levels = {name: 0 for name, count in missing.items() if count == 0}
-    queue = list(levels)
-    for name in queue:  # grows while it is read; lower levels come first
-        level = levels[name] + 1
-        for dependent in dependents[name]:
-            missing[dependent] -= 1
-            if missing[dependent] == 0:
-                levels[dependent] = level
-                queue.append(dependent)
-    if len(levels) < len(required):
-        raise cycle({name: [host.provider for host in required[name]] for name in sorted(required)})
-    return levels
-
-
-def cycle(graph: Mapping[str, Iterable[str]]) -> PlanError:
-    """The error that says which recipes require each other; `graph` has what each requires."""
-    try:
-        graphlib.TopologicalSorter(graph).prepare()
-    except graphlib.CycleError as error:
-        return PlanError(
-            f"recipes require each other: {show_cycle(error.args[1])}", fix="remove one of these requirements"
-        )
-    raise AssertionError("there is no cycle")
 
 
 class Resolver:
@@ -169,15 +82,25 @@ class Resolver:
         self.nodes = list(nodes)
         self._bounds: dict[str, int] = {}  # which releases will do, by the text of a requirement
 
-    def node(self, name: str, values: RecipeValues, hosts: Sequence[Host]) -> Node:
-        """The node of a recipe. Raises PlanError if no release of something meets all requirements on the way."""
+    def anew(self, name: str, values: RecipeValues) -> Node:
+        """The node of a recipe that may not be in the graph as it is now. Raises what `node` raises, and PlanError for
+        a requirement that nothing provides."""
+        numbers = self._numbers
+        hosts = self._hosts.of(name, values.recipe)
+        direct = tuple(dict.fromkeys([numbers[host.provider] for host in hosts]))
+        return self.node(name, values, direct, [host for host in hosts if host.bounded])
+
+    def node(self, name: str, values: RecipeValues, direct: tuple[int, ...], bounded: Iterable[Host]) -> Node:
+        """The node of a recipe from what it requires directly and those requirements that have bounds.
+
+        Raises PlanError if no release of something meets all requirements on the way.
+        """
         releases = values.recipe.release
         if len(releases) > 1:
             releases = in_order_of_choice(values.recipe)
-        if not hosts:
+        if not direct:
             return Node(name, values, releases, (), 0, 0, _ANY, ())
-        nodes, numbers = self.nodes, self._numbers
-        direct = tuple(dict.fromkeys([numbers[host[0]] for host in hosts]))
+        nodes = self.nodes
         level = below = own = 0
         accepted = _ANY
         for number in direct:
@@ -188,18 +111,17 @@ class Resolver:
             own |= 1 << number
             if its_accepted:
                 accepted = _both(accepted, its_accepted)
-        for host in hosts:
-            if host[3]:
-                accepted = self._bound(accepted, host)
+        for host in bounded:
+            accepted = self._bound(accepted, host)
         telling = self._in_build_order(own, direct) if below & own else direct
         node = Node(name, values, releases, direct, level + 1, below | own, accepted, telling)
-        return self._limited(node, own, hosts) if accepted else node
+        return self._limited(node, own) if accepted else node
 
-    def _limited(self, node: Node, own: int, hosts: Sequence[Host]) -> Node:
+    def _limited(self, node: Node, own: int) -> Node:
         """A node for which not every release of something will do."""
         for number, bits in node.accepted.items():
             if not bits:
-                raise self._impossible(node.name, hosts, number)
+                raise self._impossible(node, number)
         told = self._retold(node, own)
         return node if told == own else node._replace(telling=self._in_build_order(told, node.direct))
 
@@ -256,23 +178,22 @@ class Resolver:
                 wanted = _take(wanted, above, found)
         return tuple(found)
 
-    def _impossible(self, name: str, hosts: Sequence[Host], number: int) -> PlanError:
+    def _impossible(self, node: Node, number: int) -> PlanError:
         target = self.nodes[number]
-        asking = set(self._asking(name, hosts, target.name))
-        for host in hosts:
-            direct = self._numbers[host.provider]
+        asking = set(self._asking(node, target.name))
+        for direct in node.direct:
             for other in (*closure_of(direct, lambda each: self.nodes[each].direct), direct):
-                node = self.nodes[other]
-                asking.update(self._asking(node.name, self._hosts.of(node.name, node.recipe), target.name))
+                asking.update(self._asking(self.nodes[other], target.name))
         there = ", ".join(release.version for release in oldest_first(target.recipe))
         return PlanError(
             f"no release of {target.name} will do: {', '.join(sorted(asking))}; the recipe has {there}",
-            where=name,
+            where=node.name,
             fix=f"add a release to recipes/{target.name}/recipe.toml or loosen the requirement",
         )
 
-    def _asking(self, name: str, hosts: Sequence[Host], target: str) -> Iterator[str]:
-        return (f"{name} requires {host.requirement}" for host in hosts if host.provider == target)
+    def _asking(self, node: Node, target: str) -> Iterator[str]:
+        hosts = self._hosts.of(node.name, node.recipe)
+        return (f"{node.name} requires {host.requirement}" for host in hosts if host.provider == target)
 
 
 def closure_of(number: int, direct: Callable[[int], Iterable[int]]) -> tuple[int, ...]:

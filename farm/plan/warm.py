@@ -15,9 +15,10 @@ from farm.model.recipe import Recipe
 from farm.plan.blocks import Block
 from farm.plan.columns import Columns, Keys
 from farm.plan.epochs import epoch_of
+from farm.plan.graph import Hosts, cycle
 from farm.plan.needed import Needed
 from farm.plan.planner import Planned, no_collection, planned
-from farm.plan.resolve import Hosts, Node, Resolver, cycle
+from farm.plan.resolve import Node, Resolver
 from farm.plan.values import CatalogValues, Wanted
 
 _MANY = 50  # direct users
@@ -114,7 +115,7 @@ class WarmPlanner:
         resolver = Resolver(self._planned.columns.numbers, self._hosts, before)
         nodes, name = resolver.nodes, before[number].name
         values = catalog.recipes[name]
-        nodes[number] = new = resolver.node(name, values, self._hosts.of(name, values.recipe))
+        nodes[number] = new = resolver.anew(name, values)
         if new.closure >> number & 1:
             raise cycle({node.name: [nodes[below].name for below in node.direct] for node in nodes})
         moved = {number}
@@ -124,7 +125,7 @@ class WarmPlanner:
         while waiting:  # lower levels first, as they were: between these recipes nothing else has changed
             _, user = heapq.heappop(waiting)
             old = before[user]
-            node = resolver.node(old.name, old.values, self._hosts.of(old.name, old.recipe))
+            node = resolver.anew(old.name, old.values)
             if node[3:] == old[3:]:
                 continue
             nodes[user] = node
@@ -159,9 +160,8 @@ class WarmPlanner:
         while waiting:
             _, number = heapq.heappop(waiting)
             node = nodes[number]
-            blocks[number] = maker.block(
-                node, needed.releases(number, node), [blocks[direct] for direct in node.direct]
-            )
+            troubled = [blocks[direct] for direct in node.direct if blocks[direct].reasons]
+            blocks[number] = maker.block(node, needed.releases(number, node), troubled)
             if blocks[number].reasons != before[number].reasons:
                 for user in self._users[number]:
                     if user not in seen:
