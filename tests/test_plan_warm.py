@@ -38,9 +38,16 @@ def keys(made: Plan) -> dict[str, str]:
     return {step.id: step.key for step in made.steps}
 
 
+@pytest.mark.parametrize("many", [50, 0])
+def test_warm_is_cold(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where everything that is required is treated as a hub."""
+    monkeypatch.setattr("farm.plan.warm._MANY", many)
+    warm_is_cold()
+
+
 @given(catalogs(), st.data())
 @settings(max_examples=150, deadline=None)
-def test_warm_is_cold(recipes: list[dict[str, Any]], data: st.DataObject) -> None:
+def warm_is_cold(recipes: list[dict[str, Any]], data: st.DataObject) -> None:
     wanted = dataclasses.replace(WANT, newest=data.draw(st.booleans()))
     if data.draw(st.integers(0, 5)) == 0:
         wanted = dataclasses.replace(wanted, recipes=(recipes[-1]["name"],))
@@ -57,9 +64,15 @@ def test_warm_is_cold(recipes: list[dict[str, Any]], data: st.DataObject) -> Non
             assert warm.plan == plan(catalog, wanted)
             continue
         made = warm.change(after, edited["name"])
-        if data.draw(st.booleans()):  # else its keys are first asked for after further changes
+        asked = data.draw(st.sampled_from(["all", "one", "computed", "none"]))  # else after further changes
+        if asked == "all":
             assert made == cold
             assert made.steps[:] == tuple(made.by_id().values())
+        elif asked == "one" and cold.steps:
+            place = data.draw(st.integers(0, len(cold.steps) - 1))
+            assert made.steps[place] == cold.steps[place]
+        elif asked == "computed":
+            warm.compute_keys()
         catalog = after
         recipes = [edited if item["name"] == edited["name"] else item for item in recipes]
     assert warm.plan == plan(catalog, wanted)

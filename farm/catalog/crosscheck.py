@@ -14,8 +14,8 @@ from farm.model.binary import BinaryFormat
 from farm.model.names import shared_name
 from farm.model.recipe import Recipe
 from farm.plan.epochs import epoch_of
-from farm.plan.requirements import HostRequirement, parse_host
 from farm.plan.graph import show_cycle
+from farm.plan.requirements import HostRequirement, parse_host
 
 Recipes = Mapping[str, LoadedRecipe]
 

@@ -15,22 +15,21 @@ from typing import overload
 from farm.model.plan import KeyInput, Plan, Step, Steps
 from farm.plan import keys as key
 from farm.plan.blocks import Block
+from farm.plan.known import Keys, Known
 from farm.plan.resolve import Node, closure_of
-
-Keys = tuple[tuple[str, ...], ...]  # by release and lane
 
 
 class Columns:
     """Blocks and keys by the number of a recipe; `order` has the numbers as they come in the plan.
 
-    `keys` may hold None for what nobody has asked for yet; nothing else of it changes after it was made. `troubled` are
-    the recipes that are impossible somewhere.
+    `known` fills up with what is asked for; nothing else changes after it was made. `troubled` are the recipes that are
+    impossible somewhere.
     """
 
     def __init__(
         self,
         blocks: Sequence[Block],
-        keys: list[Keys | None],
+        known: Known,
         order: Sequence[int],
         numbers: Mapping[str, int],
         troubled: frozenset[int],
@@ -39,7 +38,7 @@ class Columns:
         self.troubled = troubled
         self.order = order
         self.numbers = numbers
-        self._keys = keys
+        self.known = known
 
     def plan(self) -> Plan:
         """The plan."""
@@ -47,45 +46,45 @@ class Columns:
         impossible = [row for number in places for row in self.blocks[number].impossible]
         return Plan(steps=ColumnSteps(self), impossible=tuple(impossible))
 
-    def known(self) -> list[Keys | None]:
-        """A copy of what is known of the keys so far."""
-        return self._keys.copy()
+    def known_keys(self, number: int) -> Keys | None:
+        """The keys of a recipe's steps if they were computed before."""
+        return self.known.get(number, self.blocks[number].node.closure)
 
     def keys(self, number: int) -> Keys:
         """The keys of a recipe's steps."""
-        found = self._keys[number]
+        found = self.known_keys(number)
         if found is None:
             self.fill(self._unknown(number))
-            found = self._keys[number]
-            assert found is not None
+            found = self.known[number]
         return found
 
     def fill(self, numbers: Iterable[int]) -> None:
         """Compute the keys of recipes that come in an order in which each follows all it needs."""
+        blocks, put, compute = self.blocks, self.known.put, self._compute
         for number in numbers:
-            self._keys[number] = self._compute(self.blocks[number])
+            put(number, compute(blocks[number]))
 
     def fill_all(self) -> None:
         """Compute all keys that are not known yet."""
-        self.fill([number for number in self.order if self._keys[number] is None])
+        self.fill([number for number in self.order if self.known_keys(number) is None])
+        self.known.complete()
 
     def _unknown(self, number: int) -> list[int]:
         """This recipe and all below it whose keys are not known, lower ones first."""
         found, waiting = {number}, [number]
         for above in waiting:  # grows while it is read
             for below in self.blocks[above].node.telling:
-                if below not in found and self._keys[below] is None:
+                if below not in found and self.known_keys(below) is None:
                     found.add(below)
                     waiting.append(below)
         return sorted(found, key=lambda each: self.blocks[each].node.level)
 
     def _compute(self, block: Block) -> Keys:
         node, _, lanes, parts, _, _ = block
-        blocks, known = self.blocks, self._keys
+        blocks, known = self.blocks, self.known
         required: list[tuple[str, Sequence[str]]] = []
         for number in node.telling:
             (target, _, its_lanes, _, _, _), columns = blocks[number], known[number]
-            assert columns is not None
             column = columns[0] if len(columns) == 1 else columns[_release(node, number, blocks[number])]
             if its_lanes is not lanes:
                 places = its_lanes.places

@@ -188,7 +188,7 @@ def compose_all(
         columns.append(own)
     texts = map("".join, zip(*columns, strict=False))
     begun = [hashlib.sha256(f"{recipe}\n".encode()) for recipe in recipes]
-    hashes = begun if len(begun) > 1 else list(map(_COPY, repeat(begun[0], len(toolchains))))
+    hashes = list(map(_COPY, repeat(begun[0], len(toolchains)))) if len(begun) == 1 else begun
     deque(map(_UPDATE, hashes, map(str.encode, texts)), maxlen=0)  # no line of Python is run per key
     return tuple(map(_HEX, hashes))
 

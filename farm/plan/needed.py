@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from farm.model.recipe import Release
 from farm.plan.epochs import of_epoch
@@ -29,10 +29,17 @@ class Needed:
             self._links.setdefault(number, Counter())[version] += 1
 
     def moved(
-        self, numbers: Iterable[int], before: Sequence[Node], after: Sequence[Node], anew: int, linking: Iterable[int]
+        self,
+        numbers: Iterable[int],
+        before: Sequence[Node],
+        after: Sequence[Node],
+        anew: int,
+        users: Iterable[int],
+        limited: Collection[int],
     ) -> tuple[Needed, set[int]]:
         """The same when some recipes have other nodes, and what they link to or did. The recipe `anew`, which may have
-        other releases now, is counted from the beginning; `linking` are all that may link to it."""
+        other releases now, is counted from the beginning; `users` and `limited` may link to it, those beside `limited`
+        to its first release."""
         result = Needed(self._asked, newest=self._newest)
         result._links = {**self._links, anew: Counter()}
         touched = {anew}
@@ -46,11 +53,11 @@ class Needed:
                         result._links[target][version] += by
         if len(after[anew].releases) > 1:
             releases = after[anew].releases
-            result._links[anew].update(
-                releases[node.place(anew)].version
-                for node in map(after.__getitem__, linking)
-                if anew in node.accepted or anew in node.direct
-            )
+            first = [user for user in users if user not in limited and anew in after[user].direct]
+            nodes = [after[number] for number in limited]
+            links = [node.place(anew) for node in nodes if anew in node.accepted or anew in node.direct]
+            result._links[anew].update([releases[place].version for place in links])
+            result._links[anew][releases[0].version] += len(first)
         return result, touched
 
     def releases(self, number: int, node: Node) -> tuple[Release, ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from farm.model.plan import Plan
 from farm.plan.blocks import Block, BlockMaker
 from farm.plan.columns import Columns
+from farm.plan.known import Known
 from farm.plan.needed import Needed
 from farm.plan.resolve import resolve
 from farm.plan.selection import wanted_platforms, wanted_recipes
@@ -62,7 +63,7 @@ def planned(catalog: CatalogValues, wanted: Wanted) -> Planned:
         blocks.append(block)
         if block.impossible:
             troubled.add(number)
-    columns = Columns(blocks, [None] * len(blocks), range(len(blocks)), numbers, frozenset(troubled))
+    columns = Columns(blocks, Known([None] * len(blocks)), range(len(blocks)), numbers, frozenset(troubled))
     columns.fill(range(len(blocks)))
     return Planned(columns=columns, needed=needed, maker=maker)
 

@@ -13,15 +13,16 @@ from collections.abc import Collection, Iterable, Iterator
 from farm.model.plan import Plan
 from farm.model.recipe import Recipe
 from farm.plan.blocks import Block
-from farm.plan.columns import Columns, Keys
+from farm.plan.columns import Columns
 from farm.plan.epochs import epoch_of
 from farm.plan.graph import Hosts, cycle
+from farm.plan.known import Known
 from farm.plan.needed import Needed
 from farm.plan.planner import Planned, no_collection, planned
 from farm.plan.resolve import Node, Resolver
 from farm.plan.values import CatalogValues, Wanted
 
-_MANY = 50  # direct users
+_MANY = 50  # direct users: a hub, for whose dependents a note is made instead of finding them all
 
 
 class WarmPlanner:
@@ -89,8 +90,7 @@ class WarmPlanner:
         before, columns = self._nodes, self._planned.columns
         nodes, moved = self._resolved(catalog, number)
         limited = (self._limited - moved) | {n for n in moved if nodes[n].accepted}
-        linking = limited.union(self._users[number])
-        needed, touched = self._planned.needed.moved(moved, before, nodes, number, linking)
+        needed, touched = self._planned.needed.moved(moved, before, nodes, number, self._users[number], limited)
         touched = {n for n in touched if needed.releases(n, nodes[n]) != columns.blocks[n].releases}
         blocks, remade = self._blocks(nodes, needed, moved | touched)
         for changed in moved:
@@ -101,7 +101,7 @@ class WarmPlanner:
         order = columns.order
         if any(nodes[n].level != before[n].level for n in moved):
             order = sorted(order, key=lambda each: nodes[each].place_in_plan)
-        keys = columns.known()
+        keys = columns.known.copy()
         self._nodes, self._limited = nodes, limited
         self._asking = (self._asking - {number}) | ({number} if self._asks(nodes[number]) else set())
         troubled = (columns.troubled - remade) | {each for each in remade if blocks[each].impossible}
@@ -169,49 +169,37 @@ class WarmPlanner:
                         heapq.heappush(waiting, (nodes[user].level, user))
         return blocks, seen
 
-    def _forget(self, keys: list[Keys | None], before: Columns, remade: Iterable[int]) -> None:
+    def _forget(self, keys: Known, before: Columns, remade: Iterable[int]) -> None:
         """Forget the keys that are others now. Those of blocks made anew are computed to see who is reached."""
-        columns, old_keys = self._planned.columns, before.known()
+        columns = self._planned.columns
         for number in remade:
-            old, known = before.blocks[number], old_keys[number]
-            if keys[number] is None or known is None:
+            old, known = before.blocks[number], before.known_keys(number)
+            if not keys.forget(number) or known is None:
                 continue
-            keys[number] = None
-            if any(keys[target] is None for target in self._nodes[number].telling):
+            if any(columns.known_keys(target) is None for target in self._nodes[number].telling):
                 self._forget_all(keys, self._users[number])
                 continue
             new = dict(zip(_versions(columns.blocks[number]), columns.keys(number), strict=True))
             gone = dict(zip(_versions(old), known, strict=True))
             changed = {version for version in (*new, *gone) if new.get(version) != gone.get(version)}
-            if len(self._users[number]) > _MANY and changed.issuperset(gone):  # a hub: look at all, not at all ways
-                bit = 1 << number
-                for other, node in enumerate(self._nodes):
-                    if node.closure & bit:
-                        keys[other] = None
+            if len(self._users[number]) > _MANY and changed.issuperset(gone):
+                keys.forget_above(number, lambda other: self._nodes[other].closure)
             else:
                 self._forget_all(keys, self._linked(number, changed))
 
     def _linked(self, number: int, versions: Collection[str]) -> Iterator[int]:
         """Who is built against one of some releases."""
-        releases = self._nodes[number].releases
+        releases, users = self._nodes[number].releases, self._users[number]
         if versions:
-            for user in self._users[number]:
+            for user in users if releases[0].version in versions else self._limited.intersection(users):
                 if releases[self._nodes[user].place(number)].version in versions:
                     yield user
 
-    def _forget_all(self, keys: list[Keys | None], numbers: Iterable[int]) -> None:
+    def _forget_all(self, keys: Known, numbers: Iterable[int]) -> None:
         """Forget the keys of recipes and of all that are built against them. What is not known has no known users."""
-        waiting = []
-        for number in numbers:
-            if keys[number] is not None:
-                keys[number] = None
-                waiting.append(number)
-        users = self._users
+        waiting = [number for number in numbers if keys.forget(number)]
         for number in waiting:  # grows while it is read
-            for user in users[number]:
-                if keys[user] is not None:
-                    keys[user] = None
-                    waiting.append(user)
+            waiting += [user for user in self._users[number] if keys.forget(user)]
 
 
 def _asking(recipe: Recipe) -> tuple[object, ...]:
