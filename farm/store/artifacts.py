@@ -7,17 +7,19 @@ then published there; the first publication of a key, by whichever machine, is w
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from farm.errors import StoreError
+from farm.errors import StoreError, UnavailableError
 from farm.model.artifact import Artifact
 from farm.store.files import disk_errors, temporary_name
 from farm.store.local import LocalStore
 from farm.store.pointers import Conflict
+from farm.store.remote import layout
 
 if TYPE_CHECKING:
     from farm.settings import Settings
@@ -83,6 +85,19 @@ class Store(LocalStore):
         if shared is None or not shared.writable or self._is_shared(artifact, shared):
             return artifact
         return self._publish_shared(artifact, shared)
+
+    @contextlib.contextmanager
+    def pinned(self, keys: Iterable[str]) -> Iterator[None]:
+        """See LocalStore; keeps them from `farm gc --shared` too. A shared store that does not answer is no reason not
+        to begin: what is here may be all that is needed."""
+        wanted = list(keys)
+        with super().pinned(wanted), contextlib.ExitStack() as stack:
+            if self.shared is not None and self.shared.writable:
+                try:
+                    stack.enter_context(self.shared.guard.pinned([layout.record(key) for key in wanted]))
+                except UnavailableError as error:
+                    _log.warning("%s: nothing is pinned there: %s", self.shared.id, error.what)
+            yield
 
     def _is_shared(self, artifact: Artifact, shared: Shared) -> bool:
         pointer = self.pointer(artifact.key)

@@ -18,6 +18,7 @@ from farm.errors import StoreError, UnavailableError
 from farm.model.artifact import Artifact
 from farm.store import pointers
 from farm.store.files import disk_errors, file_sha256
+from farm.store.guard import Guard
 from farm.store.remote import layout
 from farm.store.remote.protocol import Remote
 
@@ -36,6 +37,7 @@ class Shared:
 
     def __init__(self, remote: Remote) -> None:
         self.remote = remote
+        self.guard = Guard(remote)
         self._checked = self._claimed = False
 
     @property
@@ -97,24 +99,30 @@ class Shared:
     def publish(self, artifact: Artifact, content: Path) -> Artifact:
         """Give a key its meaning, unless it has one; returns what it means now. `content` was checked by its hash."""
         self.claim()
-        record = layout.record(artifact.key)
+        record, blob = layout.record(artifact.key), layout.blob(artifact.sha256, artifact.filename)
+        with self.guard.publishing((record, blob)) as is_marked:
+            return self._publish(artifact, content, record, blob, refresh=is_marked)
+
+    def _publish(self, artifact: Artifact, content: Path, record: str, blob: str, *, refresh: bool) -> Artifact:
         for _ in range(_TRIES):
-            self.send(layout.blob(artifact.sha256, artifact.filename), content, artifact.sha256)
+            self.send(blob, content, artifact.sha256, anew=refresh)
             if self.remote.create(record, pointers.encode(artifact)):
                 return artifact
             first = self.find(artifact.key)
+            if first is not None and refresh:
+                self.remote.write(record, pointers.encode(first))  # it is young again: its mark does not count
             if first is not None:
                 return first
             self.remote.remove(record)  # damaged, or removed just now
         raise UnavailableError(f"the record of {artifact.key[:12]} changes all the time", where=self.id)
 
-    def send(self, name: str, content: Path, sha256: str) -> None:
-        """Bring content up, unless it is there."""
+    def send(self, name: str, content: Path, sha256: str, *, anew: bool = False) -> None:
+        """Bring content up, unless it is there and need not be young (`anew`)."""
         self.claim()
         there = self.remote.look(name)
         with disk_errors(content):
             size = content.stat().st_size
-        if there is None or there.size != size:
+        if anew or there is None or there.size != size:
             self.remote.upload(name, content, sha256)
 
     def drop(self, artifact: Artifact) -> None:

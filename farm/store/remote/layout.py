@@ -7,7 +7,10 @@ import re
 
 MARKER = "farm-store.json"
 FORMAT = 1
-KEYS, BLOBS, LOGS, PINS = "keys/", "blobs/", "logs/", "pins/"
+KEYS, BLOBS, LOGS, PINS, GC = "keys/", "blobs/", "logs/", "pins/", "gc/"
+MARKS = f"{GC}marks.json"  # what is to be removed, and since when
+SWEEPING = f"{GC}sweeping.json"  # what is being removed just now
+KEEPER = f"{GC}keeper.json"  # the one farm whose index and ledger say what is needed
 RAW = "blob"  # the file name of content that is no wheel
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -40,9 +43,3 @@ def pin(name: str) -> str:
 def key_of(record_name: str) -> str:
     """The key of a record's name."""
     return record_name.rpartition("/")[2].removesuffix(".json")
-
-
-def sha256_of(blob_name: str) -> str:
-    """The hash of a blob's name; empty if it is none."""
-    parts = blob_name.split("/")
-    return parts[2] if len(parts) == 4 else ""
