@@ -16,6 +16,7 @@ from pathlib import Path
 
 from farm.errors import UsageError
 
+_UNITS = ("", "k", "m", "g", "t")
 GITHUB_API = "https://api.github.com"
 GITHUB_TOKEN = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -24,7 +25,8 @@ GITHUB_TOKEN = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
 class Settings:
     """The farm's places. `catalog` holds `recipes/` and `toolchains/`; `home` is FARM_HOME; `cache` is per user.
 
-    `store_url` is the shared store (FARM_STORE), empty if there is none.
+    `store_url` is the shared store (FARM_STORE), empty if there is none; `cache_limit` how many bytes of wheels are
+    kept here while that has them (FARM_CACHE_LIMIT), 0 for any number.
     `ledger_url` is the database of a ledger outside FARM_HOME, empty if it is there; `notify_file` says who is told of
     what happens, empty if that is in the catalog. `forge_api` is the address of the
     API that pull requests go to, `forge_token_variable` the name of the environment variable with the token for it.
@@ -36,6 +38,7 @@ class Settings:
     cores: int
     sandbox: bool = True
     store_url: str = ""
+    cache_limit: int = 0
     ledger_url: str = ""
     notify_file: str = ""
     forge_api: str = GITHUB_API
@@ -129,6 +132,7 @@ def load(
         cores=_cores(env),
         sandbox=sandbox,
         store_url=env.get("FARM_STORE", "").strip(),
+        cache_limit=parse_size(env.get("FARM_CACHE_LIMIT") or "0", "FARM_CACHE_LIMIT"),
         ledger_url=env.get("FARM_LEDGER", ""),
         notify_file=env.get("FARM_NOTIFY", ""),
         forge_api=env.get("FARM_FORGE_API") or GITHUB_API,
@@ -146,6 +150,14 @@ def forge_token(settings: Settings, environ: Mapping[str, str] | None = None) ->
             fix=f"set {settings.forge_token_variable}, or FARM_FORGE_TOKEN_VARIABLE to the name of another one",
         )
     return token
+
+
+def parse_size(text: str, where: str) -> int:
+    """Bytes of ``20G``, ``1.5T``, ``500M``, ``12000`` (powers of 1000). Raises UsageError."""
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)\s*([kMGT]?)B?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise UsageError(f"{text!r} is no size", where=where, fix="write 500M or 20G")
+    return int(float(found[1]) * 1000 ** _UNITS.index(found[2].lower()))
 
 
 def _here() -> Path:

@@ -2,7 +2,10 @@
 used for a while. Safe while farms run.
 
 Kept are: what a generation of any channel serves; what today's catalog would build; the newest build of each slot; what
-is being built; what unfinished cascades need; and all that is younger than --keep-days.
+is being built, queued or pinned; what unfinished cascades need; and all that is younger than --keep-days.
+
+With --shared the shared store is collected: what nothing needs is marked, and removed by a run that comes a grace
+period later. Only one farm does this, the one whose index and ledger say what is needed.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from farm.cli import history, output
+from farm.cli import gc_rules, history, output
 from farm.cli.cascading import frozen_in_use, over_for
 from farm.errors import CatalogError, PlanError, UsageError
 
@@ -29,6 +32,8 @@ EPILOG = """examples:
   farm gc --dry-run            what would go
   farm gc                      remove it
   farm gc --keep-days 0        the disk is full: keep only what is needed
+  farm gc --keep-generations 30 --max-size 50G
+  farm gc --shared             collect the store that FARM_STORE names; once a day, on the machine with the index
 """
 _KEEP_DAYS = 14.0
 _USED_DAYS = 1.0  # so long a worker may use the catalog of a job
@@ -44,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"keep what is younger (default {_KEEP_DAYS:g})",
     )
+    gc_rules.configure(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -56,15 +62,23 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     if not args.keep_days >= 0:
         raise UsageError("must be 0 or more", where="--keep-days", fix="0 keeps only what is needed")
+    gc_rules.check(args, settings)
     home.require(settings.home)
-    served = Index(settings.index).live()  # raises if any generation cannot be read: then nothing is removed
+    store = open_store(settings)
+    served, pruned = gc_rules.prune(Index(settings.index), args)
     with history.ledger_if_any(settings) as ledger:
         keep = _keys_to_keep(settings, ledger)
         catalogs = frozen_in_use(ledger) if ledger is not None else None
         over = over_for(ledger, args.keep_days) if ledger is not None else ()
     days, dry = args.keep_days, args.dry_run
-    store = open_store(settings)
-    removals = sweep_store(store, keep_keys=keep, keep_sha256=served, keep_days=days, dry_run=dry)
+    if args.shared:
+        collected, waiting = gc_rules.collect_shared(store, args, keys=keep, served=served)
+        _print(pruned + collected, args, waiting=waiting)
+        return 0
+    size = gc_rules.size_of(args.max_size)
+    removals = pruned + sweep_store(
+        store, keep_keys=keep, keep_sha256=served, keep_days=days, dry_run=dry, max_size=size
+    )
     kept = keep | (set(store.keys()) - {r.key for r in removals})
     for folder, kind in ((settings.logs, "log"), (settings.abi, "abi"), (settings.abi, "imports")):
         removals += sweep_named_by_key(folder, kind, keep_keys=kept, keep_days=days, dry_run=dry)
@@ -100,10 +114,13 @@ def _catalogs(settings: Settings, keep: frozenset[str], args: argparse.Namespace
 
 def _keys_to_keep(settings: Settings, ledger: Ledger | None) -> set[str]:
     """Keys that the catalog, the ledger or a running build speak for."""
+    from farm.store.needs import catalogs_of_jobs
+
     keep: set[str] = set()
     pythons: tuple[str, ...] = ()
     if ledger is not None:
         keep |= ledger.newest_keys() | ledger.leased_keys() | ledger.keys_of_jobs()
+        keep |= catalogs_of_jobs(ledger)
         for cascade in ledger.cascades(unfinished=True):
             keep |= ledger.keys_at_work(cascade.id)
         pythons = ledger.pythons()
@@ -115,14 +132,18 @@ def _keys_to_keep(settings: Settings, ledger: Ledger | None) -> set[str]:
     return keep
 
 
-def _print(removals: list[Removal], args: argparse.Namespace) -> None:
+def _print(removals: list[Removal], args: argparse.Namespace, *, waiting: int | None = None) -> None:
     freed = sum(r.size for r in removals)
     if args.json:
         rows = [{"kind": r.kind, "name": r.name, "path": str(r.path), "size": r.size} for r in removals]
-        output.print_json({"dry_run": args.dry_run, "freed": freed, "removed": rows})
+        more = {} if waiting is None else {"waiting": waiting}
+        output.print_json({"dry_run": args.dry_run, "freed": freed, "removed": rows, **more})
         return
     output.print_table(("kind", "size", "name"), [(r.kind, output.human_size(r.size), r.name) for r in removals])
     kinds = Counter(r.kind for r in removals)
     counted = ", ".join(f"{count} {kind}{'s' if count > 1 and kind != 'work' else ''}" for kind, count in kinds.items())
     verb = "would be freed" if args.dry_run else "freed"
     print(f"{output.human_size(freed)} {verb} ({counted})" if removals else "nothing to remove")
+    if waiting:
+        objects = output.counted(waiting, "object")
+        print(f"{objects} marked: removed by `farm gc --shared` in {args.grace_hours:g} h or later, if not needed then")

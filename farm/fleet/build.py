@@ -57,7 +57,9 @@ class StepDoer:
             patiently(lambda: self.ledger.record_artifacts([artifact]), cancel)
             return Done(ok=True, said={"state": State.CACHED.value})
         runner = StepRunner(run_step, self.ledger, self.logs, tell, store=self.store)
-        outcome, bug = runner.run(step, self._deps(plan, step), cancel)
+        keys = {each.id: each.key for each in plan.steps}
+        with self.store.pinned_here([step.key, *(keys[id_] for id_ in step.requires)]):  # no cache limit takes them
+            outcome, bug = runner.run(step, self._deps(plan, step), cancel)
         error = bug or outcome.error
         said = {"state": outcome.state.value, "seconds": round(outcome.seconds, 3), "host": socket.gethostname()}
         if outcome.artifact is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from farm.errors import ChannelMovedError, IndexFormatError
@@ -59,11 +60,12 @@ class IndexReader:
         """The files of a generation, sorted by name."""
         return tuple(self.contents(generation).files.values())
 
-    def live(self) -> frozenset[str]:
-        """The sha256 of every file that some generation of some channel offers."""
+    def live(self, *, besides: Collection[str] = ()) -> frozenset[str]:
+        """The sha256 of every file that some generation of some channel offers; `besides` names generations that do not
+        count."""
         found: set[str] = set()
         for place in self.root.glob("*@*/files.json"):
-            if not place.parent.name.startswith("."):
+            if not place.parent.name.startswith(".") and place.parent.name not in besides:
                 found.update(f.sha256 for f in Contents.load(place.read_bytes(), str(place)).files.values())
         return frozenset(found)
 

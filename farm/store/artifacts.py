@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from farm.errors import StoreError, UnavailableError
 from farm.model.artifact import Artifact
+from farm.store.cache import Limit
 from farm.store.files import disk_errors, temporary_name
 from farm.store.local import LocalStore
 from farm.store.pointers import Conflict
@@ -37,10 +38,17 @@ class Store(LocalStore):
     """
 
     def __init__(
-        self, root: Path, *, shared: Shared | None = None, on_conflict: Callable[[Conflict], None] | None = None
+        self,
+        root: Path,
+        *,
+        shared: Shared | None = None,
+        limit: int = 0,
+        on_conflict: Callable[[Conflict], None] | None = None,
     ) -> None:
+        """`limit`: bytes of wheels that are kept here while `shared` has them too (farm.store.cache); 0: any number."""
         super().__init__(root, on_conflict=on_conflict)
         self.shared = shared
+        self._limit = Limit(self, shared, limit)
 
     def get(self, key: str) -> Artifact | None:
         """The artifact of a build key, whose content is on this machine then; None if nobody has it.
@@ -51,6 +59,7 @@ class Store(LocalStore):
         if shared is None:
             return super().get(key)
         artifact = super().get(key)
+        self._limit.used(key)
         if artifact is None:
             return self._bring(key, shared)
         if not shared.writable or self._is_shared(artifact, shared):
@@ -99,6 +108,10 @@ class Store(LocalStore):
                     _log.warning("%s: nothing is pinned there: %s", self.shared.id, error.what)
             yield
 
+    def pinned_here(self, keys: Iterable[str]) -> contextlib.AbstractContextManager[None]:
+        """As `pinned`, for this machine alone: for those whose run is pinned in the shared store by somebody else."""
+        return super().pinned(keys)
+
     def _is_shared(self, artifact: Artifact, shared: Shared) -> bool:
         pointer = self.pointer(artifact.key)
         return pointer is not None and pointer.artifact == artifact and pointer.shared == shared.id
@@ -109,6 +122,7 @@ class Store(LocalStore):
             kept = shared.publish(artifact, self.path(artifact))
             if kept == artifact:
                 self.mark_shared(artifact, shared.id)
+                self._limit.grew(artifact.size)
                 return artifact
             if self._download(kept, shared):
                 self._on_conflict(
@@ -142,6 +156,7 @@ class Store(LocalStore):
         finally:
             with disk_errors(self.root):
                 temporary.unlink(missing_ok=True)
+        self._limit.grew(artifact.size)
         return True
 
 
@@ -152,4 +167,5 @@ def open_store(settings: Settings, *, on_conflict: Callable[[Conflict], None] | 
     from farm.store.remote.address import connect
     from farm.store.shared import Shared
 
-    return Store(settings.store, shared=Shared(connect(settings.store_url)), on_conflict=on_conflict)
+    shared = Shared(connect(settings.store_url))
+    return Store(settings.store, shared=shared, limit=settings.cache_limit, on_conflict=on_conflict)

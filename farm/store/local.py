@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -157,6 +158,16 @@ class LocalStore:
         with disk_errors(self.root), self.locked():
             self._settle(artifact, content)
             self._point(artifact, shared)
+
+    def farm_id(self) -> str:
+        """A random name of this farm, made once. Raises StoreError."""
+        place = self.root / "farm-id"
+        with disk_errors(self.root):
+            self.prepare()
+            with self.locked():
+                if not place.exists():
+                    write_atomic(place, secrets.token_hex(8).encode())
+            return place.read_text(encoding="ascii", errors="replace")
 
     def pointer_path(self, key: str) -> Path:
         """The file that says what a key means."""

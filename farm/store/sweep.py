@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +36,18 @@ class Removal:
 
 
 def sweep_store(
-    store: LocalStore, *, keep_keys: Collection[str], keep_sha256: Collection[str], keep_days: float, dry_run: bool
+    store: LocalStore,
+    *,
+    keep_keys: Collection[str],
+    keep_sha256: Collection[str],
+    keep_days: float,
+    dry_run: bool,
+    max_size: int | None = None,
 ) -> list[Removal]:
     """Remove artifacts that nothing keeps, then blobs without a pointer, then leftovers of dead processes.
 
-    `keep_sha256` are hashes of files that live generations serve. Raises StoreError.
+    `keep_sha256` are hashes of files that live generations serve. What is younger than `keep_days` is kept, unless all
+    that stays takes more than `max_size` bytes: then the oldest of it goes first. Raises StoreError.
     """
     if not store.root.is_dir():
         return []
@@ -49,23 +56,50 @@ def sweep_store(
         if not dry_run:
             pins.sweep(store)
         young = time.time() - keep_days * _DAY
-        doomed: list[Artifact] = []
-        live: set[Path] = set()
-        for key in list(store.keys()):
-            artifact = store.get_unlocked(key)
-            if artifact is None:
-                continue  # damaged: `get` and `put` deal with it
-            pointer = store.pointer_path(key)
-            if key in kept or artifact.sha256 in keep_sha256 or pointer.stat().st_mtime > young:
-                live.add(store.path(artifact))
-                continue
-            doomed.append(artifact)
-            if not dry_run:
-                pointer.unlink(missing_ok=True)
+        needed, spare = _needed(store, kept, keep_sha256)
+        spare.sort(key=lambda row: (row[0], row[1].key))
+        fresh = [row for row in spare if row[0] > young]
+        if max_size is not None:
+            fresh = _fitting(needed, fresh, max_size)
+        doomed = [artifact for _, artifact in spare[: len(spare) - len(fresh)]]
+        live = {store.path(artifact) for artifact in (*needed, *(artifact for _, artifact in fresh))}
+        for artifact in doomed if not dry_run else ():
+            store.pointer_path(artifact.key).unlink(missing_ok=True)
         removals = [_artifact(store, artifact, live) for artifact in doomed]
         removals += _sweep_blobs(store, live, keep_sha256, {r.path for r in removals}, dry_run=dry_run)
         removals += _sweep_leftovers(store.root, dry_run=dry_run)
     return removals
+
+
+def _needed(
+    store: LocalStore, keys: Collection[str], sha256: Collection[str]
+) -> tuple[list[Artifact], list[tuple[float, Artifact]]]:
+    """What is kept for what it is, and the rest with the time when it was stored."""
+    needed, spare = [], []
+    for key in list(store.keys()):
+        artifact = store.get_unlocked(key)
+        if artifact is None:
+            continue  # damaged: `get` and `put` deal with it
+        if key in keys or artifact.sha256 in sha256:
+            needed.append(artifact)
+        else:
+            spare.append((store.pointer_path(key).stat().st_mtime, artifact))
+    return needed, spare
+
+
+def _fitting(
+    needed: Collection[Artifact], fresh: Sequence[tuple[float, Artifact]], max_size: int
+) -> list[tuple[float, Artifact]]:
+    """The newest of what is fresh (oldest first), as much as there is room for beside what is needed."""
+    counted = {artifact.sha256: artifact.size for artifact in needed}
+    used, start = sum(counted.values()), len(fresh)
+    for _, artifact in reversed(fresh):
+        used += 0 if artifact.sha256 in counted else artifact.size
+        counted[artifact.sha256] = artifact.size
+        if used > max_size:
+            break
+        start -= 1
+    return list(fresh[start:])
 
 
 def sweep_work(work: Path, *, keep_days: float, dry_run: bool) -> list[Removal]:

@@ -1,0 +1,188 @@
+"""A local store of bounded size, and the retention rules of `farm gc`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from plans import digest
+
+from farm.cli import run
+from farm.errors import UsageError
+from farm.settings import load, parse_size
+from farm.store.artifacts import Store
+from farm.store.remote import layout
+from farm.store.remote.directory import DirectoryRemote
+from farm.store.shared import Shared
+from farm.store.sweep import sweep_store
+
+SIZE = 1000
+NAME = "native_gmp-10!6.3.0-py3-none-any.whl"
+
+
+@pytest.fixture
+def common(tmp_path: Path) -> Path:
+    place = tmp_path / "common"
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def machine(tmp_path: Path, common: Path) -> Callable[..., Store]:
+    def made(name: str, limit: int = 0) -> Store:
+        return Store(tmp_path / name, shared=Shared(DirectoryRemote(common)), limit=limit)
+
+    return made
+
+
+def put(store: Store, tmp_path: Path, name: str) -> str:
+    path = tmp_path / "dist" / NAME
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(name.encode().ljust(SIZE))
+    store.put(digest(name), path)
+    return digest(name)
+
+
+def age(store: Store, key: str, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(store.pointer_path(key), (then, then))
+
+
+def here(store: Store) -> set[str]:
+    return {key for key in list(store.keys()) if Store(store.root).get(key)}
+
+
+def test_the_least_recently_used_goes_first(tmp_path: Path, machine: Callable[..., Store]) -> None:
+    store = machine("mine")
+    a, b, c = (put(store, tmp_path, name) for name in "abc")
+    for number, key in enumerate((a, b, c)):
+        age(store, key, 1000 - number)
+    small = machine("mine", limit=3 * SIZE)
+    assert small.get(a), "is used, and so young again"
+    d = put(small, tmp_path, "d")
+    assert here(small) == {a, c, d}
+    assert sum(path.stat().st_size for path in (tmp_path / "mine").glob("blobs/??/*/*")) == 3 * SIZE
+    assert small.get(b), "comes back from the shared store"
+    assert small.verify(small.get(b))  # type: ignore[arg-type]
+
+
+def test_what_is_pinned_or_only_here_stays(tmp_path: Path, machine: Callable[..., Store], common: Path) -> None:
+    store = machine("mine")
+    pinned, lost, alone, free = (put(store, tmp_path, name) for name in ("pinned", "lost", "alone", "free"))
+    for key in (pinned, lost, alone, free):
+        age(store, key, 1000)
+    store.mark_shared(store.get(alone), "s3://another/store")  # type: ignore[arg-type]
+    (common / layout.record(lost)).unlink()
+    (common / layout.record(alone)).unlink()
+    small = machine("mine", limit=SIZE)
+    with small.pinned([pinned]):
+        new = put(small, tmp_path, "new")
+    assert {pinned, lost, alone} <= here(small)
+    assert free not in here(small)
+    assert new not in here(small), "it is in the shared store, and there is no room"
+
+
+def test_equal_content_under_two_keys(tmp_path: Path, machine: Callable[..., Store]) -> None:
+    store = machine("mine")
+    path = tmp_path / NAME
+    path.write_bytes(b"x" * SIZE)
+    for name in ("one", "two"):
+        store.put(digest(name), path)
+        age(store, digest(name), 1000)
+    small = machine("mine", limit=1)
+    with small.pinned([digest("one")]):
+        put(small, tmp_path, "new")
+        assert here(small) == {digest("one")}
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("20G", 20 * 10**9), ("1.5k", 1500), ("7", 7), ("3 MB", 3 * 10**6), ("2tb", 2 * 10**12)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text, "x") == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1", "20 apples", "1e9", "0x10"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(UsageError, match="is no size"):
+        parse_size(text, "FARM_CACHE_LIMIT")
+
+
+def test_the_environment_limits_the_cache(tmp_path: Path) -> None:
+    environ = {"FARM_HOME": str(tmp_path), "FARM_CACHE_LIMIT": "20G"}
+    assert load(environ=environ).cache_limit == 20 * 10**9
+
+
+def test_too_large_a_store_loses_its_oldest_young_wheels(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    keys = [put(store, tmp_path, name) for name in "abcd"]
+    for number, key in enumerate(keys):
+        age(store, key, 100 - number)
+    kept = {keys[0]}
+    rules = {"keep_keys": kept, "keep_sha256": (), "keep_days": 14.0}
+    assert not sweep_store(store, **rules, dry_run=False)  # type: ignore[arg-type]
+    shown = sweep_store(store, **rules, dry_run=True, max_size=2 * SIZE)  # type: ignore[arg-type]
+    gone = sweep_store(store, **rules, dry_run=False, max_size=2 * SIZE)  # type: ignore[arg-type]
+    assert [r.key for r in shown] == [r.key for r in gone] == keys[1:3]
+    assert here(store) == {keys[0], keys[3]}
+
+
+def farm(*arguments: str, home: Path, store: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "FARM_HOME": str(home), "FARM_CATALOG": str(home.parent / "catalog")}
+    if store is not None:
+        environ["FARM_STORE"] = str(store)
+    command = [sys.executable, "-m", "farm.cli", *arguments]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_gc_of_a_shared_store(tmp_path: Path, common: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the command line: refused where nothing is known, marked first, removed a grace period later."""
+    home = tmp_path / "home"
+    for folder in ("recipes", "toolchains"):
+        (tmp_path / "catalog" / folder).mkdir(parents=True)
+    store = Store(home / "store", shared=Shared(DirectoryRemote(common)))
+    key = put(store, tmp_path, "old")
+    (home / ".farm").write_text('{"format": 1}')
+    refused = farm("gc", "--shared", home=home, store=common)
+    assert refused.returncode == 9
+    assert "all of the shared store would go" in refused.stderr
+    with store.pinned([digest("needed")]):
+        asked = farm("gc", "--shared", "--keep-days", "0", "--json", home=home, store=common)
+        assert asked.returncode == 0, asked.stderr
+        assert json.loads(asked.stdout) == {"dry_run": False, "freed": 0, "removed": [], "waiting": 2}
+        marks = json.loads((common / layout.MARKS).read_text())
+        (common / layout.MARKS).write_text(json.dumps({name: since - 7200 for name, since in marks.items()}))
+        done = farm("gc", "--shared", "--keep-days", "0", "--grace-hours", "1", home=home, store=common)
+        assert "shared record" in done.stdout, done.stderr
+        assert not (common / layout.record(key)).exists()
+        assert (common / layout.MARKER).exists()
+        assert store.get(key) is not None, "what is at home is another matter"
+        other = tmp_path / "other"
+        Store(other / "store").prepare()
+        (other / ".farm").write_text('{"format": 1}')
+        with Store(other / "store").pinned([key]):
+            assert "another farm collects" in farm("gc", "--shared", home=other, store=common).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--shared",),
+        ("--take-over",),
+        ("--grace-hours", "0"),
+        ("--grace-hours", "nan"),
+        ("--keep-generations", "0"),
+        ("--max-size", "big"),
+    ],
+)
+def test_gc_refuses_what_makes_no_sense(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    for folder in ("recipes", "toolchains"):
+        (tmp_path / "catalog" / folder).mkdir(parents=True)
+    code = run(["--home", str(tmp_path / "home"), "--catalog", str(tmp_path / "catalog"), "gc", *arguments])
+    assert code == 2
