@@ -128,7 +128,7 @@ class StoreError(FarmError):
 
 
 class UnavailableError(StoreError):
-    """The ledger's database does not answer now (restarting, unreachable, locked): worth a retry."""
+    """The ledger's database or the shared store does not answer now (restarting, unreachable, busy): worth a retry."""
 
     retryable = True
 

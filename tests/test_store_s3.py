@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -18,6 +19,8 @@ from s3_server import BUCKET, s3
 
 from farm.errors import StoreError, UnavailableError, UsageError
 from farm.store.artifacts import Store
+from farm.store.collect import Rules, collect
+from farm.store.guard import LEAST_GRACE
 from farm.store.pointers import Conflict
 from farm.store.remote import layout
 from farm.store.remote.address import connect, parse
@@ -223,6 +226,22 @@ def test_damage_is_not_handed_out(tmp_path: Path, endpoint: str, damage: str, ca
     assert "counts as not built" in caplog.text
     assert other.put(KEY, wheel(tmp_path, b"content")) == artifact
     assert Store(tmp_path / "third", shared=impatient(place)).get(KEY) == artifact
+
+
+def test_what_nothing_needs_is_marked_and_goes(tmp_path: Path, endpoint: str) -> None:
+    place = remote(endpoint, "collected")
+    store = Store(tmp_path / "mine", shared=impatient(place))
+    needed, spare = digest("needed"), digest("spare")
+    store.put(needed, wheel(tmp_path, b"needed"))
+    store.put(spare, wheel(tmp_path, b"spare"))
+    rules = Rules(keys={needed}, sha256=(), keep_days=0, grace=LEAST_GRACE)
+    assert collect(impatient(place), rules, dry_run=False).waiting == 2
+    marks = json.loads(place.read(layout.MARKS) or b"")
+    place.write(layout.MARKS, json.dumps({name: since - 2 * LEAST_GRACE for name, since in marks.items()}).encode())
+    assert len(collect(impatient(place), rules, dry_run=False).removals) == 2
+    other = Store(tmp_path / "other", shared=impatient(place))
+    assert other.get(spare) is None
+    assert other.get(needed) is not None
 
 
 def test_a_child_process_asks_by_itself(tmp_path: Path, endpoint: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import logging
 import os
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -331,6 +332,30 @@ def test_a_full_shared_disk_says_so_and_keeps_nothing_half(
     assert machine("other").get(KEY) is None
     assert store.get(KEY) is not None
     assert machine("other").get(KEY) is not None
+
+
+def test_what_another_machine_built_is_not_built_again(tmp_path: Path, machine: Callable[..., Store]) -> None:
+    """Each has its own ledger and store; only the wheels are shared."""
+    plan = make_plan({"a": [], "b": ["a"], "c": ["b"]})
+    built: list[str] = []
+
+    def builder(store: Store) -> Callable[..., Artifact]:
+        def build(step: Step, deps: Mapping[str, Artifact], _cancel: object, _report: object) -> Artifact:
+            assert all(store.verify(artifact) for artifact in deps.values())
+            built.append(step.recipe)
+            return store.put(step.key, wheel(tmp_path, step.key.encode(), f"{step.recipe}-1-py3-none-any.whl"))
+
+        return build
+
+    for name in ("mine", "other"):
+        store = machine(name)
+        ledger = f"sqlite:///{tmp_path}/{name}.sqlite"
+        result = run_plan(
+            plan, builder(store), store=store, ledger=functools.partial(Ledger.open, ledger), jobs=2, logs=tmp_path
+        )
+        assert result.ok
+        assert all(store.path(artifact).is_file() for artifact in result.artifacts.values())
+    assert built == ["a", "b", "c"]
 
 
 def test_the_log_of_a_try_is_found_on_another_machine(tmp_path: Path, machine: Callable[..., Store]) -> None:

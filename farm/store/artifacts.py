@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +71,8 @@ class Store(LocalStore):
         if self.shared is None:
             found = [self.get(key) for key in wanted]
         else:
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(_THREADS, thread_name_prefix="farm-store") as pool:
                 found = list(pool.map(self.get, wanted))
         return {artifact.key: artifact for artifact in found if artifact is not None}

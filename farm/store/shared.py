@@ -11,7 +11,6 @@ import json
 import logging
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from farm.errors import StoreError, UnavailableError
@@ -71,6 +70,8 @@ class Shared:
         if len(wanted) < 2:
             found = [self.find(key) for key in wanted]
         else:
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(min(_THREADS, len(wanted)), thread_name_prefix="farm-store") as pool:
                 found = list(pool.map(self.find, wanted))
         return {artifact.key: artifact for artifact in found if artifact is not None}
