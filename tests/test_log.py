@@ -17,12 +17,19 @@ from typing import Any
 
 import pytest
 import small_farm
+from cascades import FakeHands, chain, fresh
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import PLATFORM, make_plan
 
 from farm import log, redact
+from farm.cascade.advance import Advance
 from farm.cli import log_options
 from farm.errors import BuildError, CatalogError, StoreError, UsageError
+from farm.model.artifact import Artifact
+from farm.model.plan import Step
+from farm.process import Cancel
+from farm.workers.step import StepCancel, StepRunner
 
 GMP = "gmp@6.3.0/win_amd64"
 FIELDS = ["time", "level", "logger", "step", "cascade", "platform", "host", "pid", "thread", "message"]
@@ -221,3 +228,37 @@ def test_a_bug_is_shown_without_secrets() -> None:
         assert "ZeroDivisionError" in done.stderr
         assert "postgresql://u:***@h/x" in re.sub(r"raise .*", "", done.stderr)
         assert form == "text" or json.loads(done.stderr)["level"] == "critical"
+
+
+def test_a_cascade_and_its_steps_are_on_every_line(lines: Lines) -> None:
+    with fresh() as ledger:
+        cascade = ledger.create_cascade(chain("gmp", "mpfr"))
+        hands = FakeHands({f"build mpfr@1.0/{PLATFORM}": ["fail"]})
+        hands.during = lambda _task: logging.getLogger("farm.any").info("inside")
+        Advance(cascade, ledger=ledger, hands=hands, jobs=2).to_the_end()
+    said = lines()
+    assert {line["cascade"] for line in said} == {cascade.id}
+    assert {line["platform"] for line in said} == {PLATFORM}
+    inside = [line["step"] for line in said if line["message"] == "inside"]
+    assert sorted(inside) == [f"gmp@1.0/{PLATFORM}"] * 2 + [f"mpfr@1.0/{PLATFORM}"]
+    ended = {(line["message"], line["step"].partition("@")[0]) for line in said if line["logger"] == "farm.happened"}
+    assert ended == {("build passed", "gmp"), ("test passed", "gmp"), ("build failed", "mpfr")}
+
+
+def test_a_build_says_its_phases_and_its_end(lines: Lines, tmp_path: Path) -> None:
+    def build(step: Step, deps: object, cancel: object, report: Callable[[str], None]) -> Artifact:
+        report("configure")
+        logging.getLogger("farm.any").warning("slow")
+        raise BuildError("make failed", where=step.id, fix="mend it")
+
+    (step,) = make_plan({"gmp": ()}).steps
+    with fresh() as ledger:
+        ledger.record_plan([step])
+        runner = StepRunner(build, ledger, tmp_path, lambda _event: None)
+        runner.run(step, {}, StepCancel(Cancel()))
+    begins, slow, end = lines()
+    assert {line["step"] for line in (begins, slow, end)} == {step.id}
+    assert (begins["message"], begins["phase"]) == ("begins configure", "configure")
+    assert end["message"] == f"failed: {step.id}: make failed"
+    assert (end["state"], end["phase"], end["error"]["kind"]) == ("failed", "configure", "build")
+    assert end["seconds"] >= 0

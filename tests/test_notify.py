@@ -328,6 +328,7 @@ def test_old_news_is_removed_but_not_what_waits(ledger: Ledger, chat: Hook) -> N
     ledger.create_cascade(chain("gmp"))
     ledger.route(["chat"], loaded.wants)
     assert ledger.forget_happenings(-1) == 0
+    assert ledger.forget_happenings() == 0
     outbox.send_due(ledger, loaded)
     assert ledger.forget_happenings(-1) == 1
     assert states(ledger) == []

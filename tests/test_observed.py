@@ -308,9 +308,9 @@ def test_a_pipe_gets_what_changed(tmp_path: Path) -> None:
         busy(ledger)
         now = status_watch.look(ledger, [], [])
         first = list(status_look.changes(nothing, now))
-        assert [line.partition(" on ")[0] for line in first] == [
+        assert [re.sub(r"FAILED .* ago", "FAILED 0.0 s ago", line).partition(" on ")[0] for line in first] == [
             f"mpc@1.0/{PLATFORM}: configure", f"flint@1.0/{PLATFORM}: configure",
-            f"mpfr@1.0/{PLATFORM}: FAILED: no rule",
+            f"mpfr@1.0/{PLATFORM}: FAILED 0.0 s ago: no rule",
             "cascade 1: a change: building, 2 of 4 done",
         ]  # fmt: skip
         assert list(status_look.changes(now, now)) == []
@@ -321,6 +321,19 @@ def test_a_pipe_gets_what_changed(tmp_path: Path) -> None:
         assert [line.partition(" on ")[0] for line in later] == [
             f"mpc@1.0/{PLATFORM}: make", f"flint@1.0/{PLATFORM}: ended", "cascade 1: ended",
         ]  # fmt: skip
+
+
+def test_a_step_that_fails_again_is_said_once_and_not_at_length(tmp_path: Path) -> None:
+    plan = make_plan({"gmp": ()})
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        ledger.record_plan(plan.steps)
+        for why in ("first", f"make {'x' * 500}\nmore"):
+            ledger.finish_attempt(ledger.start_attempt(plan.steps[0].key), State.FAILED, error=why)
+        now = status_watch.look(ledger, [], [])
+        assert len(now.failed) == 1
+        (line,) = status_look.changes(status_look.Look(at=now.at), now)
+        assert "ago: make xxx" in line
+        assert len(line) < 200
 
 
 @pytest.mark.parametrize(

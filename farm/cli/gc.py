@@ -70,6 +70,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         keep = _keys_to_keep(settings, ledger)
         catalogs = frozen_in_use(ledger) if ledger is not None else None
         over = over_for(ledger, args.keep_days) if ledger is not None else ()
+        if ledger is not None and not args.dry_run:
+            ledger.forget_happenings()
     days, dry = args.keep_days, args.dry_run
     if args.shared:
         collected, waiting = gc_rules.collect_shared(store, args, keys=keep, served=served)

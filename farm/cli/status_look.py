@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from farm.store.looking import Seen
 
 
+_WHY = 100  # characters
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CascadeLook:
     """A cascade that has not ended: `counts` are tasks by state."""
@@ -70,8 +73,7 @@ def table(now: Look) -> RenderableType:
     if now.failed:
         failed = Table("failed last", "ago", "why", box=None, pad_edge=False, header_style="bold")
         for one in now.failed:
-            ago = (now.at - one.started).total_seconds() - one.seconds
-            failed.add_row(*map(Text, (one.step, human_seconds(max(0.0, ago)), _first(one))))
+            failed.add_row(*map(Text, (one.step, _ago(now, one), _first(one))))
         parts += [Text(""), failed]
     return Group(*parts)
 
@@ -109,11 +111,17 @@ def _steps(before: Look, now: Look) -> Iterator[str]:
         if one.id not in still and one.id not in failed:
             yield f"{one.step}: ended"
     for id_ in sorted(failed.keys() - {one.id for one in before.failed}):
-        yield f"{failed[id_].step}: FAILED: {_first(failed[id_])}"
+        yield f"{failed[id_].step}: FAILED {_ago(now, failed[id_])} ago: {_first(failed[id_])}"
 
 
 def _first(one: Seen) -> str:
-    return one.error.strip().partition("\n")[0].removeprefix(f"{one.step}: ")
+    """The first line of why, and not all of a long command; `farm logs` has the rest."""
+    line = one.error.strip().partition("\n")[0].removeprefix(f"{one.step}: ")
+    return line if len(line) <= _WHY else f"{line[: _WHY - 4]} ..."
+
+
+def _ago(now: Look, one: Seen) -> str:
+    return human_seconds(max(0.0, (now.at - one.started).total_seconds() - one.seconds))
 
 
 def document(now: Look) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from farm.store.ledger import Ledger
     from farm.store.looking import Seen
 
-_FAILED = 8  # failures that are shown
+_FAILED = 8  # steps that failed, and are shown
+_READ = 100  # failures that these are looked for in
 _LEAST = 0.1  # seconds between looks
 
 
@@ -58,13 +59,21 @@ def look(ledger: Ledger, recipes: list[str], platforms: list[str], now: datetime
     return Look(
         at=at,
         running=tuple(filter(wanted, ledger.running(at))),
-        failed=tuple(filter(wanted, ledger.last_failed(_FAILED))),
+        failed=_newest_of_each(filter(wanted, ledger.last_failed(_READ)), _FAILED),
         cascades=tuple(
             CascadeLook(id=c.id, what=c.what, state=c.state.value, note=c.note, counts=numbers.get(c.id, {}))
             for c in ledger.cascades(unfinished=True)
         ),
         waits=queued,
     )
+
+
+def _newest_of_each(failed: Iterable[Seen], limit: int) -> tuple[Seen, ...]:
+    """A step that failed again and again is said once."""
+    by_step: dict[str, Seen] = {}
+    for one in failed:
+        by_step.setdefault(one.step, one)
+    return tuple(by_step.values())[:limit]
 
 
 def _any(name: str, patterns: list[str]) -> bool:

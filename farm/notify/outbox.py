@@ -29,7 +29,6 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE = 60.0  # seconds; doubled each time. Longer than any one try takes
 _LONGEST_PAUSE = 4 * 3600.0
 _AT_ONCE = 200  # deliveries that are read together
-_KEPT_DAYS = 90.0
 
 Send = Callable[[Webhook | Email, "Message"], None]
 """Sends a message to a target. Raises NotifyError."""
@@ -73,7 +72,7 @@ def send_due(ledger: Ledger, config: Config, *, post: Send = send) -> tuple[Told
             told.append(result)
             if result.error and not result.is_last:
                 silent.add(delivery.target)
-    ledger.forget_happenings(_KEPT_DAYS)
+    ledger.forget_happenings()
     return tuple(told)
 
 

@@ -21,6 +21,7 @@ from farm.store.database import Database, now
 from farm.store.observed_tables import deliveries, happenings, listeners
 from farm.store.tables import now_ms
 
+KEPT_DAYS = 90.0
 _KEPT = 2000  # characters of a reason or an error
 _PAGE = 500
 _TOLD = {
@@ -143,10 +144,11 @@ class HappeningRecords(Database):
             found = {DeliveryState(s): int(n) for s, n in connection.execute(query.group_by(deliveries.c.state))}
         return {state: found.get(state, 0) for state in states}
 
-    def forget_happenings(self, days: float) -> int:
-        """Remove what is older, but what is still to be sent. Returns how many."""
+    def forget_happenings(self, days: float = KEPT_DAYS) -> int:
+        """Remove what is older, whether anybody was ever to be told or not, but what is still to be sent. Returns how
+        many."""
         waits = select(deliveries.c.happening).where(_WAITING, deliveries.c.happening == happenings.c.id).exists()
-        old = happenings.c.routed.is_(True) & (happenings.c.at < now() - timedelta(days=days)) & ~waits
+        old = (happenings.c.at < now() - timedelta(days=days)) & ~waits
         with self.writing() as connection:
             return connection.execute(delete(happenings).where(old)).rowcount
 
