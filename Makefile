@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export PYTHON VENV
 
-.PHONY: help setup setup-test setup-test-all demo test test-all lint format docs matrix bench clean
+.PHONY: help setup setup-test setup-test-all demo fleet-demo test test-all lint format docs matrix bench clean
 help:
 	@echo "make demo      build GMP, MPFR, MPC, FLINT, gmpy2, python-flint; install them with pip; show the proof"
+	@echo "make fleet-demo  the processes of compose.yaml on this machine: a tiny library goes through them"
 	@echo "make test      install what is needed and run the tests"
 	@echo "make test-all  also the long ones: every recipe for every platform, upstream test suites"
 	@echo "make lint      ruff, mypy strict, import-linter, zizmor and schemas of workflows, actionlint"
@@ -31,6 +32,9 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/lint_workflows.py
+
+fleet-demo: setup-test
+	@$(BIN)/python tests/fleet_demo.py
 
 test: setup-test
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
