@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +13,11 @@ from plans import digest
 
 from farm.cli import run
 from farm.errors import UsageError
+from farm.model.job import NewJob
 from farm.settings import load, parse_size
 from farm.store.artifacts import Store
+from farm.store.ledger import Ledger
+from farm.store.needs import catalogs_of_jobs
 from farm.store.remote import layout
 from farm.store.remote.directory import DirectoryRemote
 from farm.store.shared import Shared
@@ -133,41 +134,49 @@ def test_too_large_a_store_loses_its_oldest_young_wheels(tmp_path: Path) -> None
     assert here(store) == {keys[0], keys[3]}
 
 
-def farm(*arguments: str, home: Path, store: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "FARM_HOME": str(home), "FARM_CATALOG": str(home.parent / "catalog")}
-    if store is not None:
-        environ["FARM_STORE"] = str(store)
-    command = [sys.executable, "-m", "farm.cli", *arguments]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-
-
-def test_gc_of_a_shared_store(tmp_path: Path, common: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gc_of_a_shared_store(
+    tmp_path: Path, common: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Through the command line: refused where nothing is known, marked first, removed a grace period later."""
-    home = tmp_path / "home"
-    for folder in ("recipes", "toolchains"):
-        (tmp_path / "catalog" / folder).mkdir(parents=True)
-    store = Store(home / "store", shared=Shared(DirectoryRemote(common)))
+    for folder in ("catalog/recipes", "catalog/toolchains", "home", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("home", "other"):
+        (tmp_path / name / ".farm").write_text('{"format": 1}')
+    monkeypatch.setenv("FARM_STORE", str(common))
+
+    def gc(*options: str, home: str = "home", code: int = 0) -> str:
+        words = ["--home", str(tmp_path / home), "--catalog", str(tmp_path / "catalog"), "gc", "--shared", *options]
+        assert run(words) == code
+        said = capsys.readouterr()
+        return said.out or said.err
+
+    store = Store(tmp_path / "home" / "store", shared=Shared(DirectoryRemote(common)))
     key = put(store, tmp_path, "old")
-    (home / ".farm").write_text('{"format": 1}')
-    refused = farm("gc", "--shared", home=home, store=common)
-    assert refused.returncode == 9
-    assert "all of the shared store would go" in refused.stderr
+    assert "all of the shared store would go" in gc(code=9)
     with store.pinned([digest("needed")]):
-        asked = farm("gc", "--shared", "--keep-days", "0", "--json", home=home, store=common)
-        assert asked.returncode == 0, asked.stderr
-        assert json.loads(asked.stdout) == {"dry_run": False, "freed": 0, "removed": [], "waiting": 2}
+        found = json.loads(gc("--keep-days", "0", "--json"))
+        assert found == {"dry_run": False, "freed": 0, "removed": [], "waiting": 2}
         marks = json.loads((common / layout.MARKS).read_text())
         (common / layout.MARKS).write_text(json.dumps({name: since - 7200 for name, since in marks.items()}))
-        done = farm("gc", "--shared", "--keep-days", "0", "--grace-hours", "1", home=home, store=common)
-        assert "shared record" in done.stdout, done.stderr
+        shown = gc("--keep-days", "0", "--grace-hours", "1", "--dry-run")
+        assert "would be freed" in shown
+        assert (common / layout.record(key)).exists()
+        assert "shared record" in gc("--keep-days", "0", "--grace-hours", "1")
         assert not (common / layout.record(key)).exists()
         assert (common / layout.MARKER).exists()
         assert store.get(key) is not None, "what is at home is another matter"
-        other = tmp_path / "other"
-        Store(other / "store").prepare()
-        (other / ".farm").write_text('{"format": 1}')
-        with Store(other / "store").pinned([key]):
-            assert "another farm collects" in farm("gc", "--shared", home=other, store=common).stderr
+        with Store(tmp_path / "other" / "store").pinned([key]):
+            assert "another farm collects" in gc(home="other", code=9)
+
+
+def test_catalogs_of_open_jobs_are_needed(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        order = json.dumps({"catalog": digest("catalog"), "step": "x"})
+        job = NewJob(run="r", key=digest("k"), what="x", queue="q", payload=order, signature="", signer="")
+        ledger.submit_jobs([job])
+        assert catalogs_of_jobs(ledger) == {digest("catalog")}
+        ledger.cancel_jobs("r")
+        assert catalogs_of_jobs(ledger) == set()
 
 
 @pytest.mark.parametrize(

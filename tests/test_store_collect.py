@@ -22,7 +22,7 @@ from farm.store.remote.protocol import Entry
 from farm.store.shared import Shared
 
 DAY = 86_400.0
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Killed(BaseException):

@@ -180,15 +180,16 @@ print("done")
 """
 
 
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("act", ["put", "get"])
 def test_kill_9_at_any_moment_leaves_nothing_wrong(
-    tmp_path: Path, machine: Callable[..., Store], common: Path, act: str
+    tmp_path: Path, machine: Callable[..., Store], common: Path, act: str, step: int
 ) -> None:
     """Killed before any call that changes a disk: others see the whole wheel or none, and the next try works."""
     source = wheel(tmp_path, b"content" * 1000)
     expected = hashlib.sha256(b"content" * 1000).hexdigest()
     done = False
-    for moment in range(0, 80, 4):
+    for moment in range(0, 100, step):
         key = digest(f"{act}{moment}")
         if act == "get":
             machine("maker").put(key, source)
