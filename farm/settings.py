@@ -172,7 +172,8 @@ def _here() -> Path:
 def _cores(env: Mapping[str, str]) -> int:
     wanted = env.get("FARM_CORES", "")
     if not wanted:
-        return len(os.sched_getaffinity(0))
+        may_use = getattr(os, "sched_getaffinity", None)  # Linux alone has it; `farm repair` runs elsewhere, too
+        return len(may_use(0)) if may_use else os.cpu_count() or 1
     if not re.fullmatch(r"0*[1-9][0-9]{0,4}", wanted):
         raise UsageError(
             f"FARM_CORES is {wanted!r}, not a number from 1 to 99999", where="environment", fix="unset FARM_CORES"

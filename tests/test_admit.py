@@ -224,3 +224,27 @@ def test_a_failing_program_is_reported(native: Native) -> None:
     assert done.returncode == 13
     (verdict,) = json.loads((native.folder / "again" / native.report.name).read_text())["verdicts"]
     assert verdict == {"suite": "smoke", "outcome": "failed", "reason": "no sum"}
+
+
+# What Windows' Python has not, of all that the farm uses somewhere.
+NO_UNIX = """
+import os, sys
+for name in "O_CLOEXEC O_DIRECTORY O_NOFOLLOW fchmod killpg pread sched_getaffinity uname wait4".split():
+    if hasattr(os, name):
+        delattr(os, name)
+for name in ("fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[name] = None
+from farm.cli import main
+main()
+"""
+
+
+def test_the_repair_of_a_native_runner_needs_nothing_of_unix(native: Native, tmp_path: Path) -> None:
+    """As cibuildwheel runs it on Windows and macOS, where this farm's other verbs need not run."""
+    tiny = next(native.folder.glob("native_tiny-*.whl"))
+    words = ["--catalog", native.catalog, "repair", native.wheel, "-w", tmp_path / "out", "--native", tiny]
+    command = [sys.executable, "-c", NO_UNIX, *words, "--recipe", "pytiny", "--platform", PLATFORM]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (again,) = (tmp_path / "out").glob("*.whl")
+    assert again.read_bytes() == native.wheel.read_bytes()

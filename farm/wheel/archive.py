@@ -15,7 +15,7 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from farm.errors import BinaryFormatError
-from farm.wheel import advice, names
+from farm.wheel import advice, handles, names
 from farm.wheel.directory import STORED, Limits, Member, fault, read_directory
 from farm.wheel.names import WheelName
 
@@ -40,7 +40,7 @@ class WheelArchive:
     def open(cls, path: Path, *, limits: Limits | None = None) -> Self:
         """Open and check the directory, not the content (`read` and `extract` do that). Raises BinaryFormatError for
         anything but a sound wheel, naming wheel and member; OSErrors (no such file) as they are."""
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = handles.open_to_read(path)
         try:
             return cls(path, handle, read_directory(path, handle, limits or Limits()))
         except BaseException:
@@ -86,7 +86,7 @@ class WheelArchive:
         member = self._member(name)
         offset, left = member.offset, member.packed_size
         while left:
-            piece = os.pread(self._handle, min(left, _CHUNK), offset)
+            piece = handles.read_at(self._handle, min(left, _CHUNK), offset)
             if not piece:
                 raise self._fault(name, "is cut short")
             yield piece
@@ -107,7 +107,7 @@ class WheelArchive:
             with place.open("xb") as stream:
                 for piece in self.chunks(member.name):
                     stream.write(piece)
-                os.fchmod(stream.fileno(), 0o755 if member.is_executable else 0o644)
+                handles.set_mode(stream.fileno(), 0o755 if member.is_executable else 0o644)
 
     def dist_info_file(self, name: str) -> str:
         """The member name of a file in ``.dist-info``: ``METADATA`` -> ``x-1.0.dist-info/METADATA``."""

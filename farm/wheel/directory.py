@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.errors import BinaryFormatError
-from farm.wheel import advice
+from farm.wheel import advice, handles
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -91,7 +91,7 @@ def read_directory(path: Path, handle: int, limits: Limits) -> dict[str, Member]
 
 
 def _check_end(path: Path, handle: int, size: int) -> None:
-    tail = os.pread(handle, _END.size, max(0, size - _END.size))
+    tail = handles.read_at(handle, _END.size, max(0, size - _END.size))
     if len(tail) < _END.size or tail[:4] != b"PK\5\6" or tail[-2:] != b"\0\0":
         raise BinaryFormatError(
             "is not a zip archive, is cut short, or has bytes after its end", where=str(path), fix="get it again"
@@ -177,11 +177,11 @@ def _check_gap(path: Path, gap: int, previous: zipfile.ZipInfo | None, where: st
 def _locate(path: Path, handle: int, entry: zipfile.ZipInfo, *, stop: int) -> tuple[Member, int]:
     """The member and the offset of its end, after comparing its local header with the directory."""
     name = entry.filename
-    head = os.pread(handle, _LOCAL.size, entry.header_offset)
+    head = handles.read_at(handle, _LOCAL.size, entry.header_offset)
     if len(head) < _LOCAL.size or head[:4] != b"PK\3\4":
         raise fault(path, name, "has no header: the wheel is damaged")
     _, _, flags, method, time, date, crc, packed, size, name_length, extra_length = _LOCAL.unpack(head)
-    raw_name = os.pread(handle, name_length, entry.header_offset + _LOCAL.size)
+    raw_name = handles.read_at(handle, name_length, entry.header_offset + _LOCAL.size)
     encoded = name.encode("utf-8" if entry.flag_bits & _UTF8 else "cp437")
     same = raw_name == encoded and method == entry.compress_type and not flags & _ENCRYPTED
     if not flags & _HAS_DESCRIPTOR:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from farm.errors import BinaryFormatError
-from farm.wheel import metadata, names, record
+from farm.wheel import handles, metadata, names, record
 from farm.wheel.names import WheelName
 from farm.wheel.record import RecordEntry
 from farm.wheel.zipwriter import WheelWriter, regular_files
@@ -62,7 +62,7 @@ def new_wheel(target: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
         with os.fdopen(handle, "wb") as stream:
             yield stream
             stream.flush()
-            os.fchmod(stream.fileno(), 0o644)
+            handles.set_mode(stream.fileno(), 0o644)
             os.fsync(stream.fileno())
         if replace:
             Path(temporary).replace(target)
