@@ -163,6 +163,23 @@ def test_a_release_from_start_to_rollback(catalog: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_changed_toolchain_builds_and_tests_what_is_for_its_platform(catalog: Path) -> None:
+    assert farm(catalog, "build").returncode == 0
+    toolchain = catalog / f"toolchains/{PLATFORM}.toml"
+    text = toolchain.read_text()
+    assert '"-O2"' in text
+    toolchain.write_text(text.replace('"-O2"', '"-O3"'))
+    assert farm(catalog, "cascade", "start", "--toolchain", PLATFORM).returncode == 0
+    done = farm(catalog, "cascade", "advance", "--json")
+    assert done.returncode == 0, done.stderr
+    (document,) = json.loads(done.stdout)
+    assert (document["kind"], document["state"]) == ("toolchain", "staged")
+    assert document["tasks"] == {"build": {"done": 2}, "rebind": {}, "test": {"done": 2}}
+    assert farm(catalog, "cascade", "promote", "1").returncode == 0
+    assert "nothing to do" in farm(catalog, "plan").stdout
+
+
+@pytest.mark.slow
 def test_an_abi_break_moves_who_it_does_not_reach(catalog: Path) -> None:
     """Really built: tiny 2.0 lacks a symbol that pytiny never imports, so pytiny is rebound, tested and offered."""
     assert farm(catalog, "build").returncode == 0
