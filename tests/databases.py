@@ -26,15 +26,17 @@ def why_no_postgresql() -> str:
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """A server of our own on a Unix socket; gives the URL of its database."""
+def postgresql(*, durable: bool = False) -> Iterator[str]:
+    """A server of our own on a Unix socket; gives the URL of its database. Unless `durable`, it does not wait for the
+    disk."""
     with tempfile.TemporaryDirectory(prefix="farm-pg-") as name:
         place = Path(name)  # not pytest's directory: that is closed to the user the server runs as
         if os.geteuid() == 0:
             account = pwd.getpwnam(_ordinary_user())
             os.chown(place, account.pw_uid, account.pw_gid)
         _run("initdb", "-D", str(place / "data"), "-A", "trust", "-U", "farm", "--no-sync", "-E", "UTF8")
-        options = f"-c listen_addresses='' -c unix_socket_directories='{place}' -c fsync=off"
+        sync = "on" if durable else "off"
+        options = f"-c listen_addresses='' -c unix_socket_directories='{place}' -c fsync={sync}"
         _run("pg_ctl", "-D", str(place / "data"), "-w", "-l", str(place / "log"), "-o", options, "start")
         try:
             yield f"postgresql://farm@/postgres?host={place}"

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from plans import make_plan
 
 from farm import log
+from farm.errors import ProcessError
 from farm.fleet import broker, queues, signing, slot_process
 from farm.fleet.build import StepDoer
 from farm.fleet.hands import FleetHands, new_run
@@ -75,7 +76,11 @@ class Builder:
         log = self.home / "logs" / f"{step.key}.log"
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as stream:
-            run(["sh", "-c", f"echo compiling {step.recipe}; sleep {self.seconds}"], cancel=cancel, log=stream)
+            try:
+                run(["sh", "-c", f"echo compiling {step.recipe}; sleep {self.seconds}"], cancel=cancel, log=stream)
+            except ProcessError:
+                say(self.home, f"gave-up {step.recipe} {os.getpid()}")
+                raise
         place = self.home / f"out-{os.getpid()}"
         place.mkdir(exist_ok=True)
         wheel = place / f"{step.recipe}-1.0-py3-none-any.whl"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,12 +104,15 @@ def refusal(ledger: Ledger, tmp_path: Path, order: Order, by: signing.Signer, **
         right="build",
         screen=Silent(),  # type: ignore[arg-type]
     )
-    from farm.workers.keeper import LeaseKeeper
-
-    keeper = LeaseKeeper(ledger, 3.0)
-    assert slot._next(keeper, Cancel())
-    keeper.close()
-    (end,) = ledger.take_ended("r")
+    stop, ended = Cancel(), threading.Event()
+    serving = threading.Thread(target=slot.serve, args=(stop, ended, threading.Event()))
+    serving.start()
+    deadline = time.monotonic() + 30
+    while not (ends := ledger.take_ended("r")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    stop.set()
+    serving.join()
+    (end,) = ends
     assert end.outcome["kind"] == "fleet"
     return str(end.outcome["message"])
 

@@ -31,6 +31,7 @@ examples:
   farm cascade start --cve CVE-2021-43618 --purl pkg:generic/gmp@6.2.1   what holds it, found in the wheels' SBOMs
   farm cascade start --all --reason 'monthly'          whatever is not built yet
   farm cascade advance                                 carry on with all of them, as far as it goes now
+  farm cascade advance --broker redis://HOST:6379/0    the same on a fleet of workers (docs/fleet.md)
   farm cascade show 7                                  a summary to paste into a chat
   farm cascade fence 7 pyfoo --until 2026-12-31 --reason 'upstream is dead'
   farm cascade promote 7                               users get it, all at once
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "abandon": lambda args, rooms: _say(args, rooms, rooms.promoter.abandon(args.cascade, args.reason)),
         "run-due": _run_due,
     }
-    if getattr(args, "jobs", 1) < 1:
+    if (getattr(args, "jobs", None) or 1) < 1:
         raise UsageError(f"{args.jobs} jobs cannot work", where="--jobs", fix="give 1 or more")
     with cascading.rooms(settings) as rooms:
         try:
@@ -127,7 +128,7 @@ def _advance(args: argparse.Namespace, rooms: Rooms) -> int:
 def _one(args: argparse.Namespace, rooms: Rooms, id_: int, *, wait: bool) -> None:
     """Carry one on; with `wait` until nothing is left that waiting helps."""
     while True:
-        ended = rooms.advance(id_, jobs=args.jobs, quiet=args.json)
+        ended = rooms.advance(id_, args)
         pause = 1.0 if ended.elsewhere else ended.next_try
         if pause is None or not wait:
             break

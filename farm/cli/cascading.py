@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,10 @@ from farm.errors import UsageError
 from farm.model.cascade import AT_WORK, Cascade, CascadeState, Scope, TaskState
 
 if TYPE_CHECKING:
+    import argparse
+
     from farm.cascade.advance import Advanced, TaskEvent
-    from farm.cascade.doing import Catalogs
+    from farm.cascade.doing import Catalogs, FarmHands
     from farm.cascade.promote import Promoter
     from farm.cascade.start import Starter
     from farm.cascade.summary import Report
@@ -93,33 +95,42 @@ class Rooms:
         found, _ = facts.decide(before, after, catalog, self.settings, facts.History.of(self.ledger, before))
         return found
 
-    def advance(self, id_: int, *, jobs: int, quiet: bool) -> Advanced:
-        """Carry out what can be carried out now, then stage if it is all done."""
+    def advance(self, id_: int, args: argparse.Namespace) -> Advanced:
+        """Carry out what can be carried out now, here or (`args.broker`) by a fleet, then stage if it is all done."""
         from farm.cascade.advance import Advance
-        from farm.cascade.doing import FarmHands
+        from farm.cli import fleeting
 
+        quiet = args.json
         promoter = self.promoter
         promoter.lift_overdue(id_)
         cascade = promoter.notice(self.ledger.cascade(id_))
-        share = replace(self.settings, cores=max(1, self.settings.cores // jobs))
-        hands = FarmHands(
-            settings=share,
-            store=self.store,
-            ledger=self.ledger,
-            catalogs=self.catalogs,
-            findings=running.recorder(lambda: self.ledger),
-        )
+        jobs = args.jobs or (fleeting.TASKS_AT_ONCE if args.broker else 1)
+        share = self.settings if args.broker else replace(self.settings, cores=max(1, self.settings.cores // jobs))
+        own = self.hands(share)
         tell = (
             Lines(self.ledger.progress(id_))
             if not quiet and cascade.state in {*AT_WORK, CascadeState.BLOCKED}
             else _silent
         )
-        ended = Advance(cascade, ledger=self.ledger, hands=hands, jobs=jobs, tell=tell).to_the_end()
+        with fleeting.task_hands(args, own) if args.broker else nullcontext(own) as hands:
+            ended = Advance(cascade, ledger=self.ledger, hands=hands, jobs=jobs, tell=tell).to_the_end()
         if ended.cascade.state is CascadeState.TESTING and not self.ledger.open_verbs(id_):
             if not quiet:
                 print("  staging: which installs can be resolved, what can be imported", flush=True)
             ended = replace(ended, cascade=promoter.stage_in_turn(id_))
         return ended
+
+    def hands(self, settings: Settings) -> FarmHands:
+        """What carries out tasks on this machine."""
+        from farm.cascade.doing import FarmHands
+
+        return FarmHands(
+            settings=settings,
+            store=self.store,
+            ledger=self.ledger,
+            catalogs=self.catalogs,
+            findings=running.recorder(lambda: self.ledger),
+        )
 
     def report(self, cascade: Cascade, *, everything: bool = False) -> Report:
         """A cascade with all that is to be said."""

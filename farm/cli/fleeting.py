@@ -15,6 +15,8 @@ from farm.errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
+    from farm.cascade.doing import FarmHands
+    from farm.cascade.fleet import FleetTaskHands
     from farm.fleet.order import Right
     from farm.fleet.show import Teller
     from farm.fleet.signing import Signer, Trusted
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 BROKER = "FARM_BROKER"
 KEY = "FARM_FLEET_KEY"
+TASKS_AT_ONCE = 64  # of a cascade; each waits in a thread
 
 
 def configure_broker(parser: argparse.ArgumentParser, *, needed: bool = False) -> None:
@@ -128,6 +131,8 @@ class _Screen:
 @contextlib.contextmanager
 def slot(args: argparse.Namespace, settings: Settings) -> Iterator[Slot]:
     """A slot of a worker, with all that it can do."""
+    from farm.cascade.doing import Catalogs, FarmHands
+    from farm.cascade.fleet import TaskDoer
     from farm.fleet.build import Planned, StepDoer
     from farm.fleet.show import Teller
     from farm.fleet.slot import Slot
@@ -137,13 +142,17 @@ def slot(args: argparse.Namespace, settings: Settings) -> Iterator[Slot]:
     teller = Teller(broker_of(args))
     with Ledger.open(settings.ledger) as ledger:
         store = open_store(settings)
-        plan_of = Planned(settings=settings, store=store, findings=running.recorder(lambda: ledger))
+        findings = running.recorder(lambda: ledger)
+        own = FarmHands(
+            settings=settings, store=store, ledger=ledger, catalogs=Catalogs(settings=settings), findings=findings
+        )
+        plan_of = Planned(settings=settings, store=store, findings=findings)
         build = StepDoer(store=store, ledger=ledger, logs=settings.logs, plan_of=plan_of)
         try:
             yield Slot(
                 ledger=ledger,
                 queues=queues_of(args),
-                doers={"build": build},
+                doers={"build": build, "task": TaskDoer(hands=own)},
                 trusted=trusted_keys(args, settings),
                 right=right_of(args),
                 screen=_Screen(teller=teller, settings=settings),
@@ -188,6 +197,26 @@ def hands(args: argparse.Namespace, settings: Settings, store: Store, ended: con
         return made
 
     return make
+
+
+@contextlib.contextmanager
+def task_hands(args: argparse.Namespace, own: FarmHands) -> Iterator[FleetTaskHands]:
+    """The fleet as the hands of a cascade."""
+    from farm.cascade.fleet import FleetTaskHands
+    from farm.fleet.broker import Waker
+    from farm.fleet.hands import new_run
+    from farm.fleet.show import Watcher
+
+    url, run = broker_of(args), new_run()
+    waker = Waker(url)
+    made = FleetTaskHands(run=run, own=own, signer=signer_of(own.settings), rights="build", wake=waker.wake)
+    watcher = Watcher(url, run, own.listener, lambda _step, _lines: None, made.look)
+    try:
+        yield made
+    finally:
+        made.close()
+        watcher.close()
+        waker.close()
 
 
 def _printer(args: argparse.Namespace) -> Callable[[str, str], None]:

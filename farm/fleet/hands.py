@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.3
+_GATHER_SECONDS = 0.05
 _BATCH = 1000
 
 
@@ -109,7 +111,8 @@ class FleetHands:
     def reports(self) -> list[Report]:
         """Queue what is new, then see what ended."""
         self._submit()
-        self._look.wait(_POLL_SECONDS)
+        if self._look.wait(_POLL_SECONDS):
+            time.sleep(_GATHER_SECONDS)  # ends of short steps come together: one look for all of them
         self._look.clear()
         ended = patiently(lambda: self._ledger.take_ended(self.run), self._cancel)
         return [self._report(end) for end in ended]

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from farm.store.ledger import Ledger
     from farm.store.records import Lease
 
+    _Taken = tuple[Job, Lease]
+
 _log = logging.getLogger(__name__)
 FLEET_LEASE_SECONDS = 3.0  # so that a step whose machine died runs elsewhere within 5 s
 _LOOK_SECONDS = 2.0  # how often an idle slot that nobody wakes looks by itself
@@ -63,28 +65,29 @@ class Slot:
         """
         keeper = LeaseKeeper(self.ledger, self.lease_seconds)
         try:
-            while not (stop.is_set or no_more.is_set()):
-                if not self._next(keeper, stop):
+            taken: _Taken | None = None
+            while taken or not (stop.is_set or no_more.is_set()):
+                taken = taken or self._claim()
+                if taken is None:
                     wake.wait(_LOOK_SECONDS)
                     wake.clear()
+                    continue
+                with about(step=taken[0].what):
+                    taken = self._carry_out(*taken, keeper, stop, no_more)
         finally:
             keeper.close()
 
-    def _next(self, keeper: LeaseKeeper, stop: Cancel) -> bool:
-        """Do one job; False if there is none, or no ledger."""
+    def _claim(self) -> _Taken | None:
         try:
-            taken = self.ledger.claim_job(self.queues, ttl=self.lease_seconds)
+            return self.ledger.claim_job(self.queues, ttl=self.lease_seconds)
         except StoreError as error:
             _log.warning("no job: %s", error)
-            return False
-        if taken is None:
-            return False
-        job, lease = taken
-        with about(step=job.what):
-            self._carry_out(job, lease, keeper, stop)
-        return True
+            return None
 
-    def _carry_out(self, job: Job, lease: Lease, keeper: LeaseKeeper, stop: Cancel) -> None:
+    def _carry_out(
+        self, job: Job, lease: Lease, keeper: LeaseKeeper, stop: Cancel, no_more: threading.Event
+    ) -> _Taken | None:
+        """Do a job and say what it came to; gives the next one, if that was taken at the same time."""
         cancel = StepCancel(stop)
         keeper.hold(lease, cancel.lose)
         try:
@@ -93,11 +96,13 @@ class Slot:
             keeper.forget(lease)
         if cancel.lost:
             _log.warning("another worker took it over; what this one found does not count")
-            return
-        written = patiently(lambda: self._write(job, lease, done, stop))
+            return None
+        queues = () if stop.is_set or no_more.is_set() else self.queues
+        written, taken = patiently(lambda: self._write(job, lease, done, stop, queues))
         self.screen.ended(job.run)
         if not written:
             _log.warning("another worker says what became of it")
+        return taken
 
     def _done(self, job: Job, cancel: StepCancel) -> Done:
         try:
@@ -114,12 +119,14 @@ class Slot:
             _log.exception("internal error")
             return Done(ok=False, said=failure(error, f"internal error: {error!r}"), error=error)
 
-    def _write(self, job: Job, lease: Lease, done: Done, stop: Cancel) -> bool:
+    def _write(
+        self, job: Job, lease: Lease, done: Done, stop: Cancel, queues: Sequence[str]
+    ) -> tuple[bool, _Taken | None]:
         """Say what became of a job. What was only interrupted, or met a fault that may pass, is queued again."""
         if done.ok:
-            return self.ledger.finish_job(lease, job, JobState.DONE, done.said)
+            return self.ledger.finish_and_claim(lease, job, JobState.DONE, done.said, queues)
         if stop.is_set:
-            return self.ledger.give_back(lease, job)
+            return self.ledger.give_back(lease, job), None
         if may_pass(done.error) and job.attempts < MAX_ATTEMPTS:
-            return self.ledger.delay_job(lease, job, _PAUSE * 2 ** (job.attempts - 1))
-        return self.ledger.finish_job(lease, job, JobState.FAILED, done.said)
+            return self.ledger.delay_job(lease, job, _PAUSE * 2 ** (job.attempts - 1)), None
+        return self.ledger.finish_and_claim(lease, job, JobState.FAILED, done.said, queues)

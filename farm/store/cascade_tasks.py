@@ -39,6 +39,13 @@ class CascadeTaskRecords(LeaseRecords, TallyRecords):
         with self.reading() as connection:
             return tuple(_task(row) for row in connection.execute(query))
 
+    def task_at(self, cascade: int, position: int) -> CascadeTask | None:
+        """One task; None if there is none at this position."""
+        query = select(*_COLUMNS).where(tasks.c.cascade == cascade, tasks.c.position == position)
+        with self.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _task(row)
+
     def next_try(self, cascade: int) -> float | None:
         """Seconds until the first of the tasks that wait before they are tried again; None if none waits."""
         first = select(func.min(tasks.c.not_before) - now_ms()).where(

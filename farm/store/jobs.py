@@ -8,9 +8,9 @@ word is refused, because the lease went to another. Times are the database's, so
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from farm.model.job import Job, JobEnd, JobState, NewJob, QueueDepth
 from farm.store.database import chunks
@@ -51,30 +51,29 @@ class JobRecords(LeaseRecords, TallyRecords):
         me = owner or this_process()
         for _ in range(_TRIES):
             with self.writing() as connection:
-                row = self._next(connection, queues)
-                if row is None:
-                    return None
-                token = self.take_lease(connection, row.key, me, ttl)
-                if token is None:
-                    rest = {"not_before": now_ms() + _ELSEWHERE_MS}
-                    connection.execute(update(jobs).where(jobs.c.id == row.id).values(rest))
-                    continue
-                taken = {"state": JobState.RUNNING, "token": token, "attempts": jobs.c.attempts + 1}
-                mine = (jobs.c.id == row.id) & (jobs.c.state == JobState.QUEUED)
-                connection.execute(update(jobs).where(mine).values(taken))
-            values = {column.name: getattr(row, column.name) for column in _JOB}
-            return Job(**values, attempts=row.attempts + 1), Lease(key=row.key, owner=me, token=token, ttl=ttl)
+                found = self._claim(connection, queues, me, ttl)
+            if not isinstance(found, _Resting):
+                return found
         return None
+
+    def finish_and_claim(
+        self, lease: Lease, job: Job, state: JobState, outcome: Mapping[str, Any], queues: Sequence[str]
+    ) -> tuple[bool, tuple[Job, Lease] | None]:
+        """`finish_job`, and `claim_job` of the same worker in the same transaction: a step costs one commit."""
+        with self.writing() as connection:
+            written = self._finish(connection, lease, job, _ended(state, outcome))
+            found = self._claim(connection, queues, lease.owner, lease.ttl)
+        return written, None if isinstance(found, _Resting) else found
 
     def has_queued(self, queues: Sequence[str]) -> bool:
         """Whether a job of these queues may be taken now."""
         with self.reading() as connection:
-            return any(connection.execute(_first_of(queue)).first() is not None for queue in queues)
+            return any(connection.execute(_FIRST, {"in_queue": q}).first() is not None for q in queues)
 
     def finish_job(self, lease: Lease, job: Job, state: JobState, outcome: Mapping[str, Any]) -> bool:
         """Write down what a job came to, and give its lease back. False, and nothing is written, if the lease is not
         ours any more: then another worker says it."""
-        return self._end_lease(lease, job, {"state": state, "outcome": dict(outcome), "ended": now_ms()})
+        return self._end_lease(lease, job, _ended(state, outcome))
 
     def give_back(self, lease: Lease, job: Job) -> bool:
         """Let others take a job that we took and will not do; it does not count as an attempt."""
@@ -147,21 +146,41 @@ class JobRecords(LeaseRecords, TallyRecords):
         with self.writing() as connection:
             return connection.execute(delete(jobs).where(ended)).rowcount
 
+    def _claim(
+        self, connection: Connection, queues: Sequence[str], me: Owner, ttl: float
+    ) -> tuple[Job, Lease] | _Resting | None:
+        row = self._next(connection, queues)
+        if row is None:
+            return None
+        token = self.take_lease(connection, row.key, me, ttl)
+        if token is None:
+            connection.execute(_REST, {"job": row.id})
+            return _Resting()
+        connection.execute(_TAKE, {"job": row.id, "taken_token": token})
+        values = {column.name: getattr(row, column.name) for column in _JOB}
+        return Job(**values, attempts=row.attempts + 1), Lease(key=row.key, owner=me, token=token, ttl=ttl)
+
     def _next(self, connection: Connection, queues: Sequence[str]) -> Row[Any] | None:
         """The first job of the queue whose first one is the most urgent of all, locked."""
-        firsts = [(row, queue) for queue in queues if (row := connection.execute(_first_of(queue)).first())]
-        for _, queue in sorted(firsts, key=lambda pair: (pair[0].rank, pair[0].id)):
-            locked = connection.execute(_first_of(queue).with_for_update(skip_locked=True)).first()
+        order = list(queues)
+        if len(order) > 1:
+            firsts = [(row, q) for q in queues if (row := connection.execute(_FIRST, {"in_queue": q}).first())]
+            order = [q for _, q in sorted(firsts, key=lambda pair: (pair[0].rank, pair[0].id))]
+        for queue in order:
+            locked: Any = connection.execute(_FIRST_LOCKED, {"in_queue": queue}).first()
             if locked is not None:
-                return locked
+                return cast("Row[Any]", locked)
         return None
 
     def _end_lease(self, lease: Lease, job: Job, values: Mapping[str, Any]) -> bool:
-        mine = (jobs.c.id == job.id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.token == lease.token)
         with self.writing() as connection:
-            if not self.drop_lease(connection, lease):
-                return False
-            return connection.execute(update(jobs).where(mine).values(values)).rowcount == 1
+            return self._finish(connection, lease, job, values)
+
+    def _finish(self, connection: Connection, lease: Lease, job: Job, values: Mapping[str, Any]) -> bool:
+        if not self.drop_lease(connection, lease):
+            return False
+        mine = (jobs.c.id == job.id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.token == lease.token)
+        return connection.execute(update(jobs).where(mine).values(values)).rowcount == 1
 
     def _requeue(self, row: Row[Any]) -> int:
         same = (jobs.c.id == row.id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.token == row.job_token)
@@ -178,10 +197,25 @@ class JobRecords(LeaseRecords, TallyRecords):
             return moved
 
 
-def _first_of(queue: str) -> Any:
-    may: ColumnElement[bool] = (jobs.c.state == JobState.QUEUED) & (jobs.c.not_before <= now_ms())
-    query = select(*_JOB, jobs.c.attempts, jobs.c.rank).where(jobs.c.queue == queue, may)
-    return query.order_by(jobs.c.rank, jobs.c.id).limit(1)
+class _Resting:
+    """The first job's key is being built for another run: it rests for a moment."""
+
+
+def _ended(state: JobState, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    return {"state": state, "outcome": dict(outcome), "ended": now_ms()}
+
+
+# What every step needs is made once: SQLAlchemy takes longer to make a statement than PostgreSQL to carry it out.
+_MAY = (jobs.c.queue == bindparam("in_queue")) & (jobs.c.state == JobState.QUEUED) & (jobs.c.not_before <= now_ms())
+_FIRST = select(*_JOB, jobs.c.attempts, jobs.c.rank).where(_MAY).order_by(jobs.c.rank, jobs.c.id).limit(1)
+_FIRST_LOCKED = _FIRST.with_for_update(skip_locked=True)
+_THIS = (jobs.c.id == bindparam("job")) & (jobs.c.state == JobState.QUEUED)
+_REST = update(jobs).where(_THIS).values(not_before=now_ms() + _ELSEWHERE_MS)
+_TAKE = (
+    update(jobs)
+    .where(_THIS)
+    .values(state=JobState.RUNNING, token=bindparam("taken_token"), attempts=jobs.c.attempts + 1)
+)
 
 
 def _row(job: NewJob, at: int) -> dict[str, Any]:

@@ -11,7 +11,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import BigInteger, Connection, Engine, Row, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 
 from farm.store.database import Database
 from farm.store.owner import Owner, this_process
@@ -28,6 +30,7 @@ class LeaseRecords(Database):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
+        self._take_free = _take_free(self._insert_of(leases))
         self._expired_since: dict[str, tuple[int, int, float]] = {}  # key -> token, beats, monotonic time of first look
 
     def lease(self, key: str, owner: Owner | None = None, ttl: float = LEASE_SECONDS) -> Lease | None:
@@ -39,15 +42,11 @@ class LeaseRecords(Database):
 
     def take_lease(self, connection: Connection, key: str, me: Owner, ttl: float) -> int | None:
         """Take a lease inside a transaction; its token, or None if somebody else has it."""
-        taken = {"owner": str(me), "beats": 0, "expires": now_ms() + int(ttl * 1000)}
-        fresh = self._insert_of(leases).values(key=key, token=1, **taken)
-        free = fresh.on_conflict_do_update(
-            index_elements=[leases.c.key],
-            set_={**taken, "token": leases.c.token + 1},
-            where=leases.c.owner == NOBODY,
-        )
-        token = connection.execute(free.returning(leases.c.token)).scalar()
+        ms = int(ttl * 1000)
+        given = {"of_key": key, "of_owner": str(me), "ms": ms}
+        token: int | None = connection.execute(self._take_free, given).scalar()
         if token is None:
+            taken = {"owner": str(me), "beats": 0, "expires": now_ms() + ms}
             token = self._take_from(connection, key, taken, ttl)
         if token is not None:
             self._expired_since.pop(key, None)
@@ -79,8 +78,8 @@ class LeaseRecords(Database):
 
     def drop_lease(self, connection: Connection, lease: Lease) -> bool:
         """Give a lease back inside a transaction; from now to its end nobody else takes it."""
-        done = connection.execute(update(leases).where(_mine(lease)).values(owner=NOBODY, expires=0))
-        return done.rowcount == 1
+        mine = {"of_key": lease.key, "of_token": lease.token, "of_owner": str(lease.owner)}
+        return connection.execute(_DROP, mine).rowcount == 1
 
     def take_away(self, connection: Connection, row: Row[Any]) -> bool:
         """End a lease whose holder is gone, inside a transaction; False if it changed since `row` was read."""
@@ -125,6 +124,28 @@ class LeaseRecords(Database):
             self._expired_since[holder.key] = (holder.token, holder.beats, time.monotonic())
             return False
         return time.monotonic() - since >= ttl * _SECOND_LOOK
+
+
+def _take_free(fresh: sqlite.Insert | postgresql.Insert) -> ReturningInsert[Any]:
+    """Make or take a lease that nobody has, and give its token."""
+    taken = {"owner": bindparam("of_owner"), "beats": 0, "expires": now_ms() + bindparam("ms", type_=BigInteger)}
+    insert = fresh.values(key=bindparam("of_key"), token=1, **taken)
+    changed = {**taken, "token": leases.c.token + 1}
+    free = leases.c.owner == NOBODY
+    return insert.on_conflict_do_update(index_elements=[leases.c.key], set_=changed, where=free).returning(
+        leases.c.token
+    )
+
+
+_DROP = (  # made once: see farm.store.jobs
+    update(leases)
+    .where(
+        leases.c.key == bindparam("of_key"),
+        leases.c.token == bindparam("of_token"),
+        leases.c.owner == bindparam("of_owner"),
+    )
+    .values(owner=NOBODY, expires=0)
+)
 
 
 def _mine(lease: Lease) -> Any:

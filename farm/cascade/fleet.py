@@ -1,0 +1,188 @@
+"""A fleet as the hands of a cascade: each task becomes a signed job; the worker that takes it has the farm's own hands.
+
+Whoever advances the cascade holds the lease of the task's key, as always, and writes down what the task came to. The
+worker holds the lease of a key made from it, so that neither stands in the other's way and no task is done twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from farm.cascade.doing import FarmHands
+from farm.cascade.hands import Deed
+from farm.errors import FleetError, StoreError, restored
+from farm.fleet import bundle, queues
+from farm.fleet.doing import Done, failure
+from farm.fleet.order import Order, Right
+from farm.fleet.signing import Signer
+from farm.model.cascade import Cascade, CascadeTask
+from farm.model.events import Listener
+from farm.model.job import JobEnd, JobState, NewJob
+from farm.model.outcome import Outcome
+from farm.model.rework import Verb
+from farm.process import Cancel
+from farm.store import frozen
+from farm.workers.step import StepCancel, patiently
+
+if TYPE_CHECKING:
+    pass
+
+_POLL_SECONDS = 0.3
+_PRIORITY_SECONDS = 1e6  # a cascade of higher priority goes before any chain of work of a lower one
+
+
+def key_of(task: CascadeTask) -> str:
+    """The key that a worker leases for a task."""
+    return hashlib.sha256(f"task\0{task.key}".encode()).hexdigest()
+
+
+class FleetTaskHands:
+    """Has tasks carried out by workers (see `farm.cascade.hands.Hands`). Close it when the cascade was advanced.
+
+    `own` says what is stored here and reads frozen catalogs; `wake` is told of new jobs (queue and key).
+    """
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        own: FarmHands,
+        signer: Signer,
+        rights: Right,
+        wake: Callable[[Iterable[tuple[str, str]]], None],
+    ) -> None:
+        self._run = run
+        self._own = own
+        self._signer = signer
+        self._rights: Right = rights
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._bundles: dict[str, str] = {}
+        self._ends: dict[str, JobEnd] = {}
+        self._ended = threading.Condition()
+        self._look = threading.Event()
+        self._closed = threading.Event()
+        self._fault: BaseException | None = None
+        self._thread = threading.Thread(target=self._watch, name="farm-fleet", daemon=True)
+        self._thread.start()
+
+    def look(self) -> None:
+        """A job may have ended. From any thread."""
+        self._look.set()
+
+    def close(self) -> None:
+        """Take back what no worker has taken."""
+        self._closed.set()
+        self._look.set()
+        self._thread.join()
+        self._own.ledger.cancel_jobs(self._run)
+
+    def has(self, task: CascadeTask) -> bool:
+        """Whether the wheel is stored."""
+        return self._own.has(task)
+
+    def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
+        """See `farm.cascade.hands.Hands`."""
+        key = key_of(task)
+        order = Order(
+            kind="task",
+            step=task.step,
+            key=key,
+            catalog=self._bundle(cascade),
+            rights=self._rights,
+            cascade=cascade.id,
+            position=task.position,
+        ).text()
+        new = NewJob(
+            run=self._run,
+            key=key,
+            what=task.id,
+            queue=self._queue(cascade, task),
+            payload=order,
+            signature=self._signer.sign(order),
+            signer=self._signer.name,
+            urgency=cascade.priority * _PRIORITY_SECONDS,
+        )
+        patiently(lambda: self._own.ledger.submit_jobs([new]), cancel)
+        self._wake([(new.queue, key)])
+        with self._ended:
+            while key not in self._ends and not cancel.is_set and self._fault is None:
+                self._ended.wait(_POLL_SECONDS)
+            end = self._ends.pop(key, None)
+        if end is None:
+            return Deed(outcome=Outcome.FAILED, reason="cancelled", error=self._fault)
+        return _deed(end)
+
+    def _bundle(self, cascade: Cascade) -> str:
+        with self._lock:
+            if cascade.catalog not in self._bundles:
+                settings = self._own.settings
+                root = frozen.place(settings, cascade.catalog)
+                self._bundles[cascade.catalog] = bundle.pack(root, self._own.store, settings)
+            return self._bundles[cascade.catalog]
+
+    def _queue(self, cascade: Cascade, task: CascadeTask) -> str:
+        if task.verb is Verb.TEST:
+            return queues.of_test(self._rights, self._own.catalogs.of(cascade).toolchains[task.platform])
+        return queues.of_build(self._rights, task.seconds)
+
+    def _watch(self) -> None:
+        """One thread looks for the ends of all."""
+        while not self._closed.is_set():
+            self._look.wait(_POLL_SECONDS)
+            self._look.clear()
+            try:
+                ends = patiently(lambda: self._own.ledger.take_ended(self._run))
+            except StoreError as error:  # told by those who wait
+                self._fault = error
+                return
+            if ends:
+                with self._ended:
+                    self._ends.update({end.key: end for end in ends})
+                    self._ended.notify_all()
+
+
+def _deed(end: JobEnd) -> Deed:
+    said = end.outcome
+    seconds = float(said.get("seconds", 0.0))
+    reason = str(said.get("reason", "") or said.get("message", ""))
+    if end.state is JobState.DONE:
+        return Deed(outcome=Outcome(said["outcome"]), reason=reason, seconds=seconds)
+    error = restored(str(said.get("kind", "")), reason)
+    return Deed(outcome=Outcome.FAILED, reason=reason, seconds=seconds, error=error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDoer:
+    """What a worker does with a task: the farm's own hands (see `farm.fleet.doing.Doer`)."""
+
+    hands: FarmHands
+
+    def __call__(self, order: Order, cancel: StepCancel, tell: Listener, /) -> Done:
+        """Raises FleetError if the task is not the one that was signed, or its catalog is not to be had."""
+        ledger, settings = self.hands.ledger, self.hands.settings
+        cascade = patiently(lambda: ledger.cascade(order.cascade), cancel)
+        task = patiently(lambda: ledger.task_at(order.cascade, order.position), cancel)
+        if task is None or key_of(task) != order.key:
+            raise FleetError(
+                "the cascade was planned anew since this was asked for",
+                where=f"cascade {order.cascade}",
+                fix="nothing: whoever advances it asks again",
+            )
+        if not (frozen.folder(settings) / cascade.catalog).is_dir():
+            found = frozen.freeze(settings, bundle.place(order.catalog, self.hands.store, settings))
+            if found != cascade.catalog:
+                raise FleetError(
+                    "the catalog that came with the order is not the cascade's",
+                    where=f"cascade {cascade.id}",
+                    fix="let workers and whoever asks them run the same version of the farm",
+                )
+        deed = replace(self.hands, listener=tell).carry_out(cascade, task, cancel)
+        said = {"outcome": deed.outcome.value, "reason": deed.reason, "seconds": round(deed.seconds, 3)}
+        if deed.outcome is Outcome.FAILED:
+            said |= failure(deed.error, deed.reason) if deed.error is not None else {}
+        return Done(ok=deed.outcome is not Outcome.FAILED, said=said, error=deed.error)
