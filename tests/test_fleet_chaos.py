@@ -28,8 +28,8 @@ from farm.model.events import State
 
 WORKERS = 4
 LEASE = 3.0
-FEW = range(2)
-MANY = range(2, 102)
+FEW = range(1)
+MANY = range(1, 101)
 
 
 @pytest.fixture(scope="module")

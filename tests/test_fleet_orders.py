@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import fleet_process
@@ -18,6 +19,7 @@ from redis_server import redis, why_no_redis
 
 from farm.errors import FleetError, UsageError
 from farm.fleet import broker, bundle, queues, signing
+from farm.fleet.beat import Beat
 from farm.fleet.order import Order
 from farm.fleet.slot import Slot
 from farm.model.job import NewJob
@@ -26,6 +28,7 @@ from farm.settings import Settings
 from farm.store import frozen, home
 from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
+from farm.store.owner import this_process
 
 STEP = fleet_process.PLAN.steps[0]
 ORDER = Order(kind="build", step=STEP.id, key=STEP.key, catalog="0" * 64, rights="build")
@@ -132,6 +135,32 @@ def test_a_worker_refuses_what_is_not_signed_for_it(ledger: Ledger, tmp_path: Pa
     assert "the key of the pull requests' machine does not have" in said
     proposal = ORDER.model_copy(update={"rights": "pr"})
     assert "where it does not belong" in refusal(ledger, tmp_path, proposal, proposer)
+
+
+def test_the_clock_hands_out_again_what_nobody_saw_and_forgets_what_is_old(ledger: Ledger) -> None:
+    rung: list[tuple[str, str]] = []
+    due: list[int] = []
+    values = {"payload": "{}", "signature": "", "signer": "", "queue": "build"}
+    ledger.submit_jobs(NewJob(run="r", what=name, key=digest(name), **values) for name in "ab")
+    taken = ledger.claim_job(["build"], replace(this_process(), pid=2**22 + 1))
+    assert taken is not None
+    clock = Beat(
+        ledger,
+        wake=rung.extend,
+        lease_seconds=3.0,
+        keep_days=0.0,
+        due=lambda: due.append(1),
+        due_seconds=60.0,
+    )
+    clock.tick(0.0)
+    clock.tick(1.0)
+    assert rung == [("build", "")]
+    assert len(due) == 1
+    assert [(depth.queued, depth.running) for depth in ledger.queue_depths()] == [(2, 0)]
+    ledger.cancel_jobs("r")
+    clock.tick(4000.0)
+    assert len(due) == 2
+    assert ledger.sweep_jobs(0) == 0, "it has forgotten them"
 
 
 def test_queues_of_pull_requests_are_served_by_themselves() -> None:

@@ -36,6 +36,7 @@ VERBS = {
     "toolchain": "list and check toolchains",
     "cascade": "roll a change out: build, move, test, stage, promote",
     "worker": "carry out steps that others ask for, on this machine",
+    "beat": "the clock of a fleet: lost work, old jobs, scheduled cascades",
     "fleet": "keys and queues of a fleet of workers",
     "notify": "tell people and programs what happened",
     "metrics": "the farm in numbers, for Prometheus",

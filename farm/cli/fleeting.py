@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from farm.workers.schedule import Schedule
 
 BROKER = "FARM_BROKER"
+FROM_ENVIRONMENT = "env"  # --broker env: the address is in FARM_BROKER, where `ps` does not show it
 KEY = "FARM_FLEET_KEY"
 TASKS_AT_ONCE = 64  # of a cascade; each waits in a thread
 
 
 def configure_broker(parser: argparse.ArgumentParser, *, needed: bool = False) -> None:
     """Add --broker."""
-    default = f"; default: ${BROKER}" if needed else ""
+    default = f"; default: ${BROKER}" if needed else f"; 'env': ${BROKER}"
     parser.add_argument(
         "--broker", metavar="URL", help=f"the fleet's Redis: redis://HOST:6379/0, rediss://...{default}"
     )
@@ -50,7 +51,7 @@ def broker_of(args: argparse.Namespace) -> str:
     """The broker's address. Raises UsageError."""
     from farm.fleet import broker
 
-    url = args.broker or os.environ.get(BROKER, "")
+    url = args.broker if args.broker not in (None, FROM_ENVIRONMENT) else os.environ.get(BROKER, "")
     if not url:
         raise UsageError("no broker is named", where="--broker", fix=f"--broker redis://HOST:6379/0, or set {BROKER}")
     return broker.checked(url)

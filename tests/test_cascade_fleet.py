@@ -1,0 +1,115 @@
+"""A cascade whose tasks are carried out by a worker with a FARM_HOME of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import toy
+from cascade_farm import Farm, small, wheel
+from test_cascade_doing import hands, started
+from test_fleet_orders import Silent
+
+from farm.cascade.advance import Advance, Advanced
+from farm.cascade.doing import Catalogs
+from farm.cascade.fleet import FleetTaskHands, TaskDoer, key_of
+from farm.errors import StoreError
+from farm.fleet import queues, signing
+from farm.fleet.slot import Slot
+from farm.gates.audit import AuditPolicy
+from farm.model.cascade import CascadeState
+from farm.process import Cancel
+from farm.settings import Settings
+from farm.store import frozen, home
+
+
+@pytest.fixture
+def farm(at: Settings) -> Iterator[Farm]:
+    with small(at) as farm:
+        yield farm
+
+
+@contextmanager
+def fleet(farm: Farm, rebind: object) -> Iterator[FleetTaskHands]:
+    """The hands of one who asks, with a worker elsewhere."""
+    signer = signing.make_key(farm.at.home / "key.pem")
+    signing.trust(farm.at.home / "trusted", signer, ("build",), "test")
+    there = replace(farm.at, home=farm.at.home.parent / "there", catalog=farm.at.home.parent / "none")
+    home.prepare(there.home)
+    own = hands(farm, rebind)
+    slot = Slot(
+        ledger=farm.ledger,
+        queues=queues.of_machine("build", "x86_64"),
+        doers={"task": TaskDoer(hands=replace(own, settings=there, catalogs=Catalogs(settings=there)))},
+        trusted=signing.trusted(farm.at.home / "trusted"),
+        right="build",
+        screen=Silent(),  # type: ignore[arg-type]
+    )
+    stop, no_more, wake = Cancel(), threading.Event(), threading.Event()
+    serving = threading.Thread(target=slot.serve, args=(stop, no_more, wake))
+    serving.start()
+    asking = FleetTaskHands(run="r", own=hands(farm, None), signer=signer, rights="build", wake=lambda _new: wake.set())
+    try:
+        yield asking
+    finally:
+        asking.close()
+        stop.set()
+        wake.set()
+        serving.join()
+
+
+def advanced(farm: Farm, rebind: object) -> Advanced:
+    with fleet(farm, rebind) as asking:
+        return Advance(farm.ledger.cascade(1), ledger=farm.ledger, hands=asking, jobs=8).to_the_end()
+
+
+def test_a_worker_elsewhere_does_what_a_cascade_asks_for(farm: Farm) -> None:
+    task = started(farm)
+
+    def rebind(source: Path, natives: Mapping[str, Path], out: Path, policy: AuditPolicy) -> Path:
+        return wheel(out, "gmpy2", "2.2", "native-gmp>=11!6", tag=f"{toy.PYTHON}-none-any", content="moved")
+
+    ended = advanced(farm, rebind)
+    assert ended.cascade.state is CascadeState.TESTING
+    assert (ended.done, farm.store.get(task.key) is not None) == (1, True)
+    there = farm.at.home.parent / "there"
+    assert (there / "cascades" / farm.ledger.cascade(1).catalog).is_dir(), "the catalog came with the order"
+    assert farm.ledger.leased_keys() == set()
+    assert farm.ledger.keys_of_jobs() == set()
+
+
+def test_what_a_worker_could_not_do_is_tried_again_or_blocks_as_at_home(farm: Farm) -> None:
+    started(farm)
+    calls: list[int] = []
+
+    def rebind(*_: object) -> Path:
+        calls.append(1)
+        if len(calls) == 1:
+            raise StoreError("no space left", where="disk")
+        raise ValueError("a bug")
+
+    ended = advanced(farm, rebind)
+    assert len(calls) == 2, "a full disk is tried again"
+    assert ended.cascade.state is CascadeState.BLOCKED
+    (failed,) = farm.ledger.tasks_of(1)
+    assert "internal error" in failed.error
+    assert farm.ledger.task_at(1, failed.position) == failed
+    assert farm.ledger.task_at(1, 99) is None
+
+
+def test_a_worker_refuses_a_task_that_was_planned_anew(farm: Farm) -> None:
+    task = started(farm)
+    other = replace(task, key="ab" * 32)
+    assert key_of(other) != key_of(task)
+
+    def never(*_: object) -> Path:
+        raise AssertionError("carried out")
+
+    with fleet(farm, never) as asking:
+        deed = asking.carry_out(farm.ledger.cascade(1), other, Cancel())
+    assert "was planned anew" in deed.reason
+    assert frozen.folder(farm.at).is_dir()
