@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EPILOG = """examples:
   farm beat --broker redis://farm.example:6379/0
-  farm beat --broker redis://farm.example:6379/0 --run-due 15    every 15 minutes also `farm cascade run-due --broker ...`
+  farm beat --broker redis://farm.example:6379/0 --run-due 15    also start and advance cascades
 """
 _DAYS = 14.0
 
