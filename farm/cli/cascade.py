@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "abandon": lambda args, rooms: _say(args, rooms, rooms.promoter.abandon(args.cascade, args.reason)),
         "run-due": _run_due,
     }
-    if (getattr(args, "jobs", None) or 1) < 1:
+    if getattr(args, "jobs", None) is not None and args.jobs < 1:
         raise UsageError(f"{args.jobs} jobs cannot work", where="--jobs", fix="give 1 or more")
     with cascading.rooms(settings) as rooms:
         try:

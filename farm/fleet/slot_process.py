@@ -16,22 +16,26 @@ _TICK = 0.2
 def serve(opened: Callable[[], AbstractContextManager[Slot]]) -> None:
     """Work until interrupted, which gives back what is at work, or until the parent is gone, which does not.
 
-    A line on standard input means that there is work; its end, that the parent died: what is at work is finished then.
-    Raises what a bug raised.
+    Before the first line on standard input it is a spare: all is loaded, nothing is done. Each further line means that
+    there is work; the end, that the parent died: what is at work is finished then. Raises what a bug raised.
     """
     stop, no_more, wake = Cancel(), threading.Event(), threading.Event()
+    begin = threading.Event()
     over = threading.Event()  # a thread whose join is interrupted counts as ended (Python 3.11), so it is not joined
     bugs: list[BaseException] = []
 
     def hear() -> None:
         while os.read(0, 4096):
+            begin.set()
             wake.set()
         no_more.set()
+        begin.set()
         wake.set()
 
     def work() -> None:
         try:
             with opened() as slot:
+                begin.wait()
                 slot.serve(stop, no_more, wake)
         except BaseException as error:  # noqa: BLE001 - raised again below
             bugs.append(error)
@@ -45,6 +49,7 @@ def serve(opened: Callable[[], AbstractContextManager[Slot]]) -> None:
             pass
     except KeyboardInterrupt:
         stop.set()
+        begin.set()
         wake.set()
         over.wait()
     if bugs:

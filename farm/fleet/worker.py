@@ -1,7 +1,7 @@
 """A worker: one machine's slots, each a process, kept alive and woken by this parent.
 
 The parent takes no jobs. It hears Redis, looks at the ledger for work that nobody was woken for and for workers that
-died, and starts a slot anew when one dies. Slots go on with what they have when the parent dies, and then leave.
+died. When a slot dies, a spare process that has loaded everything takes its place. Slots go on with what they have when the parent dies, and then leave.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Worker:
         self._count = count
         self._seconds = lease_seconds
         self._slots: dict[Child, float] = {}
+        self._spare: Child | None = None
         self._not_before = 0.0
         self._woken = threading.Event()
 
@@ -60,10 +61,11 @@ class Worker:
                     for slot in self._slots:
                         slot.say(b"\n")
         finally:
-            for slot in self._slots:
+            every = [*self._slots, *([self._spare] if self._spare else [])]
+            for slot in every:
                 slot.interrupt()
             deadline = time.monotonic() + _GRACE
-            for slot in self._slots:
+            for slot in every:
                 slot.finish(max(0.1, deadline - time.monotonic()))
 
     def _keep_alive(self) -> None:
@@ -75,11 +77,20 @@ class Worker:
             del self._slots[slot]
             slot.finish(0.1)
             _log.warning("slot %d ended (%s); its job is handed out again", slot.pid, _how(code))
-            if now - since < _SHORT_LIFE:
+            if code > 0 and now - since < _SHORT_LIFE:
                 self._not_before = now + _REST
             self._look()
-        while len(self._slots) < self._count and now >= self._not_before:
-            self._slots[self._start()] = now
+        if now < self._not_before:
+            return
+        while len(self._slots) < self._count:
+            slot, self._spare = self._spare or self._start(), None
+            slot.say(b"\n")
+            self._slots[slot] = now
+        if self._spare is not None and (code := self._spare.ended()) is not None:
+            self._spare.finish(0.1)
+            self._spare, self._not_before = None, now + (_REST if code > 0 else 0.0)
+        elif self._spare is None:
+            self._spare = self._start()
 
     def _look(self) -> None:
         """Queue what dead workers had; wake the slots if there is something to do."""
