@@ -1,7 +1,8 @@
 """A worker: one machine's slots, each a process, kept alive and woken by this parent.
 
 The parent takes no jobs. It hears Redis, looks at the ledger for work that nobody was woken for and for workers that
-died. When a slot dies, a spare process that has loaded everything takes its place. Slots go on with what they have when the parent dies, and then leave.
+died. When a slot dies, a spare process that has loaded everything takes its place. Slots go on with what they have when
+the parent dies, and then leave.
 """
 
 from __future__ import annotations
