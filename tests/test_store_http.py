@@ -86,7 +86,7 @@ def test_a_served_store_is_read_and_never_written(tmp_path: Path, server: Callab
         kept = other.put(own_key, wheel(tmp_path, b"own"))
         assert other.get(own_key) == kept
         assert source.get(own_key) is None
-        with pytest.raises(StoreError, match="read only"):
+        with pytest.raises(StoreError, match="only read"):
             shared(url).publish(kept, other.path(kept))
 
 

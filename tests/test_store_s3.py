@@ -153,6 +153,19 @@ def test_machines_share_a_bucket(tmp_path: Path, endpoint: str) -> None:
     assert not list(remote(endpoint, "two").entries(layout.KEYS)), "prefixes do not see each other"
 
 
+def test_who_only_reads_changes_nothing(tmp_path: Path, endpoint: str) -> None:
+    place = remote(endpoint, "readonly")
+    artifact = Store(tmp_path / "mine", shared=impatient(place)).put(KEY, wheel(tmp_path, b"content"))
+    before = {entry.name: entry for entry in place.entries("")}
+    address = f"s3://{BUCKET}/readonly?endpoint={endpoint}&region=us-east-1&readonly=yes"
+    reader = Store(tmp_path / "reader", shared=Shared(connect(address)))
+    with reader.pinned([KEY, digest("own")]):
+        assert reader.get(KEY) == artifact
+        own = reader.put(digest("own"), wheel(tmp_path, b"own"))
+        assert reader.get(digest("own")) == own
+    assert {entry.name: entry for entry in place.entries("")} == before
+
+
 def test_of_many_writers_one_creates(endpoint: str) -> None:
     made: list[bool] = []
     place = remote(endpoint, "race")

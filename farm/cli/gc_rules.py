@@ -89,7 +89,7 @@ def collect_shared(
     shared = store.shared
     assert shared is not None
     if not shared.writable:
-        raise UsageError("a store over HTTP is read only", where="--shared", fix="run it where FARM_STORE is writable")
+        raise UsageError("this store is only read", where="--shared", fix="run it where FARM_STORE is writable")
     needed = set(keys) | pinned_keys(store)
     if not served and not needed:
         raise StoreError(

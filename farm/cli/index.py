@@ -167,8 +167,13 @@ def _prune(args: argparse.Namespace, index: Index) -> int:
 
 def _serve(args: argparse.Namespace, index: Index, store: Path | None) -> int:
     from farm.index.serve import IndexServer
+    from farm.store.files import disk_errors
+    from farm.store.local import LocalStore
 
     index.root.mkdir(parents=True, exist_ok=True)
+    if store is not None:
+        with disk_errors(store):
+            LocalStore(store).prepare()  # a store from before there were markers gets one
     try:
         server = IndexServer(index.root, (args.bind, args.port), store=store)
     except (OSError, OverflowError, TypeError, UnicodeError) as error:  # the last two: no host name

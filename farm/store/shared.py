@@ -137,9 +137,7 @@ class Shared:
         if self._claimed:
             return
         if not self.writable:
-            raise StoreError(
-                "this kind of store is read only", where=self.id, fix="set FARM_STORE to a directory or s3://"
-            )
+            raise StoreError("this store is only read", where=self.id, fix="set FARM_STORE to one that is writable")
         marker = layout.marker()
         if self.remote.create(layout.MARKER, marker) and self.remote.create(layout.MARKER, marker):
             raise StoreError(

@@ -27,6 +27,11 @@ class Address:
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def readonly(self) -> bool:
+        """Whether nothing may be written there, whatever the credentials allow."""
+        return self.options.get("readonly") == "yes"
+
+    @property
     def insecure(self) -> bool:
         """Whether the user accepts a connection that anybody on the way can change."""
         return self.options.get("insecure") == "yes"
@@ -91,7 +96,7 @@ def connect(text: str) -> Remote:
 
     address = parse(text)
     opener = _directory if not address.scheme else _KINDS[address.scheme].opener
-    return Patient(opener(address))
+    return Patient(opener(address), readonly=address.readonly)
 
 
 def _directory(address: Address) -> Remote:
@@ -119,7 +124,7 @@ class _Kind:
 
 
 _KINDS = {
-    "s3": _Kind(opener=_s3, options=frozenset({"endpoint", "region", "insecure"})),
+    "s3": _Kind(opener=_s3, options=frozenset({"endpoint", "region", "insecure", "readonly"})),
     "https": _Kind(opener=_http),
     "http": _Kind(opener=_http),
 }

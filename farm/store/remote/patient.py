@@ -27,8 +27,14 @@ class Patient:
     """A Remote that tries again after each UnavailableError, with growing pauses, before it raises it."""
 
     def __init__(
-        self, inner: Remote, *, pauses: tuple[float, ...] = PAUSES, sleep: Callable[[float], None] = time.sleep
+        self,
+        inner: Remote,
+        *,
+        readonly: bool = False,
+        pauses: tuple[float, ...] = PAUSES,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._readonly = readonly
         self._inner = inner
         self._pauses = pauses
         self._sleep = sleep
@@ -41,7 +47,7 @@ class Patient:
     @property
     def writable(self) -> bool:
         """See Remote."""
-        return self._inner.writable
+        return self._inner.writable and not self._readonly
 
     def read(self, name: str) -> bytes | None:
         """See Remote."""
