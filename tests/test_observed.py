@@ -388,3 +388,23 @@ def test_a_pipe_that_closes_ends_it(tmp_path: Path) -> None:
     assert process.wait(60) == 0
     assert process.stderr is not None
     process.stderr.close()
+
+
+def test_sums_outlive_the_change_to_shards(ledger: Ledger) -> None:
+    """What migration 0005 does with what is there, by going back to what 0004 made."""
+    from farm.store.schema import open_engine
+
+    url = ledger._engine.url.render_as_string(hide_password=False)
+    with ledger.writing() as connection:
+        connection.execute(text("DROP TABLE tallies"))
+        connection.execute(
+            text(
+                "CREATE TABLE tallies (metric VARCHAR(40), recipe VARCHAR(100), platform VARCHAR(100), word VARCHAR(40),"
+                " number BIGINT, seconds FLOAT, PRIMARY KEY (metric, recipe, platform, word))"
+            )
+        )
+        connection.execute(text("INSERT INTO tallies VALUES ('cached', '', '', '', 5, 0)"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+    open_engine(url).dispose()
+    ledger.tally("cached", number=2)
+    assert Samples(collect.text(ledger))("farm_cache_hits_total") == 7

@@ -71,6 +71,7 @@ tallies = Table(  # sums that only grow
     Column("recipe", String(100), primary_key=True),
     Column("platform", String(100), primary_key=True),
     Column("word", String(40), primary_key=True),  # what it is counted by: an outcome, a bucket
+    Column("shard", Integer, primary_key=True, autoincrement=False),  # who adds at once adds to different rows
     Column("number", BigInteger, nullable=False),
     Column("seconds", Float, nullable=False),
     Index("ix_tallies_seconds", "metric", "seconds"),

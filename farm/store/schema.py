@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from farm.errors import MissingToolError, StoreError, UnavailableError
 from farm.store.files import disk_errors, file_lock, make_dirs
 
-HEAD = "0004"  # the newest migration; read here so that an up-to-date ledger opens without importing alembic
+HEAD = "0005"  # the newest migration; read here so that an up-to-date ledger opens without importing alembic
 WRITE = "farm_write"  # execution option of connections that will write
 _BUSY_MS = 30_000
 _ADVISORY_LOCK = 0x6661726D  # "farm": one number for all farms of a PostgreSQL database

@@ -4,18 +4,20 @@ them costs the same after ten attempts and after a million."""
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from farm.errors import StoreError
 from farm.model.cascade import ENDED, CascadeState
 from farm.store.cascade_tables import cascades
 from farm.store.database import Database
 from farm.store.observed_tables import cascade_counts, tallies
-from farm.store.tables import steps
 
+_SHARDS = 64
 BUCKETS = (1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400)
 """Upper bounds, in seconds, of how long an attempt took."""
 ATTEMPT = "attempt"
@@ -23,6 +25,19 @@ BUCKET = "bucket"
 RETRY = "retry"
 CACHED = "cached"
 LOST = "lost lease"
+# Written out, because every attempt ends with one: building it anew costs ten times what the database needs for it
+_INTO = "INSERT INTO tallies (metric, recipe, platform, word, shard, number, seconds) VALUES "
+_GROW = (
+    " ON CONFLICT (metric, recipe, platform, word, shard)"
+    " DO UPDATE SET number = tallies.number + excluded.number, seconds = tallies.seconds + excluded.seconds"
+)
+_RECIPE = "coalesce((SELECT recipe FROM steps WHERE key = :key), '')"
+_PLATFORM = "coalesce((SELECT platform FROM steps WHERE key = :key), '')"
+_ADD_ATTEMPT = text(
+    f"{_INTO}('{ATTEMPT}', {_RECIPE}, {_PLATFORM}, :state, 0, 1, :seconds),"
+    f" ('{BUCKET}', '', {_PLATFORM}, :bucket, :shard, 1, :seconds){_GROW}"
+)
+_ADD = text(f"{_INTO}(:metric, '', '', :word, :shard, :number, 0){_GROW}")
 _OPEN = tuple(state for state in CascadeState if state not in ENDED)
 
 
@@ -41,10 +56,10 @@ class Tally:
 class TallyRecords(Database):
     """Sums that only grow."""
 
-    def tally(self, metric: str, word: str = "", *, number: int = 1, recipe: str = "", platform: str = "") -> None:
+    def tally(self, metric: str, word: str = "", *, number: int = 1) -> None:
         """Count something that belongs to no other transaction."""
         with self.writing() as connection:
-            self.add(connection, metric, word, number=number, recipe=recipe, platform=platform)
+            self.add(connection, metric, word, number=number)
 
     def tally_softly(self, metric: str, word: str = "") -> None:
         """The same for who has better things to do: a ledger that does not answer is not told."""
@@ -54,13 +69,16 @@ class TallyRecords(Database):
     def tallies(self) -> tuple[Tally, ...]:
         """All sums but those by recipe: as many as there are platforms, outcomes and buckets."""
         kinds = (BUCKET, CACHED, LOST, RETRY)
+        names = (tallies.c.metric, tallies.c.recipe, tallies.c.platform, tallies.c.word)
+        sums = (func.sum(tallies.c.number).label("number"), func.sum(tallies.c.seconds).label("seconds"))
         with self.reading() as connection:
-            rows = connection.execute(select(tallies).where(tallies.c.metric.in_(kinds))).all()
-        return tuple(Tally(**row._mapping) for row in rows)  # noqa: SLF001 - SQLAlchemy's public name
+            rows = connection.execute(select(*names, *sums).where(tallies.c.metric.in_(kinds)).group_by(*names)).all()
+        return tuple(Tally(**{**row._mapping, "number": int(row.number)}) for row in rows)  # noqa: SLF001
 
     def recipe_tallies(self, limit: int = 1000) -> tuple[Tally, ...]:
         """Attempts by recipe, platform and outcome: those that took longest in all."""
-        query = select(tallies).where(tallies.c.metric == ATTEMPT).order_by(tallies.c.seconds.desc()).limit(limit)
+        columns = [column for column in tallies.columns if column.name != "shard"]
+        query = select(*columns).where(tallies.c.metric == ATTEMPT).order_by(tallies.c.seconds.desc()).limit(limit)
         with self.reading() as connection:
             rows = connection.execute(query).all()
         return tuple(Tally(**row._mapping) for row in rows)  # noqa: SLF001 - SQLAlchemy's public name
@@ -81,32 +99,20 @@ class TallyRecords(Database):
         return found
 
     def tally_attempt(self, connection: Connection, key: str, state: str, seconds: float) -> None:
-        """Count the end of an attempt, in its transaction."""
-        row = connection.execute(select(steps.c.recipe, steps.c.platform).where(steps.c.key == key)).first()
-        recipe, platform = (row.recipe, row.platform) if row is not None else ("", "")
-        self.add(connection, ATTEMPT, state, seconds=seconds, recipe=recipe, platform=platform)
+        """Count the end of an attempt, in its transaction: by recipe, and by how long it took."""
         bound = next((str(bound) for bound in BUCKETS if seconds <= bound), "+Inf")
-        self.add(connection, BUCKET, f"{state} {bound}", seconds=seconds, platform=platform)
+        words = {"state": state, "bucket": f"{state} {bound}", "shard": _shard()}
+        connection.execute(_ADD_ATTEMPT, {"key": key, "seconds": seconds, **words})
 
-    def add(
-        self,
-        connection: Connection,
-        metric: str,
-        word: str,
-        *,
-        number: int = 1,
-        seconds: float = 0.0,
-        recipe: str = "",
-        platform: str = "",
-    ) -> None:
+    def add(self, connection: Connection, metric: str, word: str, *, number: int = 1) -> None:
         """Add to a sum; it begins at nothing."""
-        names = {"metric": metric, "recipe": recipe, "platform": platform, "word": word}
-        more = self._insert_of(tallies).values(names | {"number": number, "seconds": seconds})
-        grown: dict[str, Any] = {
-            "number": tallies.c.number + more.excluded.number,
-            "seconds": tallies.c.seconds + more.excluded.seconds,
-        }
-        connection.execute(more.on_conflict_do_update(index_elements=list(tallies.primary_key), set_=grown))
+        connection.execute(_ADD, {"metric": metric, "word": word, "shard": _shard(), "number": number})
+
+
+def _shard() -> int:
+    """A row is held until its transaction is on the disk: each thread of each process adds to one of a few, by chance
+    its own."""
+    return hash((os.getpid(), threading.get_ident())) % _SHARDS
 
 
 def count_up_to(connection: Connection, query: Any, limit: int) -> int:
