@@ -399,8 +399,8 @@ def test_sums_outlive_the_change_to_shards(ledger: Ledger) -> None:
         connection.execute(text("DROP TABLE tallies"))
         connection.execute(
             text(
-                "CREATE TABLE tallies (metric VARCHAR(40), recipe VARCHAR(100), platform VARCHAR(100), word VARCHAR(40),"
-                " number BIGINT, seconds FLOAT, PRIMARY KEY (metric, recipe, platform, word))"
+                "CREATE TABLE tallies (metric VARCHAR(40), recipe VARCHAR(100), platform VARCHAR(100),"
+                " word VARCHAR(40), number BIGINT, seconds FLOAT, PRIMARY KEY (metric, recipe, platform, word))"
             )
         )
         connection.execute(text("INSERT INTO tallies VALUES ('cached', '', '', '', 5, 0)"))
