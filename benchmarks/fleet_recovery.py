@@ -104,6 +104,7 @@ def main() -> int:
             for death in deaths:
                 with postgresql() as url:
                     taken[death].append(one(url, server.url, death))
+                    print(f"{death}: {taken[death][-1]:.1f} s", file=sys.stderr, flush=True)
     if args.json:
         print_json(taken)
     else:
