@@ -54,13 +54,14 @@ def sh(command: str, cwd: Path, **environment: str) -> str:
 
 def builder(root: Path) -> Path:
     """An environment like that of /opt/python/cp3X-cp3X, into which the farm is installed from this checkout."""
-    venv.create(root, with_pip=True, symlinks=True)
+    venv.create(root, with_pip=False, symlinks=True)
     (site,) = (root / "lib").glob("python*/site-packages")
     mine = [entry for entry in sys.path if entry.endswith("site-packages")]
     site.joinpath("checkout.pth").write_text("\n".join([*mine, str(ROOT)]) + "\n")
-    script = root / "bin" / "farm"
-    script.write_text(f"#!{root}/bin/python\nfrom farm.cli import main\nmain()\n")
-    script.chmod(0o755)
+    for name, module in {"farm": "farm.cli", "pip": "pip._internal.cli.main"}.items():
+        script = root / "bin" / name
+        script.write_text(f"#!{root}/bin/python\nimport sys\nfrom {module} import main\nsys.exit(main())\n")
+        script.chmod(0o755)
     return root
 
 
