@@ -1,7 +1,7 @@
 """`farm status --watch`: what runs now, what waits, what failed last, drawn anew every few seconds.
 
 A terminal gets a table that is drawn over itself; a pipe gets a line for each thing that changed, and with ``--json``
-one object a line. Each look asks the ledger a handful of questions that cost the same in a farm of 300,000 steps.
+one object a line. Each look asks the ledger a handful of questions that cost the same however many steps the farm has.
 """
 
 from __future__ import annotations
