@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import JSON, Connection, Row, bindparam, delete, func, insert, select, update
 
 from farm.model.job import Job, JobEnd, JobState, NewJob, QueueDepth
 from farm.store.database import chunks
@@ -61,7 +61,7 @@ class JobRecords(LeaseRecords, TallyRecords):
     ) -> tuple[bool, tuple[Job, Lease] | None]:
         """`finish_job`, and `claim_job` of the same worker in the same transaction: a step costs one commit."""
         with self.writing() as connection:
-            written = self._finish(connection, lease, job, _ended(state, outcome))
+            written = self._say(connection, lease, job, state, outcome)
             found = self._claim(connection, queues, lease.owner, lease.ttl)
         return written, None if isinstance(found, _Resting) else found
 
@@ -73,7 +73,8 @@ class JobRecords(LeaseRecords, TallyRecords):
     def finish_job(self, lease: Lease, job: Job, state: JobState, outcome: Mapping[str, Any]) -> bool:
         """Write down what a job came to, and give its lease back. False, and nothing is written, if the lease is not
         ours any more: then another worker says it."""
-        return self._end_lease(lease, job, _ended(state, outcome))
+        with self.writing() as connection:
+            return self._say(connection, lease, job, state, outcome)
 
     def give_back(self, lease: Lease, job: Job) -> bool:
         """Let others take a job that we took and will not do; it does not count as an attempt."""
@@ -176,6 +177,12 @@ class JobRecords(LeaseRecords, TallyRecords):
         with self.writing() as connection:
             return self._finish(connection, lease, job, values)
 
+    def _say(self, connection: Connection, lease: Lease, job: Job, state: JobState, outcome: Mapping[str, Any]) -> bool:
+        if not self.drop_lease(connection, lease):
+            return False
+        said = {"job": job.id, "lease": lease.token, "to_state": state, "to_outcome": dict(outcome)}
+        return connection.execute(_SAY, said).rowcount == 1
+
     def _finish(self, connection: Connection, lease: Lease, job: Job, values: Mapping[str, Any]) -> bool:
         if not self.drop_lease(connection, lease):
             return False
@@ -201,16 +208,17 @@ class _Resting:
     """The first job's key is being built for another run: it rests for a moment."""
 
 
-def _ended(state: JobState, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    return {"state": state, "outcome": dict(outcome), "ended": now_ms()}
-
-
 # What every step needs is made once: SQLAlchemy takes longer to make a statement than PostgreSQL to carry it out.
 _MAY = (jobs.c.queue == bindparam("in_queue")) & (jobs.c.state == JobState.QUEUED) & (jobs.c.not_before <= now_ms())
 _FIRST = select(*_JOB, jobs.c.attempts, jobs.c.rank).where(_MAY).order_by(jobs.c.rank, jobs.c.id).limit(1)
 _FIRST_LOCKED = _FIRST.with_for_update(skip_locked=True)
 _THIS = (jobs.c.id == bindparam("job")) & (jobs.c.state == JobState.QUEUED)
 _REST = update(jobs).where(_THIS).values(not_before=now_ms() + _ELSEWHERE_MS)
+_SAY = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"), jobs.c.state == JobState.RUNNING, jobs.c.token == bindparam("lease"))
+    .values(state=bindparam("to_state"), outcome=bindparam("to_outcome", type_=JSON), ended=now_ms())
+)
 _TAKE = (
     update(jobs)
     .where(_THIS)
