@@ -10,7 +10,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from farm.cli import fleeting
+from farm.cli import fleet_options
 from farm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _DAYS = 14.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    fleeting.configure_broker(parser, needed=True)
+    fleet_options.configure_broker(parser, needed=True)
     parser.add_argument("--run-due", type=float, default=0.0, metavar="MINUTES", help="run scheduled cascades so often")
     parser.add_argument("--keep-days", type=float, default=_DAYS, metavar="N", help=f"of ended jobs; default {_DAYS:g}")
     parser.add_argument("--lease", type=float, metavar="SECONDS", help="as given to the workers")
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     if not args.run_due >= 0 or not args.keep_days >= 0:
         raise UsageError("must be 0 or more", where="--run-due, --keep-days", fix="0 runs nothing; keeps nothing")
-    url = fleeting.broker_of(args)
+    url = fleet_options.broker_of(args)
     home.prepare(settings.home)
     waker = Waker(url)
     with Ledger.open(settings.ledger) as ledger:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             Beat(
                 ledger,
                 wake=waker.wake,
-                lease_seconds=fleeting.lease_of(args),
+                lease_seconds=fleet_options.lease_of(args),
                 keep_days=args.keep_days,
                 due=lambda: _run_due(url, settings),
                 due_seconds=args.run_due * 60,
@@ -66,6 +66,7 @@ def _run_due(url: str, settings: Settings) -> None:
     from farm.process import run as run_program
 
     places = ["--catalog", str(settings.catalog), "--home", str(settings.home)]
-    env = {**os.environ, fleeting.BROKER: url}
-    command = [sys.executable, "-m", "farm.cli", *places, "cascade", "run-due", "--broker", fleeting.FROM_ENVIRONMENT]
+    env = {**os.environ, fleet_options.BROKER: url}
+    due = ["cascade", "run-due", "--broker", fleet_options.FROM_ENVIRONMENT]
+    command = [sys.executable, "-m", "farm.cli", *places, *due]
     run_program(command, env=env, on_line=lambda line: print(line, flush=True))

@@ -11,7 +11,7 @@ import functools
 import time
 from typing import TYPE_CHECKING
 
-from farm.cli import failure, fleeting, quick, running, telling, wanted
+from farm.cli import failure, fleet_options, fleeting, quick, running, telling, wanted
 from farm.cli.output import human_seconds, print_json
 from farm.errors import FarmError, GateError, UsageError
 from farm.index.contents import STAGING
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="steps at once; each uses its share of cores")
     parser.add_argument("--no-publish", action="store_true", help="leave the staging channel as it is")
     parser.add_argument("--no-sandbox", action="store_true", help="build without bubblewrap: nothing is hidden")
-    fleeting.configure_broker(parser)
+    fleet_options.configure_broker(parser)
     parser.add_argument("--follow", action="store_true", help="with --broker: show the logs while they are written")
     parser.add_argument(
         "--pull-requests", action="store_true", help="with --broker: ask workers without publishing rights"
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     started_ns = time.time_ns()
     if args.jobs < 1:
         raise UsageError(f"{args.jobs} jobs cannot work", where="--jobs", fix="give 1 or more")
-    fleeting.refuse_nonsense(args)
+    fleet_options.refuse_nonsense(args)
     from farm import catalog
     from farm.store import home
     from farm.store.artifacts import open_store

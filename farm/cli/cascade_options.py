@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from farm.cli import fleeting
+from farm.cli import fleet_options
 from farm.index.contents import STAGING
 
 
@@ -67,5 +67,5 @@ def _scope(parser: argparse.ArgumentParser) -> None:
 
 def _at_work(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, metavar="N", help="tasks at once (default: 1; with --broker 64)")
-    fleeting.configure_broker(parser)
+    fleet_options.configure_broker(parser)
     parser.add_argument("--no-sandbox", action="store_true", help="build without bubblewrap: nothing is hidden")

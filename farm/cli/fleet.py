@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from farm.cli import fleeting
+from farm.cli import fleet_keys
 from farm.cli.output import counted, human_seconds, print_json, print_table
 from farm.errors import UsageError
 
@@ -64,14 +64,14 @@ def _key(args: argparse.Namespace, settings: Settings) -> int:
     rights = _rights(args.rights)
     owner = args.name or socket.gethostname()
     if args.show:
-        signer = signing.signer(fleeting.key_path(settings))
+        signer = signing.signer(fleet_keys.key_path(settings))
     else:
         home.prepare(settings.home)
-        signer = signing.make_key(fleeting.key_path(settings))
-        signing.trust(fleeting.trusted_path(settings), signer, rights, owner)
+        signer = signing.make_key(fleet_keys.key_path(settings))
+        signing.trust(fleet_keys.trusted_path(settings), signer, rights, owner)
     line = f"{','.join(rights)} {signer.public} {owner}"
     if args.json:
-        print_json({"key": str(fleeting.key_path(settings)), "fingerprint": signer.name, "line": line})
+        print_json({"key": str(fleet_keys.key_path(settings)), "fingerprint": signer.name, "line": line})
     else:
         print(line)
     return 0

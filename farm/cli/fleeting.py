@@ -1,25 +1,22 @@
-"""What the verbs of the fleet share: the broker's address, keys, queues, and the parts put together."""
+"""The parts of a fleet put together for the verbs: a slot of a worker; the fleet as hands of a run or a cascade."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farm.cli import running
-from farm.errors import UsageError
+from farm.cli.fleet_keys import signer_of, trusted_keys
+from farm.cli.fleet_options import broker_of, lease_of, queues_of, right_of
 
 if TYPE_CHECKING:
     import argparse
 
     from farm.cascade.doing import FarmHands
     from farm.cascade.fleet import FleetTaskHands
-    from farm.fleet.order import Right
     from farm.fleet.show import Teller
-    from farm.fleet.signing import Signer, Trusted
     from farm.fleet.slot import Slot
     from farm.model.events import Listener, StepEvent
     from farm.model.job import Job
@@ -33,85 +30,7 @@ if TYPE_CHECKING:
     from farm.workers.result import RunResult
     from farm.workers.schedule import Schedule
 
-BROKER = "FARM_BROKER"
-FROM_ENVIRONMENT = "env"  # --broker env: the address is in FARM_BROKER, where `ps` does not show it
-KEY = "FARM_FLEET_KEY"
 TASKS_AT_ONCE = 64  # of a cascade; each waits in a thread
-
-
-def configure_broker(parser: argparse.ArgumentParser, *, needed: bool = False) -> None:
-    """Add --broker."""
-    default = f"; default: ${BROKER}" if needed else f"; 'env': ${BROKER}"
-    parser.add_argument(
-        "--broker", metavar="URL", help=f"the fleet's Redis: redis://HOST:6379/0, rediss://...{default}"
-    )
-
-
-def broker_of(args: argparse.Namespace) -> str:
-    """The broker's address. Raises UsageError."""
-    from farm.fleet import broker
-
-    url = args.broker if args.broker not in (None, FROM_ENVIRONMENT) else os.environ.get(BROKER, "")
-    if not url:
-        raise UsageError("no broker is named", where="--broker", fix=f"--broker redis://HOST:6379/0, or set {BROKER}")
-    return broker.checked(url)
-
-
-def queues_of(args: argparse.Namespace) -> tuple[str, ...]:
-    """The queues that a worker serves. Raises UsageError."""
-    from farm.fleet import queues
-    from farm.settings import build_machine
-
-    right = right_of(args)
-    return queues.checked(args.queue, right) if args.queue else queues.of_machine(right, build_machine())
-
-
-def right_of(args: argparse.Namespace) -> Right:
-    """What an order must be signed with the right to."""
-    return "pr" if getattr(args, "pull_requests", False) else "build"
-
-
-def lease_of(args: argparse.Namespace) -> float:
-    """Seconds of silence after which a worker counts as gone."""
-    from farm.fleet.slot import FLEET_LEASE_SECONDS
-
-    return args.lease or FLEET_LEASE_SECONDS
-
-
-def key_path(settings: Settings) -> Path:
-    """The private key that signs orders."""
-    named = os.environ.get(KEY, "")
-    return Path(named) if named else settings.fleet / "key.pem"
-
-
-def trusted_path(settings: Settings) -> Path:
-    """The list of keys whose orders count."""
-    return settings.fleet / "trusted"
-
-
-def signer_of(settings: Settings) -> Signer:
-    """The key that signs orders. Raises FleetError, MissingToolError."""
-    from farm.fleet import signing
-
-    _make_own_key(settings)
-    return signing.signer(key_path(settings))
-
-
-def trusted_keys(args: argparse.Namespace, settings: Settings) -> Mapping[str, Trusted]:
-    """The keys whose orders a worker takes: without any, it does not start. Raises FleetError."""
-    from farm.fleet import signing
-
-    if not args.trusted:
-        _make_own_key(settings)
-    return signing.trusted(Path(args.trusted) if args.trusted else trusted_path(settings))
-
-
-def _make_own_key(settings: Settings) -> None:
-    """With a ledger of its own a farm is one machine and one user's: it trusts itself. Others name whom they trust."""
-    from farm.fleet import signing
-
-    if not settings.ledger_url and not os.environ.get(KEY) and not trusted_path(settings).exists():
-        signing.trust(trusted_path(settings), signing.make_key(key_path(settings)), signing.RIGHTS, "this-machine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,19 +161,3 @@ def carry_out(args: argparse.Namespace, plan: Plan, store: Store, settings: Sett
     with contextlib.ExitStack() as ended, progress(len(plan.steps), quiet=args.json) as listener:
         make = hands(args, settings, store, ended)
         return run_with(make, plan, store=store, ledger=open_ledger, listener=listener)
-
-
-def refuse_nonsense(args: argparse.Namespace) -> None:
-    """Raise UsageError for options that do not go together."""
-    if args.broker and (args.jobs != 1 or args.no_sandbox):
-        raise UsageError(
-            "how steps are carried out is the workers' business",
-            where="--broker",
-            fix="give --concurrency and --no-sandbox to `farm worker`",
-        )
-    if not args.broker and (args.follow or args.pull_requests):
-        raise UsageError("that is for a fleet", where="--follow, --pull-requests", fix="add --broker URL")
-    if args.pull_requests and not args.no_publish:
-        raise UsageError(
-            "what a pull request proposes is not published", where="--pull-requests", fix="add --no-publish"
-        )

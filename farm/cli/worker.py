@@ -13,7 +13,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from farm.cli import fleeting
+from farm.cli import fleet_keys, fleet_options, fleeting
 from farm.cli.output import counted
 from farm.errors import UsageError
 
@@ -31,7 +31,7 @@ EPILOG = """examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    fleeting.configure_broker(parser, needed=True)
+    fleet_options.configure_broker(parser, needed=True)
     parser.add_argument("--queue", action="append", default=[], metavar="Q", help="serve only these; repeatable")
     parser.add_argument("--concurrency", type=int, default=1, metavar="N", help="steps at once, each a process")
     parser.add_argument("--pull-requests", action="store_true", help="serve the queues pr.*, and nothing else")
@@ -58,10 +58,10 @@ def _worker(args: argparse.Namespace, settings: Settings) -> int:
     from farm.store import home
     from farm.store.ledger import Ledger
 
-    url, queues = fleeting.broker_of(args), fleeting.queues_of(args)
+    url, queues = fleet_options.broker_of(args), fleet_options.queues_of(args)
     home.prepare(settings.home)
-    fleeting.trusted_keys(args, settings)  # refuses before anything starts
-    seconds = fleeting.lease_of(args)
+    fleet_keys.trusted_keys(args, settings)  # refuses before anything starts
+    seconds = fleet_options.lease_of(args)
     command = [sys.executable, "-m", "farm.cli", *args.argv, "--slot"]
     env = {**os.environ, "FARM_BROKER": url}
 

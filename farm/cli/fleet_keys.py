@@ -1,0 +1,52 @@
+"""Whose orders count: the key that signs, and the list of keys that a worker trusts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from farm.fleet.signing import Signer, Trusted
+    from farm.settings import Settings
+
+KEY = "FARM_FLEET_KEY"
+
+
+def key_path(settings: Settings) -> Path:
+    """The private key that signs orders."""
+    named = os.environ.get(KEY, "")
+    return Path(named) if named else settings.fleet / "key.pem"
+
+
+def trusted_path(settings: Settings) -> Path:
+    """The list of keys whose orders count."""
+    return settings.fleet / "trusted"
+
+
+def signer_of(settings: Settings) -> Signer:
+    """The key that signs orders. Raises FleetError, MissingToolError."""
+    from farm.fleet import signing
+
+    _make_own_key(settings)
+    return signing.signer(key_path(settings))
+
+
+def trusted_keys(args: argparse.Namespace, settings: Settings) -> Mapping[str, Trusted]:
+    """The keys whose orders a worker takes: without any, it does not start. Raises FleetError."""
+    from farm.fleet import signing
+
+    if not args.trusted:
+        _make_own_key(settings)
+    return signing.trusted(Path(args.trusted) if args.trusted else trusted_path(settings))
+
+
+def _make_own_key(settings: Settings) -> None:
+    """With a ledger of its own a farm is one machine and one user's: it trusts itself. Others name whom they trust."""
+    from farm.fleet import signing
+
+    if not settings.ledger_url and not os.environ.get(KEY) and not trusted_path(settings).exists():
+        signing.trust(trusted_path(settings), signing.make_key(key_path(settings)), signing.RIGHTS, "this-machine")
