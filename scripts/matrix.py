@@ -15,10 +15,11 @@ from pathlib import Path
 import matrix_records
 from matrix_records import Row
 
-from farm import catalog
+from farm import catalog, settings
 from farm.cli import matrix
 from farm.cli import run as farm
 from farm.process import run
+from farm.store.artifacts import open_store
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "matrix.md"
@@ -44,8 +45,8 @@ key is a hash of all that a wheel depends on, so what was found stays true until
 AGAIN = """
 ## Built twice
 
-Wheels that `farm reproduce` built once more, in a home at another path and with a compiler cache of its own, and
-compared byte for byte. An empty cell was not tried with today's inputs.
+Wheels that were built once more and compared byte for byte: by `farm reproduce`, in a home at another path and with a
+compiler cache of its own, or by another farm on another machine. An empty cell was not tried with today's inputs.
 
 """
 
@@ -57,17 +58,24 @@ def main() -> int:
         return code
     status = json.loads(said)
     known = matrix_records.load(RECORDS)
-    rows = matrix_records.merged(status["steps"], known)
-    day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    commit = run(["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]).output.strip()
-    records = matrix_records.records(rows, known, day=day, commit=commit)
-    head = HEAD.format(day=day, counts=_counts(records), pythons="".join(f" {word}" for word in pythons))
+    found = _this_run()
+    rows = matrix_records.merged(status["steps"], known, farm=found["farm"])
+    records = matrix_records.records(rows, known, found)
+    head = HEAD.format(day=found["day"], counts=_counts(records), pythons="".join(f" {word}" for word in pythons))
     with contextlib.redirect_stdout(io.StringIO()) as table:
         matrix.print_markdown(matrix.matrix(rows, status["impossible"]))
     matrix_records.save(RECORDS, records)
     PAGE.write_text(head + table.getvalue() + _reproducible(rows), "utf-8")
     print(f"{PAGE.relative_to(ROOT)} and {RECORDS.relative_to(ROOT)}: {len(records)} of {len(rows)} steps are built")
     return 0
+
+
+def _this_run() -> dict[str, str]:
+    return {
+        "day": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "commit": run(["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]).output.strip(),
+        "farm": open_store(settings.load()).farm_id(),
+    }
 
 
 def _counts(records: Sequence[Row]) -> str:

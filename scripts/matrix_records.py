@@ -1,8 +1,9 @@
 """What earlier farms came to: `docs/matrix.json`, one record for each build key.
 
 A build key is a hash of everything that a wheel depends on, so what one farm found under a key holds for every other
-that plans the same key. A record is a row of `farm status --json` with the day and the commit of the farm that found
-it. Records of keys that nobody plans any more are dropped.
+that plans the same key. A record is a row of `farm status --json` with the run that found it: day, commit and farm.
+Records of keys that nobody plans any more are dropped. Where this farm and an earlier one have built the same key,
+their wheels are compared by hash: that is a verdict on reproducibility, too.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from farm.cli.history import REPRODUCIBLE
+
 Row = Mapping[str, Any]
-_KEPT = ("step", "key", "state", "verdicts")
+_KEPT = ("step", "key", "state", "sha256", "verdicts")
 _FORMAT = 1
 
 
@@ -35,25 +38,35 @@ def save(path: Path, records: Sequence[Row]) -> None:
     part.replace(path)
 
 
-def merged(rows: Sequence[Row], known: Mapping[str, Row]) -> list[Row]:
-    """`rows` of today's plan; what this farm's store does not hold is as its record says, if there is one."""
-    return [_merge(row, known.get(row["key"])) for row in rows]
+def merged(rows: Sequence[Row], known: Mapping[str, Row], *, farm: str) -> list[Row]:
+    """`rows` of today's plan; what the store of `farm` does not hold is as its record says, if there is one."""
+    return [_merge(row, known.get(row["key"]), farm) for row in rows]
 
 
-def records(rows: Sequence[Row], known: Mapping[str, Row], *, day: str, commit: str) -> list[Row]:
-    """The records of what is built among merged `rows`. What this farm found is new: it has today's `day`, `commit`."""
-    return [_record(row, known.get(row["key"]), {"day": day, "commit": commit}) for row in rows if _is_built(row)]
+def records(rows: Sequence[Row], known: Mapping[str, Row], found: Mapping[str, str]) -> list[Row]:
+    """The records of what is built among merged `rows`. What is new since `known` is of the run `found`: its `day`,
+    `commit` and `farm`."""
+    return [_record(row, known.get(row["key"]), found) for row in rows if _is_built(row)]
 
 
-def _merge(row: Row, record: Row | None) -> Row:
+def _merge(row: Row, record: Row | None, farm: str) -> Row:
     if record is None:
         return row
     if not _is_built(row):
-        return {**row, "state": record["state"], "verdicts": record["verdicts"], "phase": "", "error": ""}
-    return {**row, "verdicts": {**record["verdicts"], **row["verdicts"]}}
+        return {**row, "phase": "", "error": "", **{name: record[name] for name in ("state", "sha256", "verdicts")}}
+    return {**row, "verdicts": {**record["verdicts"], **_compared(row, record, farm), **row["verdicts"]}}
 
 
-def _record(row: Row, old: Row | None, found: Row) -> Row:
+def _compared(row: Row, record: Row, farm: str) -> dict[str, Any]:
+    """What the wheels of two farms say; nothing if it is one farm, or if the earlier one did not say its hash."""
+    if not record["sha256"] or record["farm"] == farm:
+        return {}
+    if record["sha256"] == row["sha256"]:
+        return {REPRODUCIBLE: {"outcome": "passed", "reason": ""}}
+    return {REPRODUCIBLE: {"outcome": "failed", "reason": f"another farm's, of {record['day']}, has another sha256"}}
+
+
+def _record(row: Row, old: Row | None, found: Mapping[str, str]) -> Row:
     record = {name: row[name] for name in _KEPT}
     if old is not None and all(old[name] == record[name] for name in _KEPT):
         return old

@@ -9,8 +9,9 @@ from farm.cli import history, matrix, output, wanted
 from farm.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from farm.model.artifact import Artifact
     from farm.model.plan import Step
     from farm.settings import Settings
     from farm.store.ledger import Ledger
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         pythons = args.python or _pythons(ledger)
         plan = history.make_plan(settings, recipes=args.recipe, platforms=args.platform, pythons=pythons)
         store = open_store(settings)
-        stored = set(store.known(step.key for step in plan.steps))
+        stored = store.known(step.key for step in plan.steps)
         rows = _rows(plan.steps, stored, ledger)
     if args.json:
         output.print_json({"steps": rows, "impossible": wanted.impossible_rows(plan)})
@@ -83,21 +84,21 @@ def _pythons(ledger: Ledger | None) -> list[str]:
     return sorted({wanted.own_python(), *(ledger.pythons() if ledger else ())}, key=lambda tag: int(tag[3:]))
 
 
-def _rows(steps: Sequence[Step], stored: set[str], ledger: Ledger | None) -> list[dict[str, Any]]:
+def _rows(steps: Sequence[Step], stored: Mapping[str, Artifact], ledger: Ledger | None) -> list[dict[str, Any]]:
     keys = [step.key for step in steps]
     attempts = ledger.last_attempts(keys) if ledger else {}
     verdicts = ledger.verdicts(keys) if ledger else {}
     leased = ledger.leased_keys() if ledger else set()
     return [
-        _row(step, step.key in stored, attempts.get(step.key), verdicts.get(step.key, ()), step.key in leased)
+        _row(step, stored.get(step.key), attempts.get(step.key), verdicts.get(step.key, ()), step.key in leased)
         for step in steps
     ]
 
 
 def _row(
-    step: Step, stored: bool, attempt: Attempt | None, verdicts: Sequence[Verdict], leased: bool
+    step: Step, stored: Artifact | None, attempt: Attempt | None, verdicts: Sequence[Verdict], leased: bool
 ) -> dict[str, Any]:
-    state = _state(stored, attempt, leased)
+    state = _state(stored is not None, attempt, leased)
     refused = state == "failed" and attempt is not None and attempt.phase == history.AUDIT
     now = [v for v in verdicts if stored or (refused and v.kind == history.AUDIT)]  # others are of a wheel that is gone
     return {
@@ -113,6 +114,7 @@ def _row(
         "tried": attempt.started.isoformat() if attempt else None,
         "verdicts": {v.kind: {"outcome": v.outcome.value, "reason": v.reason} for v in now},
         "key": step.key,
+        "sha256": stored.sha256 if stored else None,
     }
 
 
