@@ -76,6 +76,8 @@ HOSTILE = {
         member("t/s", kind=tarfile.SYMTYPE, link="x"),
         member("t/link", kind=tarfile.LNKTYPE, link="t/s"),
     ),
+    "hardlink to the tree itself": (member("t/x"), member("t/link", kind=tarfile.LNKTYPE, link=".")),
+    "hardlink to nothing": (member("t/x"), member("t/link", kind=tarfile.LNKTYPE, link="")),
     "symlink out by way of another": (
         member("t/a/b/up", kind=tarfile.SYMTYPE, link="../.."),
         member("t/link", kind=tarfile.SYMTYPE, link="a/b/up/../x"),
@@ -122,6 +124,14 @@ def test_size_and_count_limits(tmp_path: Path) -> None:
         unpack(tmp_path / "big.tar.gz", tmp_path / "out", limits=Limits(size=1000))
     with pytest.raises(SourceError, match="more than 2 members"):
         unpack(tmp_path / "big.tar.gz", tmp_path / "out2", limits=Limits(members=2))
+
+
+def test_hard_links_take_room_as_any_content_does(tmp_path: Path) -> None:
+    links = [(member(f"t/again{n}", kind=tarfile.LNKTYPE, link="t/zeros"), b"") for n in range(3)]
+    archive = tar_of(tmp_path / "a.tar.gz", (member("t/zeros"), b"0" * 1000), *links)
+    with pytest.raises(SourceError, match="again2: unpacks to more than 3000 bytes"):
+        unpack(archive, tmp_path / "out", limits=Limits(size=3000))
+    unpack(archive, tmp_path / "out2", limits=Limits(size=4000))
 
 
 @pytest.mark.parametrize("cut", [0.0, 0.3, 0.9])

@@ -177,7 +177,7 @@ def _unpack_member(
         fresh(target)
         target.symlink_to(text)
     elif member.islnk():
-        _hardlink(into, target, member, layout.rename(member.linkname), budget.archive)
+        _hardlink(into, target, member, layout.rename(member.linkname), budget)
     elif member.isreg():
         source = tar.extractfile(member)
         assert source is not None
@@ -188,8 +188,10 @@ def _unpack_member(
         )
 
 
-def _hardlink(into: Path, target: Path, member: tarfile.TarInfo, name: str | None, archive: str) -> None:
-    """A hard link becomes a copy of the member it names, which must come before it in the archive."""
+def _hardlink(into: Path, target: Path, member: tarfile.TarInfo, name: str | None, budget: Budget) -> None:
+    """A hard link becomes a copy of the member it names, which must come before it in the archive. The copy takes room
+    as any other content does, though the archive does not hold it."""
+    archive = budget.archive
     if name is None or not is_inside(member.linkname):
         raise SourceError(
             f"{member.name}: is a link to {member.linkname!r}, outside the tree", where=archive, fix=NOT_USABLE
@@ -202,6 +204,7 @@ def _hardlink(into: Path, target: Path, member: tarfile.TarInfo, name: str | Non
         )
     if origin == target:
         return
+    budget.bytes(member.name, origin.stat().st_size)
     fresh(target)
     shutil.copy2(origin, target)
 

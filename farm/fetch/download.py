@@ -127,6 +127,7 @@ def _transfer(url: str, part: Path, filename: str, progress: Progress | None, ho
             if attempt == _ATTEMPTS:
                 raise CannotReachError(f"the connection broke {attempt} times: {error}") from error
         time.sleep(0.2 * attempt)
+    raise CannotReachError("it says again and again that what it was asked for is past the file's end")
 
 
 def _is_of_the_cache(error: Exception) -> TypeGuard[OSError]:

@@ -61,12 +61,12 @@ def is_inside(name: str) -> bool:
 
 
 def refuse_link_parent(into: Path, target: Path, name: str, archive: str) -> None:
-    """Nothing is written *through* a symbolic link, even one that stays inside."""
-    place = target.parent
-    while place != into:
+    """Nothing is written *through* a symbolic link, even one that stays inside. `target` is `into` or lies below it."""
+    place = into
+    for part in target.relative_to(into).parts[:-1]:
+        place = place / part
         if place.is_symlink():
             raise SourceError(f"{name!r}: its directory is a symbolic link", where=archive, fix=NOT_USABLE)
-        place = place.parent
 
 
 def check_link(into: Path, folder: Path, linkname: str, name: str, archive: str) -> None:
