@@ -23,6 +23,7 @@ from farm.errors import MissingToolError, ProcessError
 
 _GRACE_SECONDS = 2.0
 _KEPT_OUTPUT = 200_000
+_LONGEST_LINE = 1 << 20  # bytes; what goes on for longer comes in pieces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,7 @@ def run(
         raise ProcessError("cancelled before it started", where=args[0])
     started = time.monotonic()
     child = _spawn(args, env, cwd)
-    with _guarded(child, timeout, cancel):
+    with _guarded(child, timeout, cancel) as is_late:
         feeder = _feed(child, stdin)
         output = _pump(child, log, on_line)
         returncode, cpu = _wait(child)
@@ -135,21 +136,29 @@ def run(
     seconds = time.monotonic() - started
     add_cpu(cpu)
     done = Completed(argv=args, returncode=returncode, output=output, seconds=seconds, cpu_seconds=cpu)
-    _judge(done, check=check, timeout=timeout, cancel=cancel)
+    _judge(done, check=check, limit=timeout if is_late.is_set() else None, cancel=cancel)
     return done
 
 
 @contextmanager
-def _guarded(child: subprocess.Popen[bytes], timeout: float | None, cancel: Cancel | None) -> Iterator[None]:
-    """Its time is limited, whoever cancels reaches it, and nothing of it is left when the block ends in an error."""
+def _guarded(child: subprocess.Popen[bytes], timeout: float | None, cancel: Cancel | None) -> Iterator[threading.Event]:
+    """Its time is limited (the event says that it was over), whoever cancels reaches it, and nothing of it is left when
+    the block ends in an error."""
     if cancel is not None:
         cancel.enter(child)
-    timer = threading.Timer(timeout, _kill_group, (child,)) if timeout is not None else None
+    is_late = threading.Event()
+
+    def end() -> None:
+        if not _has_ended(child):
+            is_late.set()
+        _kill_group(child)
+
+    timer = threading.Timer(timeout, end) if timeout is not None else None
     if timer is not None:
         timer.daemon = True
         timer.start()
     try:
-        yield
+        yield is_late
     except BaseException:
         _kill_group(child)
         child.wait()
@@ -207,7 +216,7 @@ def _pump(child: subprocess.Popen[bytes], log: BinaryIO | None, on_line: Callabl
     assert child.stdout is not None
     kept: list[str] = []
     size = 0
-    for raw in child.stdout:
+    while raw := child.stdout.readline(_LONGEST_LINE):
         if log is not None:
             log.write(raw)
             log.flush()
@@ -256,13 +265,14 @@ def _has_ended(child: subprocess.Popen[bytes]) -> bool:
         return True
 
 
-def _judge(done: Completed, *, check: bool, timeout: float | None, cancel: Cancel | None) -> None:
+def _judge(done: Completed, *, check: bool, limit: float | None, cancel: Cancel | None) -> None:
+    """`limit` is given if its time was over: a program that is told to end may call any exit code its own."""
     name = done.argv[0]
     if cancel is not None and cancel.is_set and done.returncode != 0:
         raise ProcessError("cancelled", where=name, returncode=done.returncode, output=done.output)
-    if timeout is not None and done.returncode < 0 and done.seconds >= timeout:
+    if limit is not None:
         raise ProcessError(
-            f"ran longer than its limit of {timeout:g} s and was killed",
+            f"ran longer than its limit of {limit:g} s and was killed",
             where=name,
             fix="run it again when the machine is less busy; if it hangs, its output says where",
             returncode=done.returncode,

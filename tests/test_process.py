@@ -81,6 +81,20 @@ def test_timeout_kills_the_whole_family(tmp_path: Path) -> None:
     assert _wait_dead(int(pidfile.read_text()))
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_program_that_ends_well_when_its_time_is_over_was_too_slow_all_the_same(code: int) -> None:
+    with pytest.raises(ProcessError, match=r"limit of 0\.5 s"):
+        run(["sh", "-c", f"trap 'exit {code}' TERM; sleep 60 & wait"], timeout=0.5, check=False)
+
+
+def test_a_line_without_end_is_not_kept_whole() -> None:
+    seen: list[int] = []
+    done = run(["head", "-c", "5000000", "/dev/zero"], on_line=lambda line: seen.append(len(line)))
+    assert sum(seen) == 5_000_000
+    assert max(seen) <= 1 << 20
+    assert len(done.output) == 200_000
+
+
 def test_cancel_kills_what_runs_and_refuses_what_comes(tmp_path: Path) -> None:
     cancel = Cancel()
     pidfile = tmp_path / "pid"
