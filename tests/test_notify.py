@@ -259,6 +259,23 @@ def test_a_silent_target_keeps_nobody_from_the_others(ledger: Ledger, chat: Hook
     assert len(told) == 10, "one try each, not one for every message"
 
 
+def test_much_that_one_target_does_not_take_keeps_nobody_from_the_others(
+    tmp_path: Path, chat: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_AT_ONCE", 5)  # instead of a ledger with hundreds of messages
+    dead = '[[webhook]]\nname = "dead"\nurl = "http://127.0.0.1:9/x"\nsecret = "env:CHAT_SECRET"\n'
+    only_dead = config.parse(f"format = 1\n{dead}events = ['*']".encode(), "notify.toml")
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        listening(ledger, to(chat.url, more=dead))
+        for _ in range(6):
+            ledger.create_cascade(chain("gmp"))
+        ledger.route(["dead"], only_dead.wants)
+        ledger.create_cascade(chain("mpfr"))
+        told = outbox.send_due(ledger, to(chat.url, more=dead))
+    assert [one.delivery.target for one in told] == ["dead", "chat"]
+    assert chat.types == ["cascade.started"]
+
+
 def test_a_target_that_was_removed_is_given_up(ledger: Ledger, chat: Hook) -> None:
     loaded = to(chat.url)
     listening(ledger, loaded)
@@ -430,6 +447,24 @@ def test_secrets_come_from_variables_and_files_and_are_said_nowhere(
         assert "s3cr3t" not in text
 
 
+@pytest.mark.parametrize("address", ["http://example.org/x", "ftp://h/x", "nowhere", "http://[x"])
+def test_an_address_from_a_file_is_held_to_the_same_rules(tmp_path: Path, address: str) -> None:
+    (tmp_path / "url").write_text(address)
+    (target,) = to(f"file:{tmp_path}/url").webhook
+    with pytest.raises(NotifyError, match="its address is") as refused:
+        outbox.send(target, message.test("u", "t", "chat"))
+    assert address not in str(refused.value)
+
+
+def test_what_is_no_name_of_a_machine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADDRESS", "https://a..b/x")
+    mail = MAIL.replace('server = "m"', 'server = "a..b"')
+    loaded = to("env:ADDRESS", more=mail)
+    for target in (loaded.webhook[0], loaded.email[0]):
+        with pytest.raises(NotifyError, match="does not answer"):
+            outbox.send(target, message.test("u", "t", "chat"))
+
+
 HOOK = '[[webhook]]\nname = "chat"\nurl = "https://h/x"\nsecret = "env:S"\n'
 MAIL = '[[email]]\nname = "people"\nserver = "m"\nsender = "a@b"\nto = ["c@d"]\n'
 
@@ -448,6 +483,8 @@ MAIL = '[[email]]\nname = "people"\nserver = "m"\nsender = "a@b"\nto = ["c@d"]\n
         (f"format = 1\n{HOOK}events = ['cascade.fineshed']", "matches no event; there are cascade.started"),
         (f"format = 1\n{HOOK}events = []", "[webhook #1] events"),
         (f"format = 1\n{HOOK}{HOOK}{MAIL}", "'chat' is the name of two targets"),
+        (f"format = 1\n{HOOK}{HOOK}", "'chat' is the name of two targets"),
+        (f"format = 1\n{HOOK}{MAIL.replace('people', 'chat')}", "'chat' is the name of two targets"),
         (f"format = 1\n{MAIL}password = 'hunter22'\nuser = 'u'", "[email #1] password: a secret is not written here"),
         (f"format = 1\n{MAIL}user = 'u'", "user and password belong together"),
         (f"format = 1\n{MAIL}security = 'none'", 'security = "none" is for a server on this machine'),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from farm.catalog.faults import from_validation
 from farm.errors import CatalogError, NotifyError
@@ -35,14 +35,25 @@ def _is_reference(text: str) -> str:
 def _is_address(text: str) -> str:
     if _REFERENCE.fullmatch(text):
         return text
+    if why := address_fault(text):
+        raise ValueError(why)
     parts = urlsplit(text)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ValueError("is no https:// address, nor env:VARIABLE or file:PATH of one")
-    if parts.scheme == "http" and parts.hostname not in _LOCAL:
-        raise ValueError("is http://, which anybody on the way reads: use https://")
     if parts.password or parts.username:
         raise ValueError("holds a password: put the whole address into env:VARIABLE or file:PATH")
     return text
+
+
+def address_fault(text: str) -> str:
+    """Why nothing is sent to an address, wherever that is written; empty if it is one."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "is no https:// address"
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        return "is no https:// address"
+    if parts.scheme == "http" and parts.hostname not in _LOCAL:
+        return "is http://, which anybody on the way reads: use https://"
+    return ""
 
 
 def _is_mailbox(text: str) -> str:
@@ -114,14 +125,12 @@ class Config(_Quiet):
     webhook: tuple[Webhook, ...] = ()
     email: tuple[Email, ...] = ()
 
-    @field_validator("email")
-    @classmethod
-    def _names_once(cls, email: tuple[Email, ...], info: object) -> tuple[Email, ...]:
-        hooks = getattr(info, "data", {}).get("webhook", ())
-        names = [target.name for target in (*hooks, *email)]
+    @model_validator(mode="after")
+    def _names_once(self) -> Config:
+        names = [target.name for target in (*self.webhook, *self.email)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{twice[0]!r} is the name of two targets")
-        return email
+        return self
 
     @property
     def targets(self) -> dict[str, Webhook | Email]:

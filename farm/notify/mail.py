@@ -54,7 +54,7 @@ def send(target: Email, message: Message, at: datetime) -> None:
             fix="see what the mail server says; then `farm notify retry`",
             retryable=not _is_final(error),
         ) from None
-    except OSError as error:  # ssl.SSLError is one
+    except (OSError, UnicodeError) as error:  # ssl.SSLError is one; UnicodeError: no name of a machine
         raise NotifyError(
             f"{target.server} does not answer: {redact(str(error))}", where=where, fix="check server, port and security"
         ) from None

@@ -58,10 +58,7 @@ def send_due(ledger: Ledger, config: Config, *, post: Send = send) -> tuple[Told
     ledger.route(tuple(targets), config.wants)
     told: list[Told] = []
     silent: set[str] = set()
-    while True:
-        due = [one for one in ledger.due_deliveries(_AT_ONCE) if one.target not in silent]
-        if not due:
-            break
+    while due := ledger.due_deliveries(_AT_ONCE, but=silent):
         for delivery in due:
             if delivery.target in silent:
                 continue

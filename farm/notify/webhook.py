@@ -16,7 +16,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from farm.errors import MissingToolError, NotifyError
-from farm.notify.config import Webhook, reveal
+from farm.notify.config import Webhook, address_fault, reveal
 from farm.redact import redact
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def send(target: Webhook, message: Message, now: int) -> None:
         raise MissingToolError("webhooks need httpx", fix="pip install 'wheel-farm[notify]'") from error
     where = f"[[webhook]] {target.name}"
     url, secret = reveal(target.url, where), reveal(target.secret, where)
+    if why := address_fault(url):  # one that a variable or a file holds was not looked at before
+        raise NotifyError(f"its address {why}", where=where, fix=f"give {target.url} as the receiver shows it")
     body = json.dumps(message.document, ensure_ascii=False).encode()
     try:
         signature = sign(secret, message.id, now, body)
@@ -62,15 +64,18 @@ def send(target: Webhook, message: Message, now: int) -> None:
         "webhook-signature": signature,
     }
     try:
-        with httpx.Client(timeout=_TIMEOUT, verify=_trusting(target, url), follow_redirects=False) as client:
-            answer = client.post(url, content=body, headers=headers)
-    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
+        with (
+            httpx.Client(timeout=_TIMEOUT, verify=_trusting(target, url), follow_redirects=False) as client,
+            client.stream("POST", url, content=body, headers=headers) as answer,
+        ):
+            status, said = answer.status_code, "" if answer.is_success else next(answer.iter_text(_SHOWN), "")
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:  # the last: no name of a machine
         why = redact(str(error) or type(error).__name__)
         raise NotifyError(
             f"does not answer: {why}", where=where, fix="is the address right, and the server up?"
         ) from None
-    if not answer.is_success:
-        _refuse(answer.status_code, answer.text, where)
+    if not 200 <= status < 300:
+        _refuse(status, said, where)
 
 
 def _trusting(target: Webhook, url: str) -> ssl.SSLContext | bool:

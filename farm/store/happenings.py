@@ -95,9 +95,9 @@ class HappeningRecords(Database):
                 made += len(found)
         return made
 
-    def due_deliveries(self, limit: int) -> tuple[Delivery, ...]:
-        """What is to be sent now, in the order in which it happened."""
-        due = _delivery().where(_WAITING, deliveries.c.not_before <= now_ms())
+    def due_deliveries(self, limit: int, *, but: Collection[str] = ()) -> tuple[Delivery, ...]:
+        """What is to be sent now, in the order in which it happened, to all targets `but` some."""
+        due = _delivery().where(_WAITING, deliveries.c.not_before <= now_ms(), deliveries.c.target.not_in(tuple(but)))
         with self.reading() as connection:
             rows = connection.execute(due.order_by(deliveries.c.not_before, happenings.c.id).limit(limit)).all()
         return tuple(sorted(map(_of, rows), key=lambda one: one.happening.id))
