@@ -224,11 +224,18 @@ def test_gc_keeps_what_is_wanted_and_frees_the_rest(farm: Farm) -> None:
     assert "must be 0 or more" in farm("gc", "--keep-days", "-1", code=2)
 
 
-@pytest.mark.parametrize("place", ["work", "sources"])
-def test_gc_frees_workspaces_and_unpacked_sources_that_nobody_uses(farm: Farm, place: str) -> None:
+@pytest.mark.parametrize("days", ["1e7", "inf"])
+def test_for_ever_is_a_number_of_days(farm: Farm, days: str) -> None:
+    farm.build()
+    assert farm("gc", "--keep-days", days) == "nothing to remove\n"
+    assert farm("fleet", "sweep", "--days", days) == "0 jobs forgotten\n"
+
+
+@pytest.mark.parametrize("place", ["work", "sources", "cache/pythons", "cache/wine"])
+def test_gc_frees_what_is_made_again_and_nobody_uses(farm: Farm, place: str) -> None:
     import fcntl
 
-    work: Path = getattr(farm.settings, place)
+    work = {"work": farm.settings.work, "sources": farm.settings.sources}.get(place, farm.root / place)
     for name in ("gmp@1.0-x", "mpfr@1.0-x"):
         (work / name / "build").mkdir(parents=True)
         (work / f"{name}.lock").touch()

@@ -15,7 +15,7 @@ from farm.fetch import archives, trees
 from farm.fetch.download import HOSTS, Hosts, Progress
 from farm.fetch.obtain import obtain
 from farm.model.recipe import Release, Source
-from farm.store.files import file_lock, temporary_name
+from farm.store.files import file_lock, mark_used, temporary_name
 from farm.store.home import remove_tree
 
 _PROGRAM_START = 315_532_800  # 1980-01-01: the first day a zip file can name
@@ -82,7 +82,7 @@ def _copy_unpacked(files: Sequence[tuple[Path, Source]], place: Path, tree: Path
     while True:
         with file_lock(lock, shared=True):
             if place.is_dir():
-                os.utime(place)
+                mark_used(place)
                 tree.parent.mkdir(parents=True, exist_ok=True)
                 # A copy shares its blocks with the original where the file system can do that.
                 process.run(["cp", "-aT", "--reflink=auto", place / _TREE, tree], env=_PROGRAMS, timeout=1200)

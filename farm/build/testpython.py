@@ -1,7 +1,8 @@
 """Interpreters for tests on platforms that have none to be fetched: the farm makes them, as a Python's file says.
 
-In the per-user cache, `pythons/<tag>-<platform>-<digest>/`: whole or not at all, once for all farms of the user. They
-are in no build key: which interpreter tests a wheel changes no byte of it.
+In the per-user cache, `pythons/<tag>-<platform>-<digest>/`: whole or not at all, once for all farms of the user; those
+that no test has used for a while go with `farm gc`. They are in no build key: which interpreter tests a wheel changes
+no byte of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from farm.model.toolchain import Toolchain
 from farm.process import Cancel
 from farm.runners.values import MadePython, Maker
 from farm.settings import Settings
-from farm.store.files import file_lock, publish_dir
+from farm.store.files import file_lock, mark_used, publish_dir
 
 LAYOUT = 1
 """Raised when what is made here changes, so that old ones in caches are not taken."""
@@ -78,6 +79,7 @@ def materialise(
             if not root.is_dir():
                 _log.info("making %s for %s, which tests run with", python_tag, platform.platform)
                 publish_dir(root, lambda folder: _filled(way, folder, python_tag, platform, cancel))
+    mark_used(root)
     return MadePython(root=root, executable=root / way.program)
 
 

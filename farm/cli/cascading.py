@@ -219,7 +219,10 @@ def over_for(ledger: Ledger, days: float) -> tuple[Cascade, ...]:
     """Cascades that ended at least so many days ago."""
     from datetime import UTC, datetime, timedelta
 
-    then = datetime.now(UTC) - timedelta(days=days)
+    try:
+        then = datetime.now(UTC) - timedelta(days=days)
+    except OverflowError:  # before there were calendars
+        return ()
     return tuple(c for c in ledger.cascades() if c.finished is not None and c.finished <= then)
 
 

@@ -1,5 +1,5 @@
-"""Remove what nothing needs: old artifacts, old logs, scratch space of dead builds, unpacked sources that no build has
-used for a while. Safe while farms run.
+"""Remove what nothing needs: old artifacts, old logs, scratch space of dead builds, and what is made again where it is
+wanted and was not for a while: unpacked sources, Pythons and Wine's drives of tests. Safe while farms run.
 
 Kept are: what a generation of any channel serves; what today's catalog would build; the newest build of each slot; what
 is being built, queued or pinned; what unfinished cascades need; and all that is younger than --keep-days.
@@ -21,6 +21,7 @@ from farm.errors import CatalogError, PlanError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from farm.index.generations import Index
     from farm.model.cascade import Cascade
@@ -36,7 +37,8 @@ EPILOG = """examples:
   farm gc --shared             collect the store that FARM_STORE names; once a day, on the machine with the index
 """
 _KEEP_DAYS = 14.0
-_USED_DAYS = 1.0  # so long a worker may use the catalog of a job
+_ALWAYS_MANY = ("work", "imports")  # kinds of removals that have no plural of their own
+_USED_DAYS = 1.0  # so long a worker may use the catalog of a job, and a test its Python
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -86,11 +88,22 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         removals += sweep_named_by_key(folder, kind, keep_keys=kept, keep_days=days, dry_run=dry)
     if catalogs is not None:
         removals += _hidden(Index(settings.index), over, args) + _catalogs(settings, catalogs, args)
-    removals += sweep_work(settings.work, keep_days=days, dry_run=dry)
-    removals += sweep_work(settings.fleet / "catalogs", keep_days=max(days, _USED_DAYS), dry_run=dry)
-    removals += sweep_work(settings.sources, keep_days=days, dry_run=dry)  # the user's: other farms only unpack again
+    for place, least in _made_again(settings):
+        removals += sweep_work(place, keep_days=max(days, least), dry_run=dry)
     _print(removals, args)
     return 0
+
+
+def _made_again(settings: Settings) -> tuple[tuple[Path, float], ...]:
+    """Directories of what is only kept so that it is not made twice, and for how many days it may be in use after
+    somebody asked for it. Those of the cache are the user's: other farms make again what they want."""
+    return (
+        (settings.work, 0.0),
+        (settings.fleet / "catalogs", _USED_DAYS),
+        (settings.sources, 0.0),
+        (settings.cache / "pythons", _USED_DAYS),
+        (settings.cache / "wine", _USED_DAYS),
+    )
 
 
 def _hidden(index: Index, over: Sequence[Cascade], args: argparse.Namespace) -> list[Removal]:
@@ -143,7 +156,8 @@ def _print(removals: list[Removal], args: argparse.Namespace, *, waiting: int | 
         return
     output.print_table(("kind", "size", "name"), [(r.kind, output.human_size(r.size), r.name) for r in removals])
     kinds = Counter(r.kind for r in removals)
-    counted = ", ".join(f"{count} {kind}{'s' if count > 1 and kind != 'work' else ''}" for kind, count in kinds.items())
+    parts = (f"{n} {kind}" if kind in _ALWAYS_MANY else output.counted(n, kind) for kind, n in kinds.items())
+    counted = ", ".join(parts)
     verb = "would be freed" if args.dry_run else "freed"
     print(f"{output.human_size(freed)} {verb} ({counted})" if removals else "nothing to remove")
     if waiting:

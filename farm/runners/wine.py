@@ -1,6 +1,7 @@
 """Windows programs under Wine, which comes from a sysroot and sees nothing of this machine but the test's directory.
 
-Wine's C: drive is made once per sysroot (half a minute) and linked into each test. A namespace of process numbers
+Wine's C: drive is made once per sysroot (half a minute) and linked into each test; `farm gc` removes those that no test
+has used for a while. A namespace of process numbers
 holds all that Wine starts: when the program ends or runs out of time, its server goes with it.
 """
 
@@ -18,7 +19,7 @@ from farm.process import Cancel
 from farm.runners.host import Host, Place, install_command, installed, wheel_platforms
 from farm.runners.launcher import Interpreter, Launcher
 from farm.settings import Settings
-from farm.store.files import file_lock
+from farm.store.files import file_lock, mark_used
 
 _DRIVES = "wine-prefix"
 _ARCHITECTURE = {"x86_64": "win64", "i686": "win32"}
@@ -116,6 +117,7 @@ def _drives(place: Place, settings: Settings, cancel: Cancel | None) -> Path:
         with file_lock(target.with_name(target.name + ".lock")):
             if not target.is_dir():
                 _make_drives(place, target, cancel)
+    mark_used(target)
     return target
 
 

@@ -132,6 +132,12 @@ def publish_dir(target: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def mark_used(path: Path) -> None:
+    """Remember, in its time stamp, that something in a cache was used just now: `farm gc` keeps it for a while."""
+    with contextlib.suppress(OSError):  # a cache that is only read
+        os.utime(path)
+
+
 def scan(folder: Path) -> list[os.DirEntry[str]]:
     """What a directory holds; nothing if it does not exist."""
     try:

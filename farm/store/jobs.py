@@ -26,6 +26,7 @@ _BULK = 2000  # rows per statement of many
 _ELSEWHERE_MS = 500  # how long a job rests whose key is being built for another run
 _TRIES = 20
 _DAY_MS = 86_400_000
+_EVER_DAYS = 1e6
 _JOB = (jobs.c.id, jobs.c.run, jobs.c.key, jobs.c.what, jobs.c.queue, jobs.c.payload, jobs.c.signature, jobs.c.signer)
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
 _SAID = (JobState.DONE, JobState.FAILED)
@@ -143,7 +144,7 @@ class JobRecords(LeaseRecords, TallyRecords):
 
     def sweep_jobs(self, days: float) -> int:
         """Forget jobs that ended so many days ago. Returns how many."""
-        ended = jobs.c.state.not_in(_OPEN) & (jobs.c.ended < now_ms() - int(days * _DAY_MS))
+        ended = jobs.c.state.not_in(_OPEN) & (jobs.c.ended < now_ms() - int(min(days, _EVER_DAYS) * _DAY_MS))
         with self.writing() as connection:
             return connection.execute(delete(jobs).where(ended)).rowcount
 

@@ -6,7 +6,9 @@ running farm has pinned it, or if it is young. A blob goes when no key points at
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from farm.model.artifact import Artifact
 from farm.store import pins
-from farm.store.files import disk_errors, scan, try_lock
+from farm.store.files import disk_errors, scan, temporary_name, try_lock
 from farm.store.home import remove_tree, stale_work
 from farm.store.local import LocalStore
 from farm.store.owner import owner_of_name
@@ -26,7 +28,7 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """One thing that was, or would be, removed. `kind`: artifact, blob, log, abi, work; `size` in bytes."""
+    """One thing that was, or would be, removed. `kind` is a word for people, without its plural; `size` in bytes."""
 
     kind: str
     path: Path
@@ -116,11 +118,30 @@ def sweep_work(work: Path, *, keep_days: float, dry_run: bool) -> list[Removal]:
         if path not in dead and (owner_of_name(path.name) is not None or path.suffix == ".lock"):
             continue
         with try_lock(path.with_name(path.name + ".lock")) as free:
-            if path in dead or (free and entry.stat(follow_symlinks=False).st_mtime < old):
+            if path in dead or (free and _mtime(path) < old):
                 removals.append(Removal(kind="work", path=path, size=_size(path), name=path.name))
                 if not dry_run:
-                    remove_tree(path)
+                    _remove(path)
     return removals
+
+
+def _mtime(path: Path) -> float:
+    """When it was last of use; now, if somebody has just taken it away."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
+def _remove(path: Path) -> None:
+    """Take a tree away in one step, then remove it: who looks for it by its name finds all of it or nothing. What is
+    left of a removal that was killed is named after its process, and goes with the next one."""
+    gone = path.with_name(temporary_name(".gone"))
+    try:
+        path.rename(gone)
+    except FileNotFoundError:
+        return
+    remove_tree(gone)
 
 
 def sweep_named_by_key(
@@ -163,10 +184,12 @@ def _sweep_blobs(
 def _sweep_leftovers(root: Path, *, dry_run: bool) -> Iterator[Removal]:
     """Temporary files of processes that were killed in the middle of `put`."""
     for path in [*(root / "tmp").glob("*"), *(root / "keys").glob("??/.*")]:
-        if not pins.is_alive(path):
-            yield Removal(kind="work", path=path, size=path.stat().st_size, name=path.name)
-            if not dry_run:
-                path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # a writer that lives has just taken it away
+            size = path.stat().st_size
+            if not pins.is_alive(path):
+                if not dry_run:
+                    path.unlink()
+                yield Removal(kind="work", path=path, size=size, name=path.name)
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -177,6 +200,14 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _size(path: Path) -> int:
+    """Bytes of a file or of a tree, as far as it is there."""
     if not path.is_dir() or path.is_symlink():
-        return path.lstat().st_size
-    return sum(p.lstat().st_size for p in path.rglob("*") if not p.is_dir())
+        with contextlib.suppress(FileNotFoundError):
+            return path.lstat().st_size
+        return 0
+    size = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            with contextlib.suppress(FileNotFoundError):
+                size += (Path(folder) / name).lstat().st_size
+    return size
