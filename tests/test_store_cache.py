@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plans import digest
@@ -15,6 +16,7 @@ from farm.cli import run
 from farm.errors import UsageError
 from farm.model.job import NewJob
 from farm.settings import load, parse_size
+from farm.store import cache, sweep
 from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
 from farm.store.needs import catalogs_of_jobs
@@ -100,6 +102,42 @@ def test_equal_content_under_two_keys(tmp_path: Path, machine: Callable[..., Sto
     with small.pinned([digest("one")]):
         put(small, tmp_path, "new")
         assert here(small) == {digest("one")}
+
+
+def test_content_that_another_key_gets_meanwhile_stays(
+    tmp_path: Path, machine: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = machine("mine")
+    old = put(store, tmp_path, "content")
+    age(store, old, 1000)
+    forget = cache._forget
+
+    def forget_slowly(*arguments: Any) -> bool:
+        """Another process builds the same wheel under another key while room is made."""
+        wheel = tmp_path / "again" / NAME
+        wheel.parent.mkdir(exist_ok=True)
+        wheel.write_bytes(b"content".ljust(SIZE))
+        Store(store.root).put(digest("new"), wheel)
+        return forget(*arguments)
+
+    monkeypatch.setattr(cache, "_forget", forget_slowly)
+    assert cache.trim(store, Shared(DirectoryRemote(tmp_path / "common")), 1) == 0
+    assert here(store) == {digest("new")}
+
+
+def test_a_file_that_its_writer_takes_away_does_not_stop_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    put(store, tmp_path, "a")
+    (store.root / "tmp" / "half").touch()
+
+    def taken_away(path: Path) -> bool:
+        path.unlink()
+        return False
+
+    monkeypatch.setattr(sweep.pins, "is_alive", taken_away)
+    assert not sweep_store(store, keep_keys=(), keep_sha256=(), keep_days=14.0, dry_run=False)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -112,6 +113,35 @@ def test_an_address_where_no_store_is(tmp_path: Path) -> None:
         shared(f"{url}/store").find(KEY)
     with pytest.raises(UnavailableError):
         shared(url).find(KEY)
+
+
+def replying(answer: Callable[[httpx.Request], httpx.Response]) -> HttpRemote:
+    """A remote whose server is a function."""
+    remote = HttpRemote(parse("https://farm.example/store"))
+    client = httpx.Client(transport=httpx.MockTransport(answer), follow_redirects=True)
+    remote._made = (os.getpid(), client)
+    return remote
+
+
+def test_no_step_of_the_way_is_plain() -> None:
+    """Who sits between could lead a plain step to a server of their own, which has a certificate, too."""
+    ways = {"/store/x": "http://farm.example/y", "/y": "https://elsewhere.example/z"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        to = ways.get(request.url.path)
+        return httpx.Response(302, headers={"location": to}) if to else httpx.Response(200, content=b"evil")
+
+    with pytest.raises(StoreError, match="leads to a plain connection"):
+        replying(answer).read("x")
+
+
+@pytest.mark.parametrize("stamp", ["", "yesterday", "Mon, 99 Nov 2026 25:00:00 GMT"])
+def test_headers_of_strange_servers_are_no_facts(stamp: str) -> None:
+    found = replying(lambda _: httpx.Response(200, headers={"last-modified": stamp, "content-length": "many"})).look(
+        "x"
+    )
+    assert found is not None
+    assert (found.size, found.modified) == (0, 0.0)
 
 
 def test_only_the_store_is_handed_out(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -66,7 +67,8 @@ class IndexReader:
         found: set[str] = set()
         for place in self.root.glob("*@*/files.json"):
             if not place.parent.name.startswith(".") and place.parent.name not in besides:
-                found.update(f.sha256 for f in Contents.load(place.read_bytes(), str(place)).files.values())
+                with contextlib.suppress(FileNotFoundError):  # a generation that is being forgotten just now
+                    found.update(f.sha256 for f in Contents.load(place.read_bytes(), str(place)).files.values())
         return frozenset(found)
 
     def path(self, generation: Generation) -> Path:

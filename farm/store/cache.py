@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from farm.errors import StoreError
@@ -53,16 +54,18 @@ def trim(store: LocalStore, shared: Shared, limit: int) -> int:
             if pointer.shared == shared.id:
                 with contextlib.suppress(FileNotFoundError):
                     rows.append((store.pointer_path(key).stat().st_mtime, pointer.artifact))
-        total, freed = sum(sizes.values()), 0
+        total, freed, gone = sum(sizes.values()), 0, []
         if total <= limit:
             return 0
         pinned = pins.pinned_keys(store)
         for _, artifact in sorted(rows, key=lambda row: (row[0], row[1].key)):
             if total - freed <= limit:
                 break
-            if artifact.key not in pinned and _is_there(shared, artifact) and _remove(store, artifact, keys_of):
+            if artifact.key not in pinned and _is_there(shared, artifact) and _forget(store, artifact):
+                gone.append(artifact)
+                keys_of[artifact.sha256].discard(artifact.key)
                 freed += 0 if keys_of[artifact.sha256] else artifact.size
-    return freed
+        return _free(store, gone)
 
 
 def _is_there(shared: Shared, artifact: Artifact) -> bool:
@@ -72,15 +75,27 @@ def _is_there(shared: Shared, artifact: Artifact) -> bool:
     return found is not None and found.size == artifact.size
 
 
-def _remove(store: LocalStore, artifact: Artifact, keys_of: dict[str, set[str]]) -> bool:
+def _forget(store: LocalStore, artifact: Artifact) -> bool:
+    """Let a key mean nothing here any more. False if it is needed now, or means something else."""
     with store.locked():
         if artifact.key in pins.pinned_keys(store) or store.get_unlocked(artifact.key) != artifact:
             return False
         store.pointer_path(artifact.key).unlink(missing_ok=True)
-        keys_of[artifact.sha256].discard(artifact.key)
-        if not keys_of[artifact.sha256]:
-            store.path(artifact).unlink(missing_ok=True)
     return True
+
+
+def _free(store: LocalStore, gone: Collection[Artifact]) -> int:
+    """Remove the content of keys that are forgotten, unless another key has it by now; gives its bytes."""
+    if not gone:
+        return 0
+    freed = 0
+    with store.locked():
+        used = {artifact.sha256 for key in list(store.keys()) if (artifact := store.get_unlocked(key))}
+        for sha256, artifact in {artifact.sha256: artifact for artifact in gone}.items():
+            if sha256 not in used:
+                store.path(artifact).unlink(missing_ok=True)
+                freed += artifact.size
+    return freed
 
 
 class Limit:

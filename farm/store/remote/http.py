@@ -56,9 +56,9 @@ class HttpRemote:
         with self._asking("HEAD", name) as reply:
             if reply is None:
                 return None
-            stamp = reply.headers.get("last-modified")
-            modified = parsedate_to_datetime(stamp).timestamp() if stamp else 0.0
-            return Entry(name=name, size=int(reply.headers.get("content-length", 0)), modified=modified)
+            length = reply.headers.get("content-length", "")
+            size = int(length) if length.isdecimal() else 0
+            return Entry(name=name, size=size, modified=_moment(reply.headers.get("last-modified", "")))
 
     def _refuse(self, *_given: object, **_named: object) -> NoReturn:
         """What only a writable store can do."""
@@ -72,7 +72,7 @@ class HttpRemote:
         client, httpx = self._connected()
         try:
             with client.stream(method, f"{self.id}/{name}") as reply:
-                if reply.url.scheme != "https" and not self._insecure:
+                if not self._insecure and any(step.url.scheme != "https" for step in (*reply.history, reply)):
                     raise StoreError(f"{name}: leads to a plain connection", where=self.id, fix="tell its operator")
                 if reply.status_code in _MISSING:
                     yield None
@@ -115,3 +115,11 @@ class HttpRemote:
                 )
                 self._made = (os.getpid(), client)
             return self._made[1], httpx
+
+
+def _moment(stamp: str) -> float:
+    """Seconds since 1970 of a date as HTTP writes it; 0 for a server that says none."""
+    try:
+        return parsedate_to_datetime(stamp).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
