@@ -130,6 +130,6 @@ def known_bump(text: str, catalog: Catalog) -> Bump:
         raise UsageError(
             f"{bump.recipe} has no release {bump.version}",
             where=f"recipes/{bump.recipe}/recipe.toml",
-            fix=f"add it first: `farm recipe bump {bump.recipe} {bump.version}`",
+            fix=f"add it first: `farm recipe bump {bump.recipe}={bump.version}`",
         )
     return bump

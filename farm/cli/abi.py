@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 SHOWN = 20  # changes of one kind, without --all
 EPILOG = """examples:
-  farm abi check                                does the newest release of each library keep its pinned ABI?
-  farm abi accept zlib                          pin the newest release's ABI: recipes/zlib/abi/
-  farm abi accept zlib --exports --platform '*' on every platform what it exports, where that differs
-  farm abi diff gmp@6.2.1 gmp@6.3.0             verdict, and every symbol and type that changed
-  farm abi show zlib                            the whole ABI of the newest release, as text
-  farm abi symbols zlib 'inflate*'              exported symbols with their types
+  farm abi check                                 does the newest release of each library keep its pinned ABI?
+  farm abi accept zlib                           pin the newest release's ABI: recipes/zlib/abi/
+  farm abi accept zlib --exports --platform '*'  on every platform what it exports, where that differs
+  farm abi diff gmp@6.2.1 gmp@6.3.0              verdict, and every symbol and type that changed
+  farm abi show zlib                             the whole ABI of the newest release, as text
+  farm abi symbols zlib 'inflate*'               exported symbols with their types
 """
 
 

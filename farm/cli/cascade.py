@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  farm cascade start --bump gmp=6.3.0 --platform '*'   a new release, for every platform
-  farm cascade start --toolchain manylinux_2_17_x86_64 a new compiler
+  farm cascade start --bump gmp=6.3.0 --platform '*'    a new release, for every platform
+  farm cascade start --toolchain manylinux_2_17_x86_64  a new compiler
   farm cascade start --cve CVE-2021-43618 --purl pkg:generic/gmp@6.2.1   what holds it, found in the wheels' SBOMs
-  farm cascade start --all --reason 'monthly'          whatever is not built yet
-  farm cascade advance                                 carry on with all of them, as far as it goes now
-  farm cascade advance --broker redis://HOST:6379/0    the same on a fleet of workers (docs/fleet.md)
-  farm cascade show 7                                  a summary to paste into a chat
+  farm cascade start --all --reason 'monthly'           whatever is not built yet
+  farm cascade advance                                  carry on with all of them, as far as it goes now
+  farm cascade advance --broker redis://HOST:6379/0     the same on a fleet of workers (docs/fleet.md)
+  farm cascade show 7                                   a summary to paste into a chat
   farm cascade fence 7 pyfoo --until 2026-12-31 --reason 'upstream is dead'
-  farm cascade promote 7                               users get it, all at once
-  farm cascade rollback 7                              users get what they had before
+  farm cascade promote 7                                users get it, all at once
+  farm cascade rollback 7                               users get what they had before
 """
 
 

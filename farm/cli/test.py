@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from farm.workers.result import RunResult
 
 EPILOG = """examples:
-  farm test                                  smoke tests of everything, on this machine's own platform
-  farm test gmpy2 --suite upstream           gmpy2's own tests against the farm's wheel
-  farm test gmpy2 --suite upstream --compare the same against the wheel of the configured index: do they differ?
+  farm test                                   smoke tests of everything, on this machine's own platform
+  farm test gmpy2 --suite upstream            gmpy2's own tests against the farm's wheel
+  farm test gmpy2 --suite upstream --compare  the same against the wheel of the configured index: do they differ?
 """
 _SHOWN_LINES = 20
 
