@@ -18,7 +18,7 @@ from farm.build import enter
 from farm.build.library import build_library
 from farm.build.result import BuiltLibrary
 from farm.catalog.values import LoadedRecipe
-from farm.errors import BuildError, MissingToolError, ProcessError, SourceError
+from farm.errors import BuildError, BusyError, MissingToolError, ProcessError, SourceError
 from farm.process import Cancel
 from farm.settings import Settings
 
@@ -203,12 +203,31 @@ def test_a_fresh_environment_stands_before_configure(tmp_path: Path) -> None:
     entrance.space.remove()
 
 
-def test_one_step_is_built_by_one_farm(tmp_path: Path) -> None:
+def test_one_step_is_built_by_one_process_after_the_other(tmp_path: Path) -> None:
     at = settings(tmp_path)
     recipe = tiny(tmp_path / "recipe")
-    with build(recipe, at), pytest.raises(BuildError, match="in use by another farm"):
-        build(recipe, at)
-    build(recipe, at).discard()
+    first, phases = build(recipe, at), []
+
+    def say(phase: str) -> None:
+        phases.append(phase)
+        if phase == "wait for another process":
+            first.discard()
+
+    build_library(step(recipe), recipe, toolchain(), {}, at, at.logs / "x.log", say).discard()
+    assert phases.count("wait for another process") == 1
+    assert phases.index("wait for another process") < phases.index("make")
+
+
+def test_who_waits_for_another_process_may_be_cancelled(tmp_path: Path) -> None:
+    at, cancel = settings(tmp_path), Cancel()
+    recipe = tiny(tmp_path / "recipe")
+
+    def say(phase: str) -> None:
+        if phase == "wait for another process":
+            cancel.set()
+
+    with build(recipe, at), pytest.raises(BusyError, match="in use by another farm"):
+        build_library(step(recipe), recipe, toolchain(), {}, at, at.logs / "x.log", say, cancel)
 
 
 def test_an_undefined_symbol_is_found_when_linking(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +35,7 @@ class Entrance:
 
     def keep_locked(self) -> None:
         """Let the lock live on in the program this process becomes."""
-        if self.space.lock >= 0:
-            os.set_inheritable(self.space.lock, True)
+        self.space.hold_for_shell()
 
 
 def kept(settings: Settings, text: str) -> list[str]:

@@ -95,9 +95,10 @@ def at_work(
     """The step's workspace, claimed and empty, and what runs commands in it with their output at the end of `log`.
 
     The workspace stays claimed after success: the result is in it. After an error it is given back with its files,
-    for `farm shell`. Raises BuildError if another process is building this step.
+    for `farm shell`. Another process that builds or measures this step is waited for. Raises BusyError if a shell is
+    open in its workspace.
     """
-    space = workspace.claim(settings, step.id)
+    space = workspace.claim_in_turn(settings, step.id, lambda: report_phase("wait for another process"), cancel)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stream:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from farm.errors import BusyError
+from farm.process import Cancel
 from farm.settings import Settings
 from farm.store.home import remove_tree
 
 STEP = "step"
 """The file in a workspace that names its step."""
+
+_SHELL = b"shell"  # in the lock's file while a person is inside
+_PATIENCE = 6 * 3600.0  # seconds that another build of the step is waited for: longer than any takes
+_POLL = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +92,12 @@ class Workspace:
             with contextlib.suppress(OSError):
                 os.close(self.lock)
 
+    def hold_for_shell(self) -> None:
+        """Let the lock live on in the program that this process becomes, and say that builds are not to wait for it."""
+        if self.lock >= 0:
+            os.pwrite(self.lock, _SHELL, 0)
+            os.set_inheritable(self.lock, True)
+
     def remove(self) -> None:
         """Remove the files, then give the lock back."""
         remove_tree(self.root)
@@ -103,7 +116,7 @@ def claim(settings: Settings, step: str, *, fresh: bool = True) -> Workspace:
     """
     root = location(settings, step)
     root.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(root.with_name(root.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    lock = os.open(_lock_file(root), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -111,8 +124,9 @@ def claim(settings: Settings, step: str, *, fresh: bool = True) -> Workspace:
         raise BusyError(
             f"{root} is in use by another farm process",
             where=step,
-            fix="wait for it, or end that process; two farms on one machine may share FARM_HOME, not a step",
+            fix="wait for it, leave its `farm shell`, or end that process",
         ) from error
+    os.ftruncate(lock, 0)
     space = Workspace(root=root, lock=lock)
     if fresh:
         remove_tree(root)
@@ -121,3 +135,32 @@ def claim(settings: Settings, step: str, *, fresh: bool = True) -> Workspace:
     space.baseline.create()
     (root / STEP).write_text(step + "\n", "utf-8")
     return space
+
+
+def claim_in_turn(settings: Settings, step: str, tell: Callable[[], None], cancel: Cancel | None = None) -> Workspace:
+    """As `claim`, after whoever builds or measures the step now; `tell` is called once if that takes a while.
+
+    Raises BusyError if a shell is open in it (people take their time), and when cancelled.
+    """
+    until, told = time.monotonic() + _PATIENCE, False
+    while True:
+        try:
+            return claim(settings, step)
+        except BusyError:
+            if _is_shell(location(settings, step)) or time.monotonic() > until or (cancel and cancel.is_set):
+                raise
+        if not told:
+            tell()
+            told = True
+        time.sleep(_POLL)
+
+
+def _lock_file(root: Path) -> Path:
+    return root.with_name(root.name + ".lock")
+
+
+def _is_shell(root: Path) -> bool:
+    try:
+        return _lock_file(root).read_bytes() == _SHELL
+    except OSError:
+        return False
