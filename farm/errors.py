@@ -208,10 +208,9 @@ def may_pass(error: BaseException | None) -> bool:
 
 def restored(kind: str, what: str) -> FarmError:
     """An error that another machine met, by its kind, so that it ends in the same exit code here."""
-    for error in (SourceError, BuildError, GateError, BinaryFormatError, StoreError, MissingToolError, FleetError):
-        if error.kind == kind:
-            return error(what)
-    return FarmError(what)
+    if kind == CatalogError.kind:
+        return CatalogError([what])
+    return next((error for error in FarmError.__subclasses__() if error.kind == kind), FarmError)(what)
 
 
 INTERRUPTED_EXIT_CODE = 130  # 128 + SIGINT, as shells do

@@ -31,6 +31,13 @@ def test_kinds_of_error_have_distinct_exit_codes() -> None:
     assert all(len(kinds) == 1 for kinds in by_code.values()), by_code
 
 
+def test_what_another_machine_met_ends_in_the_same_exit_code() -> None:
+    for error in _error_classes():
+        here = errors.restored(error.kind, "there")
+        assert (here.exit_code, here.kind, here.what) == (error.exit_code, error.kind, "there"), error
+    assert errors.restored("of a later farm", "there").exit_code == 1
+
+
 def test_an_error_says_what_where_and_fix(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_argv: list[str]) -> int:
         raise errors.SourceError("wrong hash", where="gmp.tar.xz", fix="check the recipe")
