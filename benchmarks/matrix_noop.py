@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks import _processes, _synthetic
 from benchmarks._environments import ROOT
-from farm import catalog, settings
+from farm import catalog
 from farm.cli import wanted
 from farm.cli.output import print_json, print_table
 from farm.process import run
@@ -38,7 +38,7 @@ def main() -> int:
 def measure(home: Path, rounds: int) -> dict[str, Any]:
     loaded = catalog.load_from(ROOT)
     pythons = [python.short for python in loaded.pythons.values()]
-    plan = wanted.make_plan(loaded, settings.load(catalog=ROOT, home=home), platforms=["*"], pythons=pythons)
+    plan = wanted.make_plan(loaded, platforms=["*"], pythons=pythons)
     steps = _synthetic.fill(plan, home / "store")
     argv = [Path(sys.executable).parent / "farm", "--catalog", ROOT, "--home", home, "plan", "--platform", "*"]
     argv += [word for python in pythons for word in ("--python", python)]

@@ -71,7 +71,7 @@ def measure(place: Settings, pythons: Sequence[str], root: Path) -> Iterator[dic
         durations = ledger.durations(cpu=True) if ledger is not None else {}
 
     def make(values: Catalog, recipes: Sequence[str]) -> Plan:
-        return wanted.make_plan(values, place, recipes=recipes, platforms=["*"], pythons=pythons)
+        return wanted.make_plan(values, recipes=recipes, platforms=["*"], pythons=pythons)
 
     for bump, breaking in _bumps(loaded):
         before, after = catalogs.plans(loaded, [bump], make, breaking=breaking)

@@ -26,7 +26,7 @@ from farm.repair import natives
 from farm.repair.options import of_recipe
 from farm.repair.repair import RepairResult, repair
 from farm.store.files import file_sha256, make_dirs, write_atomic
-from farm.store.home import work_dir
+from farm.store.home import log_of, work_dir
 from farm.wheel import record
 from farm.wheel.names import parse
 
@@ -101,7 +101,7 @@ class Admission:
         natives_ = {id_: self.pipeline.store.path(artifact) for id_, artifact in deps.items()}
         report_phase("check")
         make_dirs(settings.logs)
-        write_atomic(settings.logs / f"{step.key}.log", f"{report.model_dump_json(indent=2)}\n".encode())
+        write_atomic(log_of(settings.logs, step.key), f"{report.model_dump_json(indent=2)}\n".encode())
         with work_dir(settings.work, "admit") as scratch:
             wheel = self._taken(step, report, scratch)
             report_phase("repair")

@@ -30,7 +30,7 @@ from farm.repair.options import of_recipe
 from farm.repair.repair import repair
 from farm.settings import Settings
 from farm.store.artifacts import Store
-from farm.store.home import work_dir
+from farm.store.home import log_of, work_dir
 from farm.wheel.native import stage_native
 from farm.wheel.pack import pack
 
@@ -133,7 +133,7 @@ class Pipeline:
         return self.catalog.recipes[step.recipe], self.catalog.toolchains[step.platform]
 
     def _log(self, step: Step) -> Path:
-        return self.settings.logs / f"{step.key}.log"
+        return log_of(self.settings.logs, step.key)
 
 
 _MAKERS = {"library": Pipeline._library, "dependent": Pipeline._dependent}  # noqa: SLF001 - this class's own

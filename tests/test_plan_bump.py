@@ -85,10 +85,9 @@ def plans(root: Path, *bumps: str) -> tuple[Plan, Plan]:
 
     loaded = load_from(root)
     parsed = [catalogs.parse_bump(text, loaded) for text in bumps]
-    settings = load(catalog=root, home=root / ".farm")
     platforms = sorted(loaded.toolchains)
     return catalogs.plans(
-        loaded, parsed, lambda values, recipes: wanted.make_plan(values, settings, recipes=recipes, platforms=platforms)
+        loaded, parsed, lambda values, recipes: wanted.make_plan(values, recipes=recipes, platforms=platforms)
     )
 
 

@@ -51,7 +51,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         catalog = None  # `farm recipe lint` says more; the machine can be checked all the same
     return (
         *_catalog(catalog, settings),
-        *_sandbox(settings),
+        *_sandbox(),
         *_programs(catalog),
         *_abi_tools(),
         *_signing(),
@@ -74,8 +74,7 @@ def _catalog(catalog: Catalog | None, settings: Settings) -> Iterator[Check]:
         yield Check(name="catalog", state=State.OK, detail=detail)
 
 
-def _sandbox(settings: Settings) -> Iterator[Check]:
-    del settings
+def _sandbox() -> Iterator[Check]:
     try:
         sandbox.require_bwrap()
     except MissingToolError as error:

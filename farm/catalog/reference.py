@@ -17,6 +17,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from farm.catalog.faults import table_in
 from farm.model.python import Python
 from farm.model.recipe import Recipe
 from farm.model.sysroot import Sysroot
@@ -93,7 +94,7 @@ def _tables(model: type[BaseModel]) -> list[tuple[str, type[BaseModel]]]:
     found: list[tuple[str, type[BaseModel]]] = [("", model)]
     for path, table in found:  # grows while it is walked
         for name, field in table.model_fields.items():
-            inner = _table(field.annotation)
+            inner = table_in(field.annotation)
             if inner is not None:
                 key = f"{path.strip('[]')}.{name}" if path else name
                 found.append((f"[[{key}]]" if _repeated(field.annotation) else f"[{key}]", inner))
@@ -110,7 +111,7 @@ def _section(path: str, table: type[BaseModel]) -> str:
     lines = [f"### `{path}`\n" if path else "### Top level\n", f"{inspect.cleandoc(table.__doc__ or '')}\n"]
     lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for name, field in table.model_fields.items():
-        if _table(field.annotation) is None:
+        if table_in(field.annotation) is None:
             meaning = _cell(field.description or "")
             lines.append(f"| `{name}` | {_type(field)} | {_default(field)} | {meaning} |")
         else:
@@ -122,12 +123,6 @@ def _section(path: str, table: type[BaseModel]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _table(annotation: Any) -> type[BaseModel] | None:
-    if typing.get_origin(annotation) is None:
-        return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-    return next((found for arg in typing.get_args(annotation) if (found := _table(arg))), None)
 
 
 def _repeated(annotation: Any) -> bool:

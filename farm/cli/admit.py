@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     loaded = catalog.load(settings)
     found = {file: admission.read_report(file) for file in args.reports}
-    plan = _plan(tuple(found.values()), loaded, settings)
+    plan = _plan(tuple(found.values()), loaded)
     home.prepare(settings.home)
     store = open_store(settings)
     wheels = _checked(found, args.wheels, plan, store)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return TestsFailedError.exit_code if failed else 0
 
 
-def _plan(reports: tuple[NativeReport, ...], catalog: Catalog, settings: Settings) -> Plan:
+def _plan(reports: tuple[NativeReport, ...], catalog: Catalog) -> Plan:
     """The plan of all that the reports are about. Raises AdmissionError for a step that no plan can have."""
     from farm.cli import wanted
 
@@ -85,7 +85,6 @@ def _plan(reports: tuple[NativeReport, ...], catalog: Catalog, settings: Setting
         raise AdmissionError(f"{odd!r} is no step", fix="name it as `farm plan` does: gmpy2@2.3.2/win_amd64/cp313")
     return wanted.make_plan(
         catalog,
-        settings,
         recipes=sorted({parts[0] for parts in ids}),
         platforms=sorted({parts[1] for parts in ids}),
         pythons=sorted({parts[2] for parts in ids if len(parts) == 3}),

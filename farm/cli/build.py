@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
-    plan = wanted.plan_of(args, loaded, settings)
+    plan = wanted.plan_of(args, loaded)
     home.prepare(settings.home)  # refuses a directory of somebody else before anything is written to it
     store = open_store(settings)
     with store.pinned(step.key for step in plan.steps):  # a `farm gc` at the same time must leave them

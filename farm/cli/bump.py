@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError(f"there is no recipe {name!r}", fix="`farm recipe list`")
     home.prepare(settings.home)
     if args.branch or args.pull_request:
-        made = proposing.propose(args, name, version, settings, asking=_asking(args, settings), progress=progress(args))
+        made = proposing.propose(args, name, version, settings, asking=asking(args, settings), progress=progress(args))
         if args.json:
             output.print_json(proposing.document(made))
         else:
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.abi:
         raise UsageError("--abi goes with --branch or --pull-request", fix="farm abi diff does it for the working tree")
     found = bump.prepare(
-        loaded, name, version, _asking(args, settings), settings, prereleases=args.pre, progress=progress(args)
+        loaded, name, version, asking(args, settings), settings, prereleases=args.pre, progress=progress(args)
     )
     if isinstance(found, bump.Bump):
         bump.write(found)
@@ -63,7 +63,8 @@ def _release(text: str) -> tuple[str, str]:
     return name, version.strip()
 
 
-def _asking(args: argparse.Namespace, settings: Settings) -> Any:
+def asking(args: argparse.Namespace, settings: Settings) -> Any:
+    """How upstream is asked (`farm.watch.values.Asking`)."""
     from farm.watch.values import Asking
 
     return Asking(cache=settings.cache, accept_expired=args.expired)

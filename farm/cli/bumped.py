@@ -104,7 +104,7 @@ def _outcome(
     platforms = args.platform or wanted.own_platforms(loaded)
 
     def make(catalog: Catalog, recipes: Sequence[str]) -> Plan:
-        return wanted.make_plan(catalog, settings, recipes=recipes, platforms=platforms, pythons=args.python)
+        return wanted.make_plan(catalog, recipes=recipes, platforms=platforms, pythons=args.python)
 
     before, after = catalogs.plans(loaded, bumps, make, args.recipe, breaking=breaking)
     with history.ledger_if_any(settings) as ledger:

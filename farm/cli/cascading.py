@@ -84,9 +84,7 @@ class Rooms:
 
     def plan_of(self, catalog: Catalog, scope: Scope) -> Plan:
         """As `farm plan` makes it, with the newest releases that dependents are tested with."""
-        return wanted.make_plan(
-            catalog, self.settings, recipes=scope.recipes, platforms=scope.platforms, pythons=scope.pythons
-        )
+        return wanted.make_plan(catalog, recipes=scope.recipes, platforms=scope.platforms, pythons=scope.pythons)
 
     def rework_of(self, catalog: Catalog, before: Plan, after: Plan) -> Rework:
         """What the change needs."""

@@ -45,7 +45,9 @@ class _Screen:
         self.teller.ended(run)
 
     def job_log(self, job: Job) -> contextlib.AbstractContextManager[None]:
-        return self.teller.log(job.run, job.what, self.settings.logs / f"{job.key}.log")
+        from farm.store.home import log_of
+
+        return self.teller.log(job.run, job.what, log_of(self.settings.logs, job.key))
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ def make_plan(
     """The plan of `farm plan` with these arguments. Raises CatalogError, PlanError, UsageError."""
     from farm import catalog
 
-    return wanted.make_plan(catalog.load(settings), settings, recipes=recipes, platforms=platforms, pythons=pythons)
+    return wanted.make_plan(catalog.load(settings), recipes=recipes, platforms=platforms, pythons=pythons)
 
 
 def find_steps(plan: Plan, text: str) -> tuple[Step, ...]:

@@ -63,10 +63,11 @@ def _newest(ledger: Ledger, text: str) -> tuple[KnownStep, Attempt]:
 
 def _log_path(settings: Settings, step: KnownStep, attempt: Attempt) -> Path:
     from farm.store.artifacts import open_store
+    from farm.store.home import log_of
     from farm.store.logs import bring_log
     from farm.store.owner import this_process
 
-    here = [Path(attempt.log), settings.logs / f"{step.key}.log"]  # FARM_HOME may have been moved
+    here = [Path(attempt.log), log_of(settings.logs, step.key)]  # FARM_HOME may have been moved
     ours = attempt.host == this_process().host  # else a log of that name here is of another try
     if ours and (found := next((path for path in here if path.is_file()), None)):
         return found

@@ -26,7 +26,7 @@ def abi_of(text: str, platform: str | None, loaded: Catalog, settings: Settings,
     from farm.store import home
 
     home.prepare(settings.home)
-    plan, step = _step(text, platform, loaded, settings)
+    plan, step = _step(text, platform, loaded)
     measure.require_tools(loaded.toolchains[step.platform])
     deps = _needed(plan, step, loaded, settings, quiet=quiet)
 
@@ -37,7 +37,7 @@ def abi_of(text: str, platform: str | None, loaded: Catalog, settings: Settings,
     return measure.measured(step, loaded, deps, settings, settings.logs / f"{step.key}.abi.log", report)
 
 
-def steps_of(text: str, platforms: Sequence[str], loaded: Catalog, settings: Settings) -> tuple[Plan, list[Step]]:
+def steps_of(text: str, platforms: Sequence[str], loaded: Catalog) -> tuple[Plan, list[Step]]:
     """A plan of a library's release, and its own steps in that, one for each of the platforms where it can be built.
 
     Raises UsageError for what is no library's release.
@@ -47,16 +47,16 @@ def steps_of(text: str, platforms: Sequence[str], loaded: Catalog, settings: Set
     name = loaded.providers.get(text.partition("@")[0], "")
     if name and loaded.recipes[name].recipe.kind != "library":
         raise UsageError(f"{name} is no library, so it has no ABI", fix='name a recipe with kind = "library"')
-    plan = wanted.make_plan(loaded, settings, recipes=[text], platforms=platforms)
+    plan = wanted.make_plan(loaded, recipes=[text], platforms=platforms)
     newest = {step.platform: step for step in plan.steps if step.recipe == name}
     return plan, list(newest.values())
 
 
-def _step(text: str, platform: str | None, loaded: Catalog, settings: Settings) -> tuple[Plan, Step]:
+def _step(text: str, platform: str | None, loaded: Catalog) -> tuple[Plan, Step]:
     from farm.cli import wanted
 
     platforms = [platform] if platform else list(wanted.own_platforms(loaded))
-    plan, steps = steps_of(text, platforms, loaded, settings)
+    plan, steps = steps_of(text, platforms, loaded)
     if not steps:
         raise UsageError(f"{text} cannot be built for {', '.join(platforms)}", fix="name another --platform")
     if steps[1:]:

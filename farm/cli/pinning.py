@@ -107,7 +107,7 @@ def _stored(text: str, args: argparse.Namespace, loaded: Catalog, settings: Sett
     from farm.store.artifacts import open_store
 
     store = open_store(settings)
-    for step in measuring.steps_of(text, _platforms(args, loaded), loaded, settings)[1]:
+    for step in measuring.steps_of(text, _platforms(args, loaded), loaded)[1]:
         wheel = store.get(step.key)
         if wheel is not None:
             yield measure.exports_of_wheel(step, store.path(wheel), loaded.recipes[step.recipe].recipe)

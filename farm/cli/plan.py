@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
-    plan = wanted.plan_of(args, loaded, settings)
+    plan = wanted.plan_of(args, loaded)
     store = open_store(settings)
     known = store.known(step.key for step in plan.steps)
     found = {step.id: known[step.key] for step in plan.steps if step.key in known}

@@ -151,7 +151,7 @@ def lines(proposed: Proposed) -> list[str]:
 
 def _facts(before: Catalog, after: Catalog, found: Bump, *, with_abi: bool, settings: Settings, quiet: bool) -> str:
     """ABI verdict and plan. No times: they change from run to run, and a branch is not made anew for that."""
-    parts = [_plan(before, after, settings)]
+    parts = [_plan(before, after)]
     if after.recipes[found.recipe].recipe.kind == "library":
         parts.insert(0, _abi(after, found, settings, quiet=quiet) if with_abi else "ABI: not measured.")
     return "\n\n".join(parts)
@@ -180,16 +180,14 @@ def _abi(after: Catalog, found: Bump, settings: Settings, *, quiet: bool) -> str
     return "\n".join(lines)
 
 
-def _plan(before: Catalog, after: Catalog, settings: Settings) -> str:
+def _plan(before: Catalog, after: Catalog) -> str:
     """What the bump makes the farm do on all platforms, with this farm's Python."""
     from farm.cli import wanted
     from farm.plan.reach import Facts
     from farm.plan.rework import rework
 
     try:
-        plans = [
-            wanted.make_plan(catalog, settings, platforms=tuple(catalog.toolchains)) for catalog in (before, after)
-        ]
+        plans = [wanted.make_plan(catalog, platforms=tuple(catalog.toolchains)) for catalog in (before, after)]
     except PlanError as error:
         return f"Plan: none can be made: {error.what}"
     work = rework(plans[0], plans[1], Facts())

@@ -161,6 +161,7 @@ def _obtain(source: str, settings: Settings) -> tuple[Path, str, str]:
     """The archive on this disk, the location to write down, and its sha256."""
     from farm.fetch import download
     from farm.fetch.locations import CannotResolveError, addresses
+    from farm.fetch.obtain import filename
     from farm.store.files import file_sha256
 
     scheme = source.partition(":")[0]
@@ -173,13 +174,12 @@ def _obtain(source: str, settings: Settings) -> tuple[Path, str, str]:
                 fix="check the path, or give a whole URL",
             )
         return path, f"file:{path.name}", file_sha256(path)
-    filename = source.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2].rpartition(":")[2].lstrip(".")
     reasons = []
     _check_url(source)
     try:
         for address in addresses(source, settings.recipes):
             try:
-                path, sha256 = download.fetch_new(address, filename or "source", settings.downloads)
+                path, sha256 = download.fetch_new(address, filename(source), settings.downloads)
             except download.CannotReachError as error:
                 reasons.append(f"{address}: {error}")
             else:

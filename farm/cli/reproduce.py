@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
-    plan = wanted.plan_of(args, loaded, settings)
+    plan = wanted.plan_of(args, loaded)
     store = open_store(settings)
     home.prepare(settings.home)
     asked = {loaded.providers[text.partition("@")[0]] for text in args.recipe} or set(loaded.recipes)

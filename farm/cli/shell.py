@@ -68,7 +68,7 @@ def _fresh(text: str, settings: Settings) -> Entrance:
     from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
-    plan, step = _step(text, loaded, settings)
+    plan, step = _step(text, loaded)
     if step.kind != "library":
         raise UsageError(
             f"{step.id} makes a Python wheel: a shell is where its build failed, and no failed one is kept",
@@ -84,7 +84,7 @@ def _fresh(text: str, settings: Settings) -> Entrance:
     )
 
 
-def _step(text: str, loaded: Catalog, settings: Settings) -> tuple[Plan, Step]:
+def _step(text: str, loaded: Catalog) -> tuple[Plan, Step]:
     """The step a person means, with the plan it is in; of several platforms this machine's own, else the last."""
     from farm.cli import history, wanted
 
@@ -94,7 +94,7 @@ def _step(text: str, loaded: Catalog, settings: Settings) -> tuple[Plan, Step]:
     if recipe := loaded.providers.get(name):  # so a release that is not planned otherwise can be named
         recipes = [f"{recipe}{at}{release}"]
         text = f"{recipes[0]}{slash}{rest}"
-    plan = wanted.make_plan(loaded, settings, recipes=recipes, pythons=re.findall(r"/(cp\d+)$", text))
+    plan = wanted.make_plan(loaded, recipes=recipes, pythons=re.findall(r"/(cp\d+)$", text))
     found = history.find_steps(plan, text)
     own = wanted.own_platforms(loaded)
     found = tuple(step for step in found if step.platform in own) or found

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
-    plan = wanted.plan_of(args, loaded, settings)
+    plan = wanted.plan_of(args, loaded)
     store = open_store(settings)
     built = _built(plan, loaded, store, settings, quiet=args.json)
     asked = {loaded.providers[text.partition("@")[0]] for text in args.recipe} or set(loaded.recipes)

@@ -38,10 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def plan_of(args: argparse.Namespace, catalog: Catalog, settings: Settings) -> Plan:
+def plan_of(args: argparse.Namespace, catalog: Catalog) -> Plan:
     """The plan that the arguments ask for. Raises PlanError, UsageError."""
     platforms = args.platform or own_platforms(catalog)
-    return make_plan(catalog, settings, recipes=args.recipe, platforms=platforms, pythons=args.python)
+    return make_plan(catalog, recipes=args.recipe, platforms=platforms, pythons=args.python)
 
 
 def own_platforms(catalog: Catalog) -> tuple[str, ...]:
@@ -57,17 +57,12 @@ def own_platforms(catalog: Catalog) -> tuple[str, ...]:
 
 
 def make_plan(
-    catalog: Catalog,
-    settings: Settings,
-    *,
-    recipes: Sequence[str] = (),
-    platforms: Sequence[str] = (),
-    pythons: Sequence[str] = (),
+    catalog: Catalog, *, recipes: Sequence[str] = (), platforms: Sequence[str] = (), pythons: Sequence[str] = ()
 ) -> Plan:
-    """The one way from names to a plan, so that every verb gets the same keys. `pythons` defaults to the farm's own."""
+    """The one way from names to a plan, so that every verb gets the same keys. `pythons` defaults to the farm's own. It
+    depends on the catalog alone, and on this machine's Pythons for those that the catalog does not describe."""
     from farm.build import planning
 
-    del settings  # a plan depends on the catalog alone, and on this machine's Pythons for those it does not describe
     return planning.make_plan(catalog, recipes=recipes, platforms=platforms, pythons=pythons)
 
 

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     now = datetime.now(UTC).replace(microsecond=0)
     asked = _due(names, loaded, settings, now) if args.due else names
     recipes = {name: loaded.recipes[name].recipe for name in names}
-    seen = look.look((recipes[name] for name in asked), asking(args, settings), now, prereleases=args.pre)
+    seen = look.look((recipes[name] for name in asked), bump.asking(args, settings), now, prereleases=args.pre)
     known = memory.remember(settings.home, seen)
     fresh = {sighting.recipe: sighting for sighting in seen}
     rows = [fresh.get(name) or memory.recall(recipes[name], known) for name in names]
@@ -78,7 +78,12 @@ def _propose(rows: Sequence[Sighting], args: argparse.Namespace, settings: Setti
     for row in rows:
         try:
             made = proposing.propose(
-                args, row.recipe, row.upstream, settings, asking=asking(args, settings), progress=bump.progress(args)
+                args,
+                row.recipe,
+                row.upstream,
+                settings,
+                asking=bump.asking(args, settings),
+                progress=bump.progress(args),
             )
         except FarmError as error:
             print(f"{row.recipe}: {error.kind} error: {error}", file=sys.stderr)
@@ -104,13 +109,6 @@ def _due(names: Sequence[str], loaded: Catalog, settings: Settings, now: datetim
     forms = schedule.watching({name: loaded.recipes[name].recipe for name in names})
     last = {name: seen.checked for name, seen in memory.load(settings.home).items()}
     return schedule.due(forms, last, now)
-
-
-def asking(args: argparse.Namespace, settings: Settings) -> Any:
-    """How upstream is asked (`farm.watch.values.Asking`)."""
-    from farm.watch.values import Asking
-
-    return Asking(cache=settings.cache, accept_expired=args.expired)
 
 
 def document(row: Sighting) -> dict[str, Any]:

@@ -132,6 +132,15 @@ def publish_dir(target: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def settle_dir(scratch: Path, target: Path) -> None:
+    """Give a finished directory its name, unless somebody else was first: what is there then has the same content."""
+    try:
+        scratch.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
 def mark_used(path: Path) -> None:
     """Remember, in its time stamp, that something in a cache was used just now: `farm gc` keeps it for a while."""
     with contextlib.suppress(OSError):  # a cache that is only read

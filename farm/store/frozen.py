@@ -14,7 +14,7 @@ from pathlib import Path
 
 from farm.errors import StoreError
 from farm.settings import Settings
-from farm.store.files import copy_new, disk_errors, file_sha256, fsync_dir, make_dirs
+from farm.store.files import copy_new, disk_errors, file_sha256, fsync_dir, make_dirs, settle_dir
 from farm.store.home import remove_tree, work_dir
 
 _BEING_STARTED = 3600.0  # seconds: so young a catalog may be of a cascade that nobody has written down yet
@@ -103,18 +103,10 @@ def _keep(settings: Settings, files: Mapping[str, Path]) -> str:
         if not final.is_dir():
             for directory in (tree, *(p for p in tree.rglob("*") if p.is_dir())):
                 fsync_dir(directory)
-            _rename(tree, final)
+            settle_dir(tree, final)
+            fsync_dir(final.parent)
         os.utime(final)
     return digest
-
-
-def _rename(tree: Path, final: Path) -> None:
-    try:
-        tree.rename(final)
-    except OSError:
-        if not final.is_dir():  # another process was first
-            raise
-    fsync_dir(final.parent)
 
 
 def _files(root: Path) -> Iterator[str]:

@@ -68,6 +68,11 @@ def require(home: Path) -> None:
             )
 
 
+def log_of(logs: Path, key: str) -> Path:
+    """Where the output of the newest try to build a key is, in a farm's directory of logs."""
+    return logs / f"{key}.log"
+
+
 def stale_work(work: Path) -> Iterator[Path]:
     """Work directories and temporary files whose process is dead. Those without an owner's name are not touched."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):

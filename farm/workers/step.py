@@ -16,6 +16,7 @@ from farm.model.events import Listener, State, StepEvent
 from farm.model.plan import Step
 from farm.process import Cancel, Cost, measured
 from farm.store.files import store_error
+from farm.store.home import log_of
 from farm.workers.result import StepOutcome
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class StepRunner:
 
     def log_path(self, step: Step) -> Path:
         """Where the output of a step's build goes."""
-        return self._logs / f"{step.key}.log"
+        return log_of(self._logs, step.key)
 
     def _attempt(
         self, step: Step, deps: Mapping[str, Artifact], cancel: StepCancel
