@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -58,6 +60,23 @@ def test_every_verb_has_help_with_examples(verb: str) -> None:
 def test_an_option_value_is_not_taken_for_the_verb(tmp_path: Path) -> None:
     done = run([sys.executable, "-m", "farm.cli", "--home", tmp_path, "plan", "--help"])
     assert "--platform" in done.output
+
+
+def test_a_directory_named_as_a_verb_is_not_taken_for_it(tmp_path: Path) -> None:
+    done = run([sys.executable, "-m", "farm.cli", "--home", "build", "status", "--help"], cwd=tmp_path)
+    assert "--watch" in done.output
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_text_can_be_printed_whatever_the_encoding_of_the_terminal(encoding: str) -> None:
+    code = (
+        "import json\nfrom farm import cli\nfrom farm.cli.output import print_json\n"
+        "cli._open_standard_streams()\nprint_json({'who': 'Zo\u00eb \u2713'})\nprint('built by Zo\u00eb \u2713')"
+    )
+    done = run([sys.executable, "-c", code], env={**os.environ, "PYTHONIOENCODING": encoding})
+    document, _, line = done.output.partition("}\n")
+    assert json.loads(document + "}") == {"who": "Zo\u00eb \u2713"}
+    assert line.startswith("built by Zo")
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -26,6 +26,15 @@ def test_plain_lines_tell_phases_waits_and_ends(capsys: pytest.CaptureFixture[st
     ]
 
 
+def test_a_step_outlives_whoever_read_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Left(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Left())
+    PlainProgress(1)(StepEvent(step="b", state=State.RUNNING, phase="make"))
+
+
 def test_a_terminal_shows_each_running_step_with_its_phase() -> None:
     show = LiveProgress(2)
     show(StepEvent(step="gmp", state=State.RUNNING, phase="configure"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -46,6 +47,14 @@ def server(index: Index) -> Iterator[IndexServer]:
         yield made
         made.shutdown()
         thread.join()
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def installer(tool: str, tmp_path: Path) -> list[str]:
@@ -220,6 +229,28 @@ def test_redirects_to_the_normal_form(server: IndexServer) -> None:
 )
 def test_nothing_else_is_served(server: IndexServer, path: str) -> None:
     assert get(server, path).status == 404
+
+
+def test_a_reader_that_leaves_is_no_error(
+    server: IndexServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error in (ConnectionResetError("left"), TimeoutError("slow")):
+        try:
+            raise error
+        except OSError:
+            server.handle_error(None, ("127.0.0.1", 1))
+    assert (caplog.records, capsys.readouterr().err) == ([], "")
+    try:
+        raise ValueError("a bug")
+    except ValueError:
+        server.handle_error(None, ("127.0.0.1", 1))
+    assert "a bug" in caplog.text
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_an_address_of_ipv6_is_served(index: Index) -> None:
+    with IndexServer(index.root, ("::1", 0)) as server:
+        assert server.url.startswith("http://[::1]:")
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,6 +71,8 @@ def test_values_cannot_become_headers(value: str) -> None:
         FOREIGN.replace(b"Version: 1.0", b"Version: 2.0"),
         FOREIGN.replace(b"Version: 1.0", b"Version: x"),
         b"Name: foo-bar\n" + FOREIGN,
+        FOREIGN.replace(b"X-Vendor: unknown", b"X-Vendor: unknown\rRequires-Dist: unseen"),
+        FOREIGN.replace(b"an old licence", b"an old licence\rRequires-Dist: unseen"),
     ],
 )
 def test_metadata_of_another_wheel(content: bytes) -> None:

@@ -45,6 +45,8 @@ VERBS = {
     "doctor": "say what this machine lacks, and the command that gets it",
 }
 
+_WITH_VALUE = ("--catalog", "--home")  # what may stand before a verb, with a value of its own
+
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `farm`; exits with the code documented in docs/exit-codes.md."""
@@ -73,10 +75,14 @@ def run(argv: list[str]) -> int:
 
 
 def _open_standard_streams() -> None:
-    """Give what was closed (`farm ... >&-`) an end that takes all, so that nothing that prints must ask."""
+    """Give what was closed (`farm ... >&-`) an end that takes all, and let a stream of another encoding than UTF-8 take
+    every text (a log's line, an author's name), so that nothing that prints must ask."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -85,7 +91,7 @@ def _dispatch(argv: list[str]) -> int:
             f"{odd!r} is not valid UTF-8", where="command line", fix="rename the file, or use a UTF-8 locale"
         )
     form, words = log_options.taken(argv, os.environ)
-    parser = _parser(only=next((word for word in words if word in VERBS), None))
+    parser = _parser(only=_verb(words))
     args = parser.parse_args(words)
     if args.verb is None:
         parser.print_help()
@@ -102,6 +108,14 @@ def _dispatch(argv: list[str]) -> int:
     code = importlib.import_module(f"farm.cli.{args.verb}").run(args, places)
     assert isinstance(code, int)
     return code
+
+
+def _verb(words: Sequence[str]) -> str | None:
+    """The verb of a command line; `build` in ``--home build status`` is a directory."""
+    before = ("", *words)
+    return next(
+        (word for last, word in zip(before, words, strict=False) if word in VERBS and last not in _WITH_VALUE), None
+    )
 
 
 def _is_text(word: str) -> bool:

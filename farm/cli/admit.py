@@ -60,15 +60,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     home.prepare(settings.home)
     store = open_store(settings)
     wheels = _checked(found, args.wheels, plan, store)
-    open_ledger = functools.cache(lambda: Ledger.open(settings.ledger))
     reports = {report.step: report for report in found.values()}
     stored, refused = _stored(plan, reports, wheels, loaded, store, settings)
     taken = {id_: report for id_, report in reports.items() if id_ in stored}
-    ledger = open_ledger()
-    ledger.record_plan(tuple(step for step in plan.steps if step.id in taken))
-    ledger.record_artifacts(stored.values())
-    for report in taken.values():
-        _write_down(report, stored[report.step], ledger)
+    with Ledger.open(settings.ledger) as ledger:
+        ledger.record_plan(tuple(step for step in plan.steps if step.id in taken))
+        ledger.record_artifacts(stored.values())
+        for report in taken.values():
+            _write_down(report, stored[report.step], ledger)
     _report(args, taken, stored)
     if refused is not None:
         raise refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from typing import TYPE_CHECKING
 
 from farm.errors import BuildError
@@ -45,4 +46,5 @@ def _tail(outcome: StepOutcome) -> Sequence[str]:
         return outcome.error.tail[-TAIL_LINES:]
     if outcome.log is None or not outcome.log.exists():
         return ()
-    return outcome.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+    with outcome.log.open(encoding="utf-8", errors="replace") as lines:
+        return [line.rstrip("\n") for line in deque(lines, maxlen=TAIL_LINES)]

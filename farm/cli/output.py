@@ -19,8 +19,9 @@ _GAP = 2  # blanks between columns
 
 
 def print_json(value: object) -> None:
-    """One JSON document on stdout, keys in the order given."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    """One JSON document on stdout, keys in the order given; in ASCII if stdout cannot take every character."""
+    plain = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") != "utf8"
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=plain)
     sys.stdout.write("\n")
 
 

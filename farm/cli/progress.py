@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from farm.cli.output import human_seconds
@@ -55,11 +55,15 @@ class PlainProgress:
                 self._done += 1
             elif event.state in _FINAL:
                 self._done += 1
-                print(describe(event, self._done, self._total), flush=True)
+                self._say(describe(event, self._done, self._total))
             elif event.state is State.RUNNING and event.phase:
-                print(f"  {event.step}: {event.phase}{_more(event)}", flush=True)
+                self._say(f"  {event.step}: {event.phase}{_more(event)}")
             elif event.state is State.WAITING and event.message:
-                print(f"  {event.step}: {event.message}", flush=True)
+                self._say(f"  {event.step}: {event.message}")
+
+    def _say(self, line: str) -> None:
+        with suppress(BrokenPipeError):  # `farm build | head`: whoever listened left; no step fails for it
+            print(line, flush=True)
 
 
 class LiveProgress:

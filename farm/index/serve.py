@@ -9,6 +9,8 @@ import html
 import logging
 import os
 import re
+import socket
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -49,7 +51,15 @@ class IndexServer(ThreadingHTTPServer):
     def __init__(self, root: Path, address: tuple[str, int], *, store: Path | None = None) -> None:
         self.root = root
         self.store = store
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the standard library's
+        """A reader that went away is no error of the server's; anything else goes into the log."""
+        error = sys.exc_info()[1]
+        level = logging.DEBUG if isinstance(error, ConnectionError | TimeoutError) else logging.ERROR
+        _log.log(level, "request of %s", client_address, exc_info=error)
 
     @property
     def url(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import operator
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -48,8 +49,9 @@ def _of_member(a: WheelArchive, b: WheelArchive, name: str) -> str:
 def _difference(one: bytes, other: bytes) -> str:
     if len(one) != len(other):
         return f"{len(one)} bytes against {len(other)}"
-    wrong = [at for at, (x, y) in enumerate(zip(one, other, strict=True)) if x != y]
-    return f"{len(wrong)} of {len(one)} bytes, the first at {wrong[0]:#x} ({_part(one, wrong[0])})"
+    first = next(at for at, (x, y) in enumerate(zip(one, other, strict=True)) if x != y)
+    wrong = sum(map(operator.ne, one, other))
+    return f"{wrong} of {len(one)} bytes, the first at {first:#x} ({_part(one, first)})"
 
 
 def _part(data: bytes, at: int) -> str:

@@ -63,11 +63,16 @@ class Headers:
 
 
 def parse_headers(content: bytes, where: str) -> Headers:
-    """Read METADATA or WHEEL. Raises BinaryFormatError for a line that is no header."""
+    """Read METADATA or WHEEL. Raises BinaryFormatError for a line that is no header, or that some readers would take
+    for two: a lone carriage return ends a line for `email`, with which installers read."""
     text = content.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     head, blank, body = ("", "\n\n", text[1:]) if text.startswith("\n") else text.partition("\n\n")
     fields: list[tuple[str, str]] = []
     for line in head.split("\n"):
+        if "\r" in line:
+            raise BinaryFormatError(
+                f"has the line {line[:80]!r}, which is two lines for some readers", where=where, fix=advice.BACKEND
+            )
         if line[:1] in (" ", "\t") and fields:
             key, value = fields[-1]
             fields[-1] = (key, f"{value}\n{line}")
