@@ -67,7 +67,7 @@ class Pipeline:
             self._judge(step, findings)  # before the build that would be refused anyway
         with build_library(step, recipe, toolchain, deps, self.settings, log, report_phase, cancel) as built:
             found = measure.exports(step, built, recipe.recipe)
-            held_to = pinned.baseline(step.version, step.platform, found.abi_class)
+            held_to = pinned.held_to(found)
             findings += abi.judge(held_to, found) if held_to else ()
             report_phase("pack")
             brought = introduced(pinned, older_in_epoch(recipe.recipe, step.version), found)
@@ -147,5 +147,5 @@ def refuse(step: Step, findings: tuple[Finding, ...]) -> None:
         raise GateError(
             f"the gates refuse it, {'1 finding' if len(errors) == 1 else f'{len(errors)} findings'}:\n{listed}",
             where=step.id,
-            fix="mend the recipe; `farm shell` steps inside the kept workspace",
+            fix="mend the recipe; what changes no input is judged again without a build; `farm shell` steps inside",
         )

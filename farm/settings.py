@@ -227,3 +227,11 @@ def build_machine() -> str:
 def on_linux() -> bool:
     """True if the build machine runs Linux."""
     return sys.platform == "linux"
+
+
+def boot_id() -> str:
+    """What changes when this machine starts anew; empty where nothing says so (Linux: random(4))."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""

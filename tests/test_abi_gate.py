@@ -177,7 +177,8 @@ def test_which_pinned_abi_counts(tmp_path: Path) -> None:
     assert list(accepted.releases) == ["1.9", "1.10"]
 
     def found(release: str, platform: str, abi_class: str) -> tuple[str, str] | None:
-        abi = accepted.baseline(release, platform, abi_class)
+        asked = replace(an_abi(), release=release, platform=platform, abi_class=abi_class)
+        abi = accepted.held_to(asked)
         return (abi.release, abi.platform) if abi else None
 
     assert found("1.11", "manylinux_2_17_x86_64", "elf64") == ("1.10", "manylinux_2_17_x86_64")
@@ -189,6 +190,52 @@ def test_which_pinned_abi_counts(tmp_path: Path) -> None:
     baseline.path_of(recipe, own).write_bytes(baseline.content(own))
     accepted = baseline.load(recipe)
     assert found("1.11", "manylinux_2_17_aarch64", "elf64") == ("1.9", "manylinux_2_17_aarch64"), "its own comes first"
+
+
+def test_a_platform_without_a_pin_is_held_to_the_one_that_it_is_most_like() -> None:
+    def on(platform: str, *gone: str) -> Abi:
+        symbols = tuple(symbol for symbol in an_abi().libraries["t"].symbols if symbol.name not in gone)
+        return replace(an_abi(symbols=symbols), platform=platform)
+
+    pins = [on("arm"), on("intel", "open"), on("power", "open", "names")]
+    accepted = baseline.Accepted(releases={"1.0": {abi.platform: abi for abi in pins}})
+
+    def held_to(*gone: str) -> str:
+        found = accepted.held_to(on("musl on intel", *gone))
+        return found.platform if found else ""
+
+    assert (held_to(), held_to("open"), held_to("open", "names")) == ("arm", "intel", "power")
+    assert held_to("names") == "power", "arm's is broken by that, and so is intel's"
+
+
+@pytest.fixture
+def refused(tiny: Tiny) -> Tiny:
+    """A release that takes a symbol away was built, and refused for what it exports."""
+    shutil.rmtree(tiny.folder / "abi")
+    assert tiny("build", "tiny", "--no-publish") == 0, tiny.said
+    assert tiny("abi", "accept", "tiny", "--exports") == 0, tiny.said
+    tiny.release(GONE)
+    assert tiny("build", "tiny", "--no-publish") == 7, tiny.said
+    return tiny
+
+
+@needs_abidw
+def test_what_the_gate_refused_is_judged_again_without_building(refused: Tiny) -> None:
+    """What upstream took away turns out to be internal: the wheel that is there is stored."""
+    refused.edit("epoch = 1\n", 'epoch = 1\ninternal = ["tiny_version"]\n')
+    assert refused("build", "tiny", "--no-publish") == 0, refused.said
+    assert "tiny@1.1/manylinux_2_17_x86_64: kept from the last try" in refused.said
+    assert "tiny@1.1/manylinux_2_17_x86_64: make" not in refused.said
+
+
+@needs_abidw
+def test_what_may_have_changed_since_is_built_again(refused: Tiny) -> None:
+    assert refused("shell", "tiny@1.1", "-c", "true") == 0, refused.said
+    assert refused("build", "tiny", "--no-publish") == 7, refused.said
+    assert "kept from the last try" not in refused.said, "a person may have changed what is there"
+    refused.edit("[build]\n", '[build]\ncflags = ["-DNEW"]\n')
+    assert refused("build", "tiny", "--no-publish") == 7, refused.said
+    assert "kept from the last try" not in refused.said, "it has other inputs"
 
 
 @needs_abidw

@@ -1,10 +1,12 @@
 """The ABIs that a recipe pins: ``recipes/<name>/abi/<release>/<platform>.abi``, written by `farm abi accept`.
 
-A platform without a file of its own is held to one of the same class: most libraries export the same everywhere.
+A platform without a file of its own is held to one of the same class, the one that is most like it: most libraries
+export the same everywhere.
 """
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,8 +15,9 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from farm.abi import parse, surface, text
+from farm.abi.compare import compare
 from farm.errors import CatalogError
-from farm.model.abi import Abi
+from farm.model.abi import Abi, Verdict
 
 FOLDER = "abi"
 _SUFFIX = ".abi"
@@ -35,18 +38,25 @@ class Accepted:
         )
         return found.get(platform) or next(iter(same), None)
 
-    def baseline(self, release: str, platform: str, abi_class: str) -> Abi | None:
-        """What a build of a release is held to: the newest pinned release that is not newer, of its own platform if
-        that has any."""
-        return self._first(self._releases(operator.le, release), platform, abi_class)
+    def held_to(self, found: Abi) -> Abi | None:
+        """What a build is held to: the newest pinned release that is not newer, of its own platform if that has any."""
+        return self._first(self._releases(operator.le, found.release), found)
 
-    def before(self, release: str, platform: str, abi_class: str) -> Abi | None:
+    def before(self, found: Abi) -> Abi | None:
         """The newest pinned release that is older."""
-        return self._first(self._releases(operator.lt, release), platform, abi_class)
+        return self._first(self._releases(operator.lt, found.release), found)
 
-    def after(self, release: str, platform: str, abi_class: str) -> Abi | None:
+    def after(self, found: Abi) -> Abi | None:
         """The oldest pinned release that is newer."""
-        return self._first(self._releases(operator.gt, release)[::-1], platform, abi_class)
+        return self._first(self._releases(operator.gt, found.release)[::-1], found)
+
+    def closest(self, release: str, found: Abi) -> Abi | None:
+        """The pinned ABI of a release for the platform of `found`: its own, else of those of its class the one that
+        `found` breaks least. What processors export differs more than what systems do: FLINT's for musl on x86-64 are
+        those of glibc on x86-64, not those of glibc on AArch64."""
+        pinned = self.releases.get(release, {})
+        same = [abi for abi in pinned.values() if abi.abi_class == found.abi_class]
+        return pinned.get(found.platform) or min(same, key=lambda abi: _distance(abi, found), default=None)
 
     def measured_on(self, release: str, platform: str) -> Abi | None:
         """The newest pinned release that is not newer and was measured with types on this very platform."""
@@ -57,11 +67,17 @@ class Accepted:
         """The pinned releases that stand so to a release, newest first."""
         return [name for name in reversed(self.releases) if is_(Version(name), Version(release))]
 
-    def _first(self, releases: Sequence[str], platform: str, abi_class: str) -> Abi | None:
-        """The first of some releases that is pinned for a platform, else for its class."""
-        own = (self.releases[name].get(platform) for name in releases)
-        shared = (self.of(name, platform, abi_class) for name in releases)
-        return next((abi for abi in (*own, *shared) if abi is not None), None)
+    def _first(self, releases: Sequence[str], found: Abi) -> Abi | None:
+        """The first of some releases that is pinned for the platform of `found`, else for its class."""
+        own = (self.releases[name].get(found.platform) for name in releases)
+        shared = (self.closest(name, found) for name in releases)
+        return next((abi for abi in itertools.chain(own, shared) if abi is not None), None)
+
+
+def _distance(pinned: Abi, found: Abi) -> tuple[int, int, bool, str]:
+    changes = compare(pinned, found).changes
+    breaking = sum(change.verdict is Verdict.BREAKING for change in changes)
+    return breaking, len(changes), not pinned.typed, pinned.platform
 
 
 def load(recipe: Path, internal: Sequence[str] = ()) -> Accepted:

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from farm.build import environment as env
-from farm.build import pyenv, pysdk, pysdk_interpreter, toolchain
+from farm.build import finished, pyenv, pysdk, pysdk_interpreter, toolchain
 from farm.build.commands import Runner
 from farm.build.frame import (
     at_work,
@@ -59,16 +59,20 @@ def build_dependent(
     """Build the raw wheel of a step against native wheels (`deps`: step id -> wheel) for the Python of `sdk`.
 
     Output goes to the end of the file `log`. Raises SourceError, MissingToolError, BuildError, or ProcessError when
-    cancelled; the workspace then stays for `farm shell`.
+    cancelled; the workspace then stays for `farm shell`. A wheel that was built before is what comes back
+    (farm.build.finished).
     """
     effective = merged(recipe.recipe, release_of(recipe, step), step.platform)
     check_machine(effective, settings)
+    if kept := finished.again(step, settings, BuiltWheel):
+        report_phase("kept from the last try")
+        return kept
     report_phase("toolchain")
     cxx = toolchain.wants_cxx((), effective.tools)
     tools = toolchain.materialise(toolchain_, settings, cxx=cxx, cancel=cancel)
     wheels = _python_packages(recipe, sdk, settings, report_phase, cancel)
     with at_work(step, settings, log, report_phase, cancel) as (space, runner):
-        return _build(step, recipe, tools, deps, settings, sdk, wheels, space, runner)
+        return finished.note(step, _build(step, recipe, tools, deps, settings, sdk, wheels, space, runner))
 
 
 def _python_packages(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.build import environment, frame, toolchain, workspace
+from farm.build import environment, finished, frame, toolchain, workspace
 from farm.build.commands import Session, load_session, save_session
 from farm.build.workspace import Workspace
 from farm.catalog.values import LoadedRecipe
@@ -64,7 +64,9 @@ def enter_kept(settings: Settings, step: str) -> Entrance:
     session = load_session(root)
     if session is None:
         raise UsageError(f"no workspace of {step} is kept", where=str(root), fix=f"farm shell {step} --fresh")
-    return Entrance(step=step, space=workspace.claim(settings, step, fresh=False), session=session)
+    space = workspace.claim(settings, step, fresh=False)
+    finished.forget(space)
+    return Entrance(step=step, space=space, session=session)
 
 
 def enter_fresh(

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from farm.build import toolchain
+from farm.build import finished, toolchain
 from farm.build.commands import Runner
 from farm.build.frame import Task, at_work, check_machine, prepare_sources, release_of, unpack_deps
 from farm.build.linking import link_anchor, link_libraries
@@ -42,18 +42,23 @@ def build_library(
 
     `deps` maps what the step requires to the native wheels it is built against. Output goes to the end of the file
     `log`. `debug` compiles with debug information (for ABI dumps): it is in the unstripped twins only. The result's
-    files live in a workspace until its `discard`; after an error the workspace stays for `farm shell`.
+    files live in a workspace until its `discard`; after an error the workspace stays for `farm shell`. What was built
+    to the end before comes back as it is (farm.build.finished).
 
     Raises SourceError, MissingToolError, BuildError, or ProcessError when cancelled.
     """
     effective = merged(recipe.recipe, release_of(recipe, step), step.platform)
     check_machine(effective, settings)
+    if kept := finished.again(step, settings, BuiltLibrary, debug=debug):
+        report_phase("kept from the last try")
+        return kept
     report_phase("toolchain")
     system = [name for product in recipe.recipe.products.library for name in product.system]
     cxx = toolchain.wants_cxx(system, effective.tools)
     tools = toolchain.materialise(toolchain_, settings, cxx=cxx, cancel=cancel)
     with at_work(step, settings, log, report_phase, cancel) as (space, runner):
-        return _build(step, recipe, tools, deps, settings, space, runner, debug=debug)
+        built = _build(step, recipe, tools, deps, settings, space, runner, debug=debug)
+        return finished.note(step, built, debug=debug)
 
 
 def _build(

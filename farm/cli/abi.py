@@ -140,7 +140,7 @@ def _check(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int
     asked = args.recipe or [name for name in loaded.recipes if pins(name).releases]
     rows = []
     for name, abi in zip(asked, _abis(asked, args, loaded, settings), strict=True):
-        pinned = pins(abi.recipe).baseline(abi.release, abi.platform, abi.abi_class)
+        pinned = pins(abi.recipe).held_to(abi)
         if pinned is None:
             raise UsageError(
                 f"{abi.recipe} pins no ABI that {abi.release} on {abi.platform} could be held to",

@@ -54,8 +54,8 @@ def _refuse(abi: Abi, pinned: Accepted) -> None:
             where=f"{abi.recipe} {abi.release} for {abi.platform}",
             fix="leave out --exports, or remove the file first",
         )
-    older = pinned.before(abi.release, abi.platform, abi.abi_class)
-    newer = pinned.after(abi.release, abi.platform, abi.abi_class)
+    older = pinned.before(abi)
+    newer = pinned.after(abi)
     findings = [finding for held_to in (same, older) if held_to for finding in judge(held_to, abi)]
     findings += judge(abi, newer) if newer else ()
     if any(finding.severity is Severity.ERROR for finding in findings):
@@ -93,7 +93,7 @@ def _exported(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> 
             recipe = loaded.recipes[abi.recipe]
             pins = baseline.load(recipe.directory, recipe.internal).releases
             known = baseline.Accepted(releases={abi.release: {**pins.get(abi.release, {}), **new.get(abi.release, {})}})
-            held_to = known.of(abi.release, abi.platform, abi.abi_class)
+            held_to = known.closest(abi.release, abi)
             if held_to is None or _differ(held_to, abi):
                 new.setdefault(abi.release, {})[abi.platform] = abi
                 yield abi
