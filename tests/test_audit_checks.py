@@ -444,6 +444,21 @@ def test_licenses(tmp_path: Path, policy: AuditPolicy) -> None:
         assert fact in facts(audit_dependent(tmp_path, policy, {}, **metadata), "license")
 
 
+def test_license_files_from_before_pep_639_may_lie_beside_metadata(tmp_path: Path, policy: AuditPolicy) -> None:
+    def judged(version: str) -> str:
+        text = f"Metadata-Version: {version}\nName: dep\nVersion: 1.0\nLicense-File: COPYING\n"
+        members = {"dep-1.0.dist-info/METADATA": text.encode(), "dep-1.0.dist-info/COPYING": b"Do what you like."}
+        return facts(audit_dependent(tmp_path, policy, members), "license")
+
+    assert "not in dep-1.0.dist-info/licenses/" not in judged("2.1")
+    assert "not in dep-1.0.dist-info/licenses/" in judged("2.4")
+
+
+def test_a_binary_in_no_scheme_of_the_data_directory(tmp_path: Path, policy: AuditPolicy) -> None:
+    members = {"dep-1.0.data/x.so": wf.extension(), "dep-1.0.data/scripts/run": wf.extension()}
+    assert "dep-1.0.data/x.so" in facts(audit_dependent(tmp_path, policy, members), "libraries")
+
+
 def test_another_architecture_and_no_binary_at_all(tmp_path: Path, policy: AuditPolicy) -> None:
     arm = bytearray(wf.extension())
     struct.pack_into("<H", arm, 18, 183)

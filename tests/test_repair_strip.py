@@ -97,6 +97,20 @@ def test_debug_information_among_what_is_loaded_is_refused(original: Path) -> No
         without_debug(bytes(data), "t.so")
 
 
+def test_names_of_sections_in_debug_information_are_refused(original: Path) -> None:
+    data = bytearray(original.read_bytes())
+    sections = ElfFile(bytes(data), "t.so").sections
+    (table,) = struct.unpack_from("<Q", data, 40)
+    (names,) = struct.unpack_from("<H", data, 62)
+    number = next(i for i, section in enumerate(sections) if section.is_debug)
+    header = bytes(data[table + 64 * names : table + 64 * names + 64])
+    debug = struct.unpack_from("<I", data, table + 64 * number)[0]
+    data[table + 64 * number : table + 64 * number + 64] = struct.pack("<I", debug) + header[4:]
+    struct.pack_into("<H", data, 62, number)
+    with pytest.raises(BinaryFormatError, match="keeps the names of its sections in its debug information"):
+        without_debug(bytes(data), "t.so")
+
+
 def test_repair_strips_when_it_is_asked_to(tmp_path: Path) -> None:
     base = toy.toy(tmp_path)
     wheel = toy.dependent(tmp_path, "toy_add(40, 2)", *toy.linked(base), "-g", strip=False)

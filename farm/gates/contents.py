@@ -17,7 +17,7 @@ from farm.model.native import NativeManifest
 from farm.wheel import native_manifest, record
 from farm.wheel.archive import WheelArchive
 from farm.wheel.metadata import Headers, parse_metadata
-from farm.wheel.names import WheelName
+from farm.wheel.names import WheelName, installed
 
 HWCAPS = "glibc-hwcaps/"
 
@@ -48,10 +48,7 @@ class WheelContents:
 
     def installed(self, member: str) -> str | None:
         """Where a member goes, relative to site-packages; None if it goes elsewhere (scripts, data)."""
-        if not member.startswith(self.name.data + "/"):
-            return member
-        _, scheme, rest = member.split("/", 2)
-        return rest if scheme in ("purelib", "platlib") else None
+        return installed(member)
 
     def search_path(self, member: str) -> tuple[str, ...]:
         """The directories relative to site-packages that the loader searches for what a binary needs.

@@ -13,6 +13,7 @@ from farm.repair.graft import Binary
 from farm.wheel import metadata, record
 from farm.wheel.archive import WheelArchive
 from farm.wheel.metadata import Headers
+from farm.wheel.names import installed
 from farm.wheel.platforms import platform_tag
 from farm.wheel.record import RecordEntry
 
@@ -60,7 +61,7 @@ def look(archive: WheelArchive) -> Contents:
         headers=headers,
         purelib=wheel_file.get("Root-Is-Purelib").strip().lower() == "true",
         binaries=tuple(binaries),
-        places={place: member for member in archive.members if (place := place_of(member)) is not None},
+        places={place: member for member in archive.members if (place := installed(member)) is not None},
     )
 
 
@@ -80,15 +81,6 @@ def folders(members: Iterable[str]) -> frozenset[str]:
     return frozenset(posixpath.dirname(member) for member in members)
 
 
-def place_of(member: str) -> str | None:
-    """Where a member lies below the site directory; None for scripts, headers and data, which go elsewhere."""
-    top, _, rest = member.partition("/")
-    if not top.endswith(".data"):
-        return member
-    scheme, _, inside = rest.partition("/")
-    return inside if scheme in ("purelib", "platlib") and inside else None
-
-
 def _binary(archive: WheelArchive, member: str, content: bytes) -> Binary | None:
     try:
         linkage = formats.read_bytes(content, f"{archive.path}: {member}")
@@ -96,7 +88,7 @@ def _binary(archive: WheelArchive, member: str, content: bytes) -> Binary | None
         if ".so" in posixpath.basename(member) or member.endswith((".pyd", ".dll", ".dylib")):
             raise
         return None  # test data and the like: nothing that is loaded
-    return Binary(member=member, place=place_of(member), linkage=linkage) if linkage else None
+    return Binary(member=member, place=installed(member), linkage=linkage) if linkage else None
 
 
 def _check_digest(entry: RecordEntry, content: bytes, where: str) -> None:

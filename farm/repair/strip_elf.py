@@ -34,6 +34,8 @@ def without_debug(content: bytes, name: str) -> bytes:
     header = list(file.layout.header.unpack_from(content))
     if not header[_SHNUM]:
         raise file.error("has more sections than its header can count, so they cannot be changed")
+    if header[_SHSTRNDX] in dropped:
+        raise file.error("lies: it keeps the names of its sections in its debug information")
     table_size = header[_SHNUM] * file.layout.section.size
     rows = list(file.layout.section.iter_unpack(content[header[_SHOFF] : header[_SHOFF] + table_size]))
     loaded = [number for number, row in enumerate(rows) if row[_FLAGS] & elf.SHF_ALLOC]

@@ -121,3 +121,15 @@ def parse(filename: str) -> WheelName:
 def musl_libc(arch: str) -> str:
     """The name of musl's libc on users' machines, by the architecture of a wheel tag."""
     return f"libc.musl-{ {'i686': 'x86', 'armv7l': 'armv7'}.get(arch, arch) }.so.1"
+
+
+def installed(member: str) -> str | None:
+    """Where a member of a wheel lies below the site directory; None for scripts, headers and data, which go elsewhere.
+
+    As for installers, any top directory that is called ``*.data`` is one of schemes.
+    """
+    top, _, rest = member.partition("/")
+    if not top.endswith(".data") or not rest:
+        return member
+    scheme, _, inside = rest.partition("/")
+    return inside if scheme in ("purelib", "platlib") and inside else None

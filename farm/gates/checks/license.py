@@ -10,6 +10,7 @@ from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents
 from farm.gates.policy import AuditPolicy
 from farm.model.finding import Finding
+from farm.wheel.metadata import Headers
 
 
 def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
@@ -25,8 +26,9 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
         except InvalidLicenseExpression as error:
             yield CHECK.finding(metadata, f"has a License-Expression that is not SPDX: {error}", severity=policy.house)
     folder = f"{wheel.dist_info}/licenses/"
+    places = (folder,) if _follows_pep_639(wheel.metadata) else (folder, f"{wheel.dist_info}/")
     listed = wheel.metadata.all("License-File")
-    missing = [name for name in listed if not wheel.files.get(folder + name)]
+    missing = [name for name in listed if not any(wheel.files.get(place + name) for place in places)]
     if missing:
         yield CHECK.finding(
             metadata, f"lists license files that are not in {folder} or are empty: {some(missing, policy.shown)}"
@@ -35,10 +37,16 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
         yield CHECK.finding(metadata, "lists no license file (License-File)", severity=policy.house)
 
 
+def _follows_pep_639(metadata: Headers) -> bool:
+    """Before core metadata 2.4 tools put license files beside METADATA."""
+    major, _, minor = metadata.get("Metadata-Version").partition(".")
+    return not (major.isdecimal() and minor.isdecimal()) or (int(major), int(minor)) >= (2, 4)
+
+
 CHECK = Check(
     name="license",
     meaning="METADATA has a License-Expression (SPDX) and names license files, which are in `.dist-info/licenses/` "
-    "(PEP 639): whoever passes a binary on must pass these on.",
+    "(PEP 639; before core metadata 2.4 beside METADATA will do): whoever passes a binary on must pass these on.",
     remedy="set license and license_files in the recipe (in pyproject.toml for dependents)",
     run=_run,
 )
