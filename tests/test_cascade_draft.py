@@ -153,9 +153,20 @@ def test_who_holds_a_component(tmp_path: Path) -> None:
     assert holders("pkg:pypi/native-gmp") == ["native-gmp"], "who only needs it at run time does not hold it"
 
 
+def test_sboms_of_others_are_searched_to_the_bottom_whatever_they_hold(tmp_path: Path) -> None:
+    deep = {"name": "bundle", "components": [{"purl": "pkg:generic/gmp@6.2.1"}, "odd"]}
+    document = {"metadata": [], "components": [{"purl": "gmp 6"}, {"purl": 7}, None, deep]}
+    index = Index(tmp_path / "index")
+    wheel = sbom(tmp_path, "other-1.0-py3-none-any.whl", "", text=json.dumps(document))
+    files = index.files_in(index.publish("staging", [IndexFile(path=wheel)]))
+    (found,) = affected.affected(files, index.root, affected.parse("pkg:generic/gmp"))
+    assert (found.project, found.component) == ("other", "pkg:generic/gmp@6.2.1")
+
+
 def test_an_sbom_that_cannot_be_read_is_no_silence(tmp_path: Path) -> None:
     index = Index(tmp_path / "index")
-    bad = sbom(tmp_path, "bad-1.0-py3-none-any.whl", "", text="[1]")
-    files = index.files_in(index.publish("staging", [IndexFile(path=bad)]))
-    with pytest.raises(BinaryFormatError, match="is no SBOM"):
-        list(affected.affected(files, index.root, affected.parse("pkg:generic/gmp")))
+    for name, text in (("bad", "[1]"), ("deep", "[" * 200_000)):
+        bad = sbom(tmp_path, f"{name}-1.0-py3-none-any.whl", "", text=text)
+        files = index.files_in(index.publish(name, [IndexFile(path=bad)]))
+        with pytest.raises(BinaryFormatError, match="is no SBOM"):
+            list(affected.affected(files, index.root, affected.parse("pkg:generic/gmp")))

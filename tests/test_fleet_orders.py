@@ -34,6 +34,17 @@ STEP = fleet_process.PLAN.steps[0]
 ORDER = Order(kind="build", step=STEP.id, key=STEP.key, catalog="0" * 64, rights="build")
 
 
+def test_a_trusted_key_gets_a_line_of_its_own_behind_one_that_was_written_by_hand(tmp_path: Path) -> None:
+    first, second = (signing.make_key(tmp_path / name) for name in ("one.pem", "two.pem"))
+    path = tmp_path / "trusted"
+    path.write_text(f"build {first.public} by hand")
+    for _ in range(2):
+        signing.trust(path, first, ("build",), "by hand")
+        signing.trust(path, second, ("pr",), "made")
+    assert len(path.read_text().splitlines()) == 2
+    assert {key.owner: key.rights for key in signing.trusted(path).values()} == {"by hand": {"build"}, "made": {"pr"}}
+
+
 def test_an_order_is_read_as_it_was_written_and_nothing_else_is() -> None:
     assert Order.read(ORDER.text()) == ORDER
     for bad in ("", "[]", '{"kind":"rm"}', ORDER.text().replace(STEP.key, "../x"), ORDER.text()[:-1] + ',"more":1}'):
@@ -174,9 +185,10 @@ def test_queues_of_pull_requests_are_served_by_themselves() -> None:
 
 def test_passwords_of_brokers_are_not_shown() -> None:
     assert broker.shown("rediss://me:secret@farm.example/0") == "rediss://***@farm.example:6379/0"
-    with pytest.raises(UsageError) as told:
-        broker.checked("amqp://me:secret@farm.example")
-    assert "secret" not in str(told.value)
+    for bad in ("amqp://me:secret@farm.example", "redis://me:secret@farm.example:99999/0", "redis://:secret@[::1/0"):
+        with pytest.raises(UsageError) as told:
+            broker.checked(bad)
+        assert "secret" not in str(told.value)
 
 
 def test_a_catalog_travels_by_its_hash(tmp_path: Path) -> None:

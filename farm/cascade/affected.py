@@ -37,15 +37,22 @@ class Purl:
 
 def parse(text: str) -> Purl:
     """Read a package URL. Raises UsageError."""
-    plain = text.partition("?")[0].partition("#")[0]
-    name, at, version = plain.rpartition("@")
-    name = name if at else plain
-    if not name.startswith("pkg:") or name.count("/") < 1 or not name.rpartition("/")[2]:
+    found = _read(text)
+    if found is None:
         raise UsageError(
             f"{text!r} is not a package URL",
             where="--purl",
             fix="write it like pkg:generic/gmp or pkg:generic/gmp@6.2.1",
         )
+    return found
+
+
+def _read(text: str) -> Purl | None:
+    plain = text.partition("?")[0].partition("#")[0]
+    name, at, version = plain.rpartition("@")
+    name = name if at else plain
+    if not name.startswith("pkg:") or name.count("/") < 1 or not name.rpartition("/")[2]:
+        return None
     kind, _, path = name.removeprefix("pkg:").strip("/").partition("/")
     return Purl(name=f"pkg:{kind.lower()}/{unquote(path)}", version=unquote(version) if at else "")
 
@@ -67,11 +74,31 @@ def _components(wheel: Path) -> Iterator[str]:
         for member in archive.members:
             if member.startswith(folder) and member.endswith(".json"):
                 document = _load(archive.read(member), f"{wheel.name}: {member}")
-                subject = document.get("metadata", {}).get("component", {})
-                for component in (subject, *document.get("components", ())):
-                    purl = str(component.get("purl", ""))
-                    if purl and not (component is not subject and purl.startswith("pkg:pypi/native-")):
-                        yield purl
+                subject = _dict(_dict(document.get("metadata")).get("component"))
+                yield from _purls(subject)
+                for component in (*_nested(document), *_nested(subject)):
+                    yield from (purl for purl in _purls(component) if not purl.startswith("pkg:pypi/native-"))
+
+
+def _nested(holder: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The components of a document and those that these are made of."""
+    queue = [holder]
+    while queue:
+        inside = queue.pop().get("components")
+        found = [one for one in inside if isinstance(one, dict)] if isinstance(inside, list) else []
+        yield from found
+        queue += found
+
+
+def _purls(component: dict[str, Any]) -> Iterator[str]:
+    """A component's package URL; none where it has none that can be read."""
+    purl = component.get("purl")
+    if isinstance(purl, str) and _read(purl) is not None:
+        yield purl
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _load(content: bytes, where: str) -> dict[str, Any]:
@@ -79,6 +106,6 @@ def _load(content: bytes, where: str) -> dict[str, Any]:
         document = json.loads(content)
         if not isinstance(document, dict):
             raise ValueError("it is no object")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BinaryFormatError(f"is no SBOM: {error}", where=where, fix="build the wheel again") from error
     return document

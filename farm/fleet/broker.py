@@ -31,13 +31,21 @@ _MOST_WAKES = 32  # per queue at once: each wakes a whole machine
 
 def shown(url: str) -> str:
     """A broker's address without its password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=f"***@{parts.hostname}:{parts.port or 6379}").geturl() if parts.password else url
+    try:
+        parts = urlsplit(url)
+        return parts._replace(netloc=f"***@{parts.hostname}:{parts.port or 6379}").geturl() if parts.password else url
+    except ValueError:  # a port that is none, a bracket that is not closed
+        return f"{url.partition(':')[0]}:***"
 
 
 def checked(url: str) -> str:
     """An address that can be one. Raises UsageError."""
-    if urlsplit(url).scheme not in _SCHEMES:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in _SCHEMES and (parts.port or 0) >= 0
+    except ValueError:
+        good = False
+    if not good:
         raise UsageError(
             f"{shown(url)!r} is no address of a broker",
             where="--broker",

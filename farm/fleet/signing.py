@@ -105,8 +105,9 @@ def trust(path: Path, signer: Signer, rights: tuple[Right, ...], owner: str) -> 
         make_dirs(path.parent)
         with path.open("a+", encoding="utf-8") as stream:
             stream.seek(0)
-            if line not in stream.read().splitlines(keepends=True):
-                stream.write(line)
+            there = stream.read()
+            if line.rstrip("\n") not in there.splitlines():
+                stream.write(line if not there or there.endswith("\n") else f"\n{line}")  # people write the file, too
                 stream.flush()
                 os.fsync(stream.fileno())
 
