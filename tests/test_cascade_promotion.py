@@ -291,6 +291,14 @@ def test_nothing_is_rolled_back_that_others_built_on(farm: Farm) -> None:
         farm.promoter.rollback(id_)
 
 
+def test_targets_are_the_same_whatever_python_runs_the_farm(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    toolchains = list(catalog.load_from(farm.at.catalog).toolchains.values())
+    here = list(targets.targets(toolchains, ["3.13"]))
+    for variable in ("Py_DEBUG", "Py_GIL_DISABLED"):
+        monkeypatch.setattr("packaging.tags._get_config_var", lambda name, _warn=False, it=variable: int(name == it))
+        assert list(targets.targets(toolchains, ["3.13"])) == here
+
+
 def test_the_resolver_answers_as_pip_does(farm: Farm) -> None:
     """For each wheel and a Python: the farm's answer and pip's own, from the same generation."""
     tag = f"cp313-cp313-{PLATFORM}"
@@ -300,6 +308,7 @@ def test_the_resolver_answers_as_pip_does(farm: Farm) -> None:
         "bad": ["native-gmp>=99!0"],
         "gone": ["native-none"],
         "torn": ["good", "native-gmp>=11!0"],
+        "odd": ['good; os_name ~= "posix"'],
     }
     files = [wheel(farm.at.home, name, "1.0", *requires, tag=tag, content=name) for name, requires in cases.items()]
     generation = farm.index.publish("staging", [IndexFile(path=path) for path in files])
@@ -307,7 +316,7 @@ def test_the_resolver_answers_as_pip_does(farm: Farm) -> None:
     wanted = targets.targets(catalog.load_from(farm.at.catalog).toolchains.values(), ["3.13"])
     stager = farm.promoter.stager
     answer = installable.check(contents, wanted, stager._requires)
-    assert {problem.filename.partition("-")[0] for problem in answer.problems} == {"bad", "gone", "torn"}
+    assert {problem.filename.partition("-")[0] for problem in answer.problems} == {"bad", "gone", "torn", "odd"}
     url = (farm.index.path(generation) / "simple").as_uri()
     command = [sys.executable, "-m", "pip", "install", "--isolated", "--dry-run", "-q", "--no-input", "--target", "x"]
     command += [

@@ -10,7 +10,6 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from farm.cascade.doing import FarmHands
 from farm.cascade.hands import Deed
@@ -27,9 +26,6 @@ from farm.model.rework import Verb
 from farm.process import Cancel
 from farm.store import frozen
 from farm.workers.step import StepCancel, patiently
-
-if TYPE_CHECKING:
-    pass
 
 _POLL_SECONDS = 0.3
 _PRIORITY_SECONDS = 1e6  # a cascade of higher priority goes before any chain of work of a lower one

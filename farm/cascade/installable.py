@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
@@ -141,7 +142,7 @@ def _impossible(
         return f"cannot be met together here: {', '.join(causes)}"
     except ResolutionTooDeep:
         return "no answer was found: its requirements are too tangled"
-    except InvalidRequirement as error:
+    except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName) as error:
         return f"its METADATA is wrong: {error}"
     names = (one.published.filename for one in found.mapping.values() if isinstance(one, _File))
     bad = sorted(apart.intersection(names))

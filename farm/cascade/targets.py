@@ -39,9 +39,10 @@ def targets(toolchains: Iterable[Toolchain], pythons: Iterable[str]) -> Iterator
         platforms = tuple(_platforms(toolchain))
         for python in versions:
             major, minor = (int(part) for part in python.split("."))
+            own = f"cp{major}{minor}"  # else it is that of the Python that runs the farm: debug, free-threaded
             accepted = [
-                *cpython_tags((major, minor), platforms=platforms),
-                *compatible_tags((major, minor), interpreter=f"cp{major}{minor}", platforms=platforms),
+                *cpython_tags((major, minor), abis=[own], platforms=platforms),
+                *compatible_tags((major, minor), interpreter=own, platforms=platforms),
             ]
             yield Target(
                 platform=toolchain.platform,

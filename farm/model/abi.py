@@ -53,7 +53,7 @@ class AbiMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbiType:
-    """The layout of a public type, as ``struct z_stream_s`` or ``enum J_COLOR_SPACE``; `size` is in bits.
+    """The layout of a public type, as ``struct z_stream_s`` or ``enum J_COLOR_SPACE``; `size` is in bytes.
 
     A struct or union has `members` in their order, an enum has `values` by name.
     """
