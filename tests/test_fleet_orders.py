@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -174,6 +175,19 @@ def test_the_clock_hands_out_again_what_nobody_saw_and_forgets_what_is_old(ledge
     assert ledger.sweep_jobs(0) == 0, "it has forgotten them"
 
 
+def test_the_clock_goes_on_when_a_disk_is_full(ledger: Ledger) -> None:
+    tried: list[int] = []
+
+    def full() -> None:
+        tried.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    clock = Beat(ledger, wake=list, lease_seconds=3.0, keep_days=1.0, due=full, due_seconds=60.0)
+    for moment in (0.0, 60.0):
+        clock.tick(moment)
+    assert len(tried) == 2
+
+
 def test_queues_of_pull_requests_are_served_by_themselves() -> None:
     assert queues.of_build("build", 10.0) == "build"
     assert queues.of_build("pr", 3600.0) == "pr.build.large"
@@ -216,6 +230,9 @@ def test_workers_without_keys_or_broker_do_not_start(tmp_path: Path) -> None:
     catalog = small_farm.make(tmp_path / "catalog")
     done = small_farm.farm(catalog, "worker")
     assert (done.returncode, "no broker is named" in done.stderr) == (2, True)
+    for lease in ("0", "nan", "inf"):
+        done = small_farm.farm(catalog, "beat", "--broker", "redis://127.0.0.1:1/0", "--lease", lease)
+        assert (done.returncode, "a lease needs a second at least" in done.stderr) == (2, True), done.stderr
     (catalog / ".farm/fleet").mkdir(parents=True)
     (catalog / ".farm/.farm").write_text('{"format": 1}')
     (catalog / ".farm/fleet/trusted").write_text("# nobody\n")

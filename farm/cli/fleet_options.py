@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -49,10 +50,12 @@ def right_of(args: argparse.Namespace) -> Right:
 
 
 def lease_of(args: argparse.Namespace) -> float:
-    """Seconds of silence after which a worker counts as gone."""
+    """Seconds of silence after which a worker counts as gone. Raises UsageError."""
     from farm.fleet.slot import FLEET_LEASE_SECONDS
 
-    return args.lease or FLEET_LEASE_SECONDS
+    if args.lease is not None and not 1 <= args.lease < math.inf:
+        raise UsageError("a lease needs a second at least", where="--lease", fix="give 1 or more")
+    return FLEET_LEASE_SECONDS if args.lease is None else float(args.lease)
 
 
 def refuse_nonsense(args: argparse.Namespace) -> None:

@@ -45,8 +45,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Serve until interrupted; that is a worker's ordinary end, so the exit code is 0 then."""
     if args.concurrency < 1:
         raise UsageError(f"{args.concurrency} slots cannot work", where="--concurrency", fix="give 1 or more")
-    if args.lease is not None and not args.lease >= 1:
-        raise UsageError("a lease needs a second at least", where="--lease", fix="give 1 or more")
+    fleet_options.lease_of(args)  # refuses before anything starts
     share = replace(settings, cores=max(1, settings.cores // args.concurrency))
     return _slot(args, share) if args.slot else _worker(args, settings)
 

@@ -163,7 +163,7 @@ def _continue(url: str, part: Path, filename: str, progress: Progress | None) ->
         resumed = getattr(answer, "status", None) == 206
         have = have if resumed else 0
         length = answer.headers.get("Content-Length")
-        total = have + int(length) if length and length.isdigit() else None
+        total = have + int(length) if length and length.isdecimal() else None
         with part.open("ab" if resumed else "wb") as out:
             size = _pour(answer, out, have, lambda n: progress and progress(filename, n, total))
             out.flush()

@@ -64,7 +64,7 @@ class Beat:
                 task()
             except StoreError as error:
                 _log.warning("the ledger: %s", error)
-            except FarmError as error:
+            except (FarmError, OSError) as error:
                 _log.error("%s", error)
 
     def _requeue(self) -> None:

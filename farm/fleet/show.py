@@ -31,9 +31,9 @@ class Teller:
     def __init__(self, url: str) -> None:
         self._client = broker.redis_client(url)
         self._queue: queue.Queue[tuple[str, str] | None] = queue.Queue(_WAITING)
+        self._end = threading.Event()
         self._thread = threading.Thread(target=self._send_on, name="farm-show", daemon=True)
         self._thread.start()
-        self._end = threading.Event()
 
     def event(self, run: str, event: StepEvent) -> None:
         """A step of a run changed its state or phase."""

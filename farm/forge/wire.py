@@ -137,9 +137,9 @@ class Wire:
         if response.status_code not in (403, 429):
             return None
         headers = response.headers
-        if headers.get("retry-after", "").isdigit():
+        if headers.get("retry-after", "").isdecimal():
             return float(headers["retry-after"])
-        if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdigit():
+        if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdecimal():
             return max(1.0, float(headers["x-ratelimit-reset"]) - self._now())
         if response.status_code == 429 or "secondary rate limit" in response.text.lower():
             return _SECONDARY_WAIT * 2.0 ** (attempt - 1)

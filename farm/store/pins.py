@@ -56,6 +56,6 @@ def _files(store: LocalStore) -> Iterator[Path]:
 
 def _keys(pin: Path) -> set[str]:
     try:
-        return set(pin.read_text(encoding="ascii").split())
+        return set(pin.read_text(encoding="ascii", errors="replace").split())
     except FileNotFoundError:  # its run has just ended
         return set()

@@ -95,7 +95,7 @@ def _debian(url: str, old: str, new: Offer, asking: Asking) -> Successor:
 
 def _natural(text: str) -> list[tuple[int, str]]:
     """Orders ``+dfsg2`` before ``+dfsg10``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
 def _pypi(url: str, old: str, new: Offer, _asking: Asking) -> Successor:
