@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from farm import catalog
+from farm.model.recipe import Recipe
+from farm.plan.effective import matches
 from farm.process import run
 from farm.settings import load
 
@@ -37,7 +39,7 @@ Row = Mapping[str, Any]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write `builds` and `natives`."""
+    """Write `builds`, `natives` and `handouts`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", required=True, metavar="REV", help="the commit before the change; all zeros: none")
     parser.add_argument("--output", type=Path, help="append lines to this file instead of printing them")
@@ -47,13 +49,17 @@ def main(argv: list[str] | None = None) -> int:
     concerned = affected(now, before)
     loaded = catalog.load(load(catalog=ROOT))
     facts = {name: recipe.recipe for name, recipe in loaded.recipes.items()}
+    rows = [row for row in now if row["recipe"] in concerned]
+    there = {id(row) for row in rows if built_there(row, loaded.recipes[row["recipe"]].recipe)}
+    here = [row for row in rows if id(row) not in there]
+    handed = [row for row in rows if id(row) in there]
     natives = native_jobs(
-        [row for row in now if row["recipe"] in concerned],
+        here,
         {name: recipe.distribution for name, recipe in facts.items()},
         {name: recipe.products.imports for name, recipe in facts.items()},
         {name: f"recipes/{name}/{recipe.tests.smoke}" for name, recipe in facts.items() if recipe.tests.smoke},
     )
-    lines = {"builds": build_jobs(row for row in now if row["recipe"] in concerned), "natives": natives}
+    lines = {"builds": build_jobs(here, handed), "natives": natives, "handouts": handout_jobs(handed)}
     text = "".join(f"{name}={json.dumps(value, separators=(',', ':'))}\n" for name, value in lines.items())
     if args.output is None:
         sys.stdout.write(text)
@@ -106,13 +112,48 @@ def _needs(row: Row) -> set[str]:
     return {str(id_).partition("@")[0] for id_ in row["requires"]}
 
 
-def build_jobs(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """One job for each platform, with its recipes in plan order."""
+def built_there(row: Row, recipe: Recipe) -> bool:
+    """Whether a native runner builds a step: its recipe says so, and there is a machine for it."""
+    return row["platform"] in RUNNERS and bool(row["python"]) and matches(row["platform"], recipe.native.platform)
+
+
+def build_jobs(rows: Iterable[Row], handed: Iterable[Row] = ()) -> list[dict[str, Any]]:
+    """One job for each platform: its recipes in plan order, and what is handed out to native runners (`handed`)."""
     found: dict[str, dict[str, None]] = {}
     for row in rows:
         found.setdefault(row["platform"], {})[row["recipe"]] = None
-    jobs = [{"platform": platform, "recipes": list(recipes)} for platform, recipes in sorted(found.items())]
-    return [{**job, "pythons": list(PYTHONS)} for job in jobs]
+    out: dict[str, list[dict[str, Any]]] = {}
+    for row in handed:
+        out.setdefault(row["platform"], []).append(_handout(row))
+    return [
+        {
+            "platform": platform,
+            "recipes": list(found.get(platform, {})),
+            "pythons": list(PYTHONS),
+            "handouts": out.get(platform, []),
+        }
+        for platform in sorted(found.keys() | out.keys())
+    ]
+
+
+def _handout(row: Row) -> dict[str, Any]:
+    linked = [str(id_).partition("/")[0] for id_ in row["requires"]]
+    return {"recipe": row["recipe"], "tag": row["python"], "python": _version(row["python"]), "requires": linked}
+
+
+def handout_jobs(handed: Iterable[Row]) -> list[dict[str, Any]]:
+    """One job for each platform and Python that builds what it was handed out."""
+    pairs = sorted({(row["platform"], row["python"]) for row in handed})
+    return [{**_machine(platform), "python": _version(tag), "tag": tag} for platform, tag in pairs]
+
+
+def _machine(platform: str) -> dict[str, str]:
+    runner, processor = RUNNERS[platform]
+    return {"platform": platform, "runner": runner, "processor": processor}
+
+
+def _version(tag: str) -> str:
+    return f"{tag[2:3]}.{tag[3:]}"
 
 
 def native_jobs(
@@ -136,9 +177,7 @@ def native_jobs(
 
 
 def _native_job(platform: str, tag: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
-    runner, processor = RUNNERS[platform]
-    version = f"{tag[2:3]}.{tag[3:]}"
-    return {"platform": platform, "runner": runner, "processor": processor, "python": version, "steps": steps}
+    return {**_machine(platform), "python": _version(tag), "steps": steps}
 
 
 if __name__ == "__main__":

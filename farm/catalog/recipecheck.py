@@ -51,6 +51,11 @@ def _library(recipe: Recipe) -> Found:
         yield ("build", "system"), "'pep517' builds wheels of Python packages; this recipe is a library"
     if recipe.requires.python:
         yield ("requires", "python"), "is for dependents: a library is built without Python"
+    if recipe.native.platform:
+        yield (
+            ("native", "platform"),
+            "is for dependents: native wheels are built by the farm itself, for every platform",
+        )
 
 
 def _dependent(recipe: Recipe) -> Found:
@@ -202,6 +207,9 @@ def _platforms(recipe: Recipe, toolchains: Mapping[str, Toolchain]) -> Found:
         for j, glob in enumerate(row.platform):
             if not _matched(glob, toolchains):
                 yield ("when", i, "platform", j), f"{glob!r} matches no toolchain and no platform the farm knows"
+    for j, glob in enumerate(recipe.native.platform):
+        if not _matched(glob, toolchains):
+            yield ("native", "platform", j), f"{glob!r} matches no toolchain and no platform the farm knows"
     for i, variant in enumerate(recipe.variant):
         for j, glob in enumerate(variant.platform):
             found = _matched(glob, toolchains)

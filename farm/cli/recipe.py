@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farm.cli import bump, output
+from farm.cli import bump, cibuildwheel, output
 from farm.errors import CatalogError, SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ EPILOG = """examples:
   farm recipe bump gmp=6.2.1                            a certain one
   farm recipe bump gmp --branch --abi                   the branch bump/gmp-..., with ABI verdict and plan in its commit
   farm recipe bump gmp --pull-request                   that branch, pushed, with a pull request ($GITHUB_TOKEN)
+  farm recipe cibuildwheel gmpy2 --platform win_arm64 --python 3.13 -o handout    to be built on such a machine
   farm recipe list --json
   farm recipe schema > recipe.schema.json               for your editor
 """
@@ -45,11 +46,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     new.add_argument("source", metavar="URL_OR_FILE", help="https://..., debian:FILE, pypi:FILE or a file")
     new.add_argument("--name", default="", metavar="N", help="the recipe's name; guessed unless given")
     bump.configure(actions.add_parser("bump", help="add a new release of upstream to a recipe"))
+    cibuildwheel.configure(actions.add_parser("cibuildwheel", help="hand a dependent out to a native runner"))
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Do the action. Raises CatalogError, UsageError, SourceError."""
-    actions = {"list": _list, "lint": _lint, "schema": _schema, "new": _new, "bump": bump.run}
+    actions = {
+        "list": _list,
+        "lint": _lint,
+        "schema": _schema,
+        "new": _new,
+        "bump": bump.run,
+        "cibuildwheel": cibuildwheel.run,
+    }
     return actions[args.action](args, settings)
 
 

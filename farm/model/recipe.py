@@ -189,6 +189,14 @@ class Tests(Frozen):
     upstream: UpstreamSuite | None = None
 
 
+class Native(Frozen):
+    """What a native runner builds, with that system's own compiler, by cibuildwheel. No part of any build key."""
+
+    platform: tuple[PlatformGlob, ...] = Field(
+        default=(), description="globs of the platforms whose wheels CI has a native runner build"
+    )
+
+
 class Audit(Frozen):
     """Knowledge the audit needs about this recipe. Every exemption has a reason."""
 
@@ -255,6 +263,7 @@ class Recipe(Frozen):
     abi: Abi | None = None
     variant: tuple[Variant, ...] = ()
     tests: Tests = Tests()
+    native: Native = Native()
     audit: Audit = Audit()
     watch: Watch | None = None
     rebuild: Rebuild | None = None

@@ -28,7 +28,7 @@ BUILD_RULES = 2
 _DEPENDENT_RULES = {"macho": "1"}
 """The same for the dependents of one binary format."""
 
-# Recipe tables that are not flattened: handled below, or no part of the bytes (tests, audit, watch, rebuild).
+# Recipe tables that are not flattened: handled below, or no part of the bytes (tests, native, audit, watch, rebuild).
 _RECIPE_EXCLUDED = frozenset(
     {
         "format",
@@ -41,6 +41,7 @@ _RECIPE_EXCLUDED = frozenset(
         "abi",
         "variant",
         "tests",
+        "native",
         "audit",
         "watch",
         "rebuild",

@@ -49,13 +49,13 @@ def place(settings: Settings, digest: str) -> Path:
 
 def freeze(settings: Settings, root: Path) -> str:
     """Copy a catalog and return its digest; the same content is kept once. Raises StoreError."""
-    return _keep(settings, {name: root / name for name in _files(root)})
+    return _keep(settings, {name: root / name for name in files(root)})
 
 
 def merge(settings: Settings, *, before: str, ours: str, theirs: str) -> Merge:
     """What `ours` changed since `before`, done to `theirs`. Raises StoreError."""
     roots = {digest: place(settings, digest) for digest in (before, ours, theirs)}
-    old, mine, other = ({name: roots[d] / name for name in _files(roots[d])} for d in (before, ours, theirs))
+    old, mine, other = ({name: roots[d] / name for name in files(roots[d])} for d in (before, ours, theirs))
     merged, conflicts = dict(other), []
     for name in sorted(old.keys() | mine.keys()):
         was, is_, there = (_digest(side.get(name)) for side in (old, mine, other))
@@ -109,7 +109,7 @@ def _keep(settings: Settings, files: Mapping[str, Path]) -> str:
     return digest
 
 
-def _files(root: Path) -> Iterator[str]:
+def files(root: Path) -> Iterator[str]:
     """Regular files of a catalog, relative to its root; names that begin with a dot are not part of it."""
     for part in _PARTS:
         for path in sorted((root / part).rglob("*")):

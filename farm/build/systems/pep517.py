@@ -167,9 +167,14 @@ def environment(python_job: PythonJob, *, sdk: str, sysconfig_name: str) -> dict
         "CMAKE_GENERATOR": "Ninja",
         "CMAKE_BUILD_PARALLEL_LEVEL": str(job.jobs),
         "FARM_PYTHON_HOST": toolchain.binary,
-        **_OWN.get(toolchain.os, _nothing)(toolchain),
+        **platform_environment(toolchain),
     }
     return {**own, **{name: job.expand_one(value) for name, value in job.build.env.items()}}
+
+
+def platform_environment(toolchain: Toolchain) -> dict[str, str]:
+    """What every build for a platform is told, wherever it runs."""
+    return _OWN.get(toolchain.os, _nothing)(toolchain)
 
 
 def _nothing(_toolchain: Toolchain) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""What a native runner is handed to build a dependent by cibuildwheel: source, configuration, wheels, catalog."""
