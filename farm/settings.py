@@ -109,6 +109,11 @@ class Settings:
         """Unpacked archives of releases, which builds for all platforms copy."""
         return self.cache / "sources"
 
+    @property
+    def containers(self) -> Path:
+        """Root file systems of the containers in which cibuildwheel is tried (docs/containers.md)."""
+        return self.cache / "containers"
+
 
 def load(
     *,

@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--no-index", action="store_true", help="install from --wheels alone")
     args = parser.parse_args(argv)
     text = args.job.read_text("utf-8") if args.job else os.environ["JOB"]
+    args.wheels = args.wheels.resolve()  # tests run elsewhere
     args.reports.mkdir(parents=True, exist_ok=True)
     outcomes = [_step(step, args) for step in json.loads(text)["steps"]]
     return FAILED if "failed" in outcomes else 0

@@ -53,7 +53,7 @@ def engine() -> Iterator[containers.Engine]:
         pytest.skip(f"containers cannot run here: {reason}")
     place = Path(tempfile.mkdtemp(prefix="farm-podman-")) / "containers"  # sockets in it have short names
     made = containers.engine(place)
-    cache = settings.load().cache / "containers"
+    cache = settings.load().containers
     cache.mkdir(parents=True, exist_ok=True)
     try:
         containers.image(made, cache)

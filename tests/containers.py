@@ -105,6 +105,7 @@ def image(engine: Engine, cache: Path) -> None:
     archive = cache / f"cibuildwheel-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.tar"
     if not archive.is_file():
         _make(archive)
+    os.utime(archive)  # `farm gc` removes what has long been of no use
     done = engine.run("import", "--os=linux", "--arch=amd64", str(archive), IMAGE)
     if done.returncode:
         raise CannotRunError(f"podman import: {done.stderr}")

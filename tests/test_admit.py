@@ -99,9 +99,9 @@ def remote_work(tmp_path: Path) -> Native:
                       "platform": PLATFORM, "python": TAG, "imports": ["pytiny"],
                       "smoke": str(catalog / "recipes/pytiny/smoke.py")}]}  # fmt: skip
     (folder / "job.json").write_text(json.dumps(job))
-    trial = [sys.executable, SCRIPT, "--job", folder / "job.json", "--wheels", folder, "--reports", folder / "reports",
+    trial = [sys.executable, SCRIPT, "--job", "job.json", "--wheels", ".", "--reports", "reports",
              "--runner", "machine 7", "--built", "pytiny", "--no-index"]  # fmt: skip
-    done = subprocess.run(trial, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(trial, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return Native(catalog=catalog, folder=folder, wheel=wheel, report=folder / f"reports/{keys[STEP]}.json", keys=keys)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import compose
+import containers
 import databases
 import pytest
 import redis_server
@@ -23,6 +26,7 @@ from small_farm import ROOT
 
 from farm import cli
 
+SECCOMP = ROOT / "seccomp-worker.json"
 CONTAINERFILE = (ROOT / "Containerfile").read_text("utf-8")
 
 
@@ -61,7 +65,8 @@ def test_a_service_has_no_more_powers_than_it_needs(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["security_opt"][0] == "no-new-privileges:true"
+    assert len(service["security_opt"]) == 1 or name == "worker"  # which makes sandboxes of its own
     assert not service["user"].startswith("0")
     assert "healthcheck" in service or service["profiles"]
     assert not any(port.count(":") < 2 or not port.startswith("127.") for port in service.get("ports", []))
@@ -123,6 +128,54 @@ def test_the_image_is_made_of_what_is_here() -> None:
     assert re.findall(r"^USER (\S+)", CONTAINERFILE, re.MULTILINE)[-1] == SERVICES["worker"]["user"]
     places = {mount.split(":")[1] for name in OURS for mount in SERVICES[name].get("volumes", [])}
     assert all(place in CONTAINERFILE for place in places)
+
+
+def in_a_container(engine: containers.Engine, security: list[str]) -> str:
+    """What the farm says of its sandbox in a container that has the worker's powers and these options, or what the
+    program says that it cannot run."""
+    service = SERVICES["worker"]
+    podmans = {"systempaths=unconfined": "unmask=ALL", "seccomp=seccomp-worker.json": f"seccomp={SECCOMP}"}
+    words = [f"--security-opt={podmans.get(option, option)}" for option in security]
+    words += [f"--cap-drop={name}" for name in service["cap_drop"]]
+    words += ["--user", service["user"], *(["--read-only"] if service["read_only"] else [])]
+    words += [f"--tmpfs={_writable_by_all(place)}" for place in service["tmpfs"]]
+    bwrap = shutil.which("bwrap") or ""
+    found = subprocess.check_output(["ldd", bwrap], text=True)
+    libraries = [line.split()[2] for line in found.splitlines() if "=> /" in line and "libc.so" not in line]
+    words += [f"--volume={place}:{place}:ro" for place in (bwrap, *libraries)]
+    words += [f"--volume={ROOT / 'farm'}:/src/farm:ro", "--env=PYTHONPATH=/src", "--env=PYTHONDONTWRITEBYTECODE=1"]
+    script = "printf '#!/bin/sh\\necho runs\\n' >/farm/home/x; chmod +x /farm/home/x; /farm/home/x; exec \"$@\""
+    code = "from farm.build import sandbox; print(sandbox.works() or 'makes a sandbox')"
+    python = f"/opt/python/{containers.TAG}-{containers.TAG}/bin/python"
+    done = engine.run("run", "--rm", *words, containers.IMAGE, "sh", "-c", script, "sh", python, "-c", code)
+    return done.stdout + done.stderr
+
+
+def _writable_by_all(tmpfs: str) -> str:
+    """podman does not know whose a tmpfs is to be."""
+    place, _, options = tmpfs.partition(":")
+    kept = [option for option in options.split(",") if option and not option.startswith(("uid=", "gid="))]
+    return f"{place}:{','.join([*kept, 'mode=1777'])}"
+
+
+@pytest.mark.slow
+def test_a_worker_makes_sandboxes_in_its_container(engine: containers.Engine) -> None:
+    options = SERVICES["worker"]["security_opt"]
+    assert in_a_container(engine, options) == "runs\nmakes a sandbox\n"
+    # Each of them is needed, but for AppArmor's where there is none.
+    for left_out in ("seccomp=seccomp-worker.json", "systempaths=unconfined"):
+        said = in_a_container(engine, [option for option in options if option != left_out])
+        assert "makes a sandbox" not in said
+        assert "bwrap: " in said
+
+
+def test_what_the_kernel_is_asked_for_is_filtered() -> None:
+    """Containers of workers do without the engine's own filter: ours stands in its place."""
+    profile = json.loads(SECCOMP.read_text("utf-8"))
+    refused = {name for rule in profile["syscalls"] for name in rule["names"] if rule["action"] == "SCMP_ACT_ERRNO"}
+    assert {"bpf", "init_module", "kexec_load", "keyctl", "perf_event_open", "io_uring_setup"} <= refused
+    assert not {"clone", "clone3", "unshare", "mount", "umount2", "pivot_root", "sethostname"} & refused
+    assert {row["architecture"] for row in profile["archMap"]} == {"SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"}
 
 
 @pytest.fixture

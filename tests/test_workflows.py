@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,11 +18,14 @@ import pytest
 import small_farm
 from ruamel.yaml import YAML
 from small_farm import PLATFORM, ROOT, TAG
+from test_admit import STEP, Native, remote_work
 from wheel_factory import make_wheel
 
 from farm import cli
+from farm.catalog import Catalog
 from farm.index.reading import IndexReader
 from farm.store.artifacts import Store
+from farm.wheel.edit import WheelEdits, edit
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 KEYS = {name: digit * 64 for name, digit in {"gmp": "1", "mpfr": "2", "gmpy2": "3", "zlib": "4"}.items()}
@@ -95,9 +99,22 @@ def test_every_file_that_a_workflow_runs_is_there() -> None:
 
 
 def test_checkers_find_nothing() -> None:
-    """zizmor and the schemas; actionlint where it can be had."""
-    done = subprocess.run([sys.executable, ROOT / "scripts/lint_workflows.py"], capture_output=True, text=True)
+    """zizmor, the schemas, actionlint."""
+    command = [sys.executable, ROOT / "scripts/lint_workflows.py", "--require"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actionlint_is_the_program_that_its_name_says(tmp_path: Path) -> None:
+    program, reason = script("lint_workflows").actionlint()
+    assert program, reason
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text("on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    needs: [b]\n    steps:\n"
+                     "      - run: echo ${{ github.event.issue.title }}\n")  # fmt: skip
+    done = subprocess.run([program, "-no-color", wrong], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "does not exist in this workflow" in done.stdout
+    assert "potentially untrusted" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -133,12 +150,38 @@ def test_jobs_are_by_platform_and_those_of_native_runners_by_python_too() -> Non
     }  # fmt: skip
 
 
+def test_what_a_recipe_leaves_to_native_runners_is_handed_out(real: Catalog) -> None:
+    made = script("ci_jobs")
+    gmpy2, zlib = real.recipes["gmpy2"].recipe, real.recipes["zlib"].recipe
+    rows = {p: row("gmpy2", "gmp", "mpfr", platform=p, python="cp313") for p in ("win_arm64", "win_amd64", PLATFORM)}
+    assert made.built_there(rows["win_arm64"], gmpy2)
+    assert not made.built_there(rows["win_amd64"], gmpy2), "its recipe does not ask for it"
+    assert not made.built_there(rows["win_arm64"], zlib)
+    assert not made.built_there({**rows["win_arm64"], "platform": "macosx_12_0_riscv"}, gmpy2), "there is no machine"
+    # One build job makes its native wheels and the handout; it builds nothing itself.
+    (build,) = made.build_jobs([], [rows["win_arm64"]])
+    assert build == {
+        "platform": "win_arm64", "recipes": [], "pythons": list(made.PYTHONS),
+        "handouts": [{"recipe": "gmpy2", "tag": "cp313", "python": "3.13", "requires": ["gmp@1", "mpfr@1"]}],
+    }  # fmt: skip
+    assert made.handout_jobs([rows["win_arm64"]]) == [
+        {"platform": "win_arm64", "runner": "windows-11-arm", "processor": "arm64", "python": "3.13", "tag": "cp313"}
+    ]
+
+
 def test_jobs_of_this_very_catalog(tmp_path: Path) -> None:
     """Everything against nothing: each job is small enough for the forge, and each runner is one of a platform here."""
     made, out = script("ci_jobs"), tmp_path / "output"
     assert made.main(["--base", made.NOTHING, "--output", str(out)]) == 0
     said = dict(line.split("=", 1) for line in out.read_text().splitlines())
-    builds, natives = json.loads(said["builds"]), json.loads(said["natives"])
+    builds, natives, handouts = (json.loads(said[name]) for name in ("builds", "natives", "handouts"))
+    handed = {(job["platform"], row["tag"]) for job in builds for row in job["handouts"]}
+    assert handed == {(job["platform"], job["tag"]) for job in handouts}
+    assert {job["platform"] for job in handouts} == {"macosx_10_13_x86_64", "macosx_11_0_arm64", "win_arm64"}
+    for job in builds:  # nothing is built twice, here and there
+        assert not {row["recipe"] for row in job["handouts"]} & set(job["recipes"])
+    tested = {(step["step"]) for job in natives for step in job["steps"]}
+    assert not {step for step in tested if step.startswith("gmpy2@") and "/macosx" in step}
     assert {job["platform"] for job in builds} >= set(made.RUNNERS) >= {job["platform"] for job in natives}
     assert 0 < len(builds) <= 256
     assert 0 < len(natives) <= 256
@@ -198,8 +241,73 @@ def test_a_failed_native_test_keeps_wheels_from_staging(tmp_path: Path, monkeypa
     assert IndexReader(home / "index").current("staging") is None
 
 
+def taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Native, Path]:
+    """What jobs left: the library in a store, its dependent with a report of a native runner. A home of its own."""
+    work = remote_work(tmp_path)
+    taken, home = tmp_path / "taken", tmp_path / "home"
+    monkeypatch.setenv("FARM_HOME", str(home))
+    monkeypatch.setenv("FARM_CATALOG", str(work.catalog))
+    shutil.copytree(work.home / "store", taken / "stores/store-a")
+    (taken / "built/built-a").mkdir(parents=True)
+    for file in (work.wheel, work.report):
+        shutil.copy(file, taken / "built/built-a")
+    return work, taken
+
+
+def test_what_a_native_runner_built_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, taken = taken_in(tmp_path, monkeypatch)
+    assert script("ci_publish").main([str(taken)]) == 0
+    reader = IndexReader(tmp_path / "home/index")
+    generation = reader.current("staging")
+    assert generation is not None
+    assert {file.project for file in reader.files_in(generation)} == {"native-tiny", "pytiny"}
+    assert work.wheel.name in {file.filename for file in reader.files_in(generation)}
+
+
+def test_the_wheel_that_was_first_stays_and_nothing_else_is_held_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The farm cross-built the step meanwhile: a key means one wheel."""
+    work, taken = taken_in(tmp_path, monkeypatch)
+    key = work.keys[STEP]
+    other = edit(work.wheel, tmp_path / "other", WheelEdits(put={"pytiny/more.py": b"x = 1\n"}))
+    first = Store(tmp_path / "home/store").put(key, other)
+    assert script("ci_publish").main([str(taken)]) == 0
+    assert "that of machine 7 is not taken" in capsys.readouterr().out
+    kept = Store(tmp_path / "home/store").get(key)
+    assert kept is not None
+    assert kept.sha256 == first.sha256
+
+
+def test_a_report_that_is_none_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, taken = taken_in(tmp_path, monkeypatch)
+    (taken / "built/built-a/odd.json").write_text("{}")
+    assert script("ci_publish").main([str(taken)]) == 7
+    assert "odd.json" in capsys.readouterr().err
+    assert IndexReader(tmp_path / "home/index").current("staging") is None
+
+
+def test_a_build_job_hands_out_what_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Really: the library is built, and the handout of its dependent packed for another machine."""
+    catalog = small_farm.make(tmp_path / "catalog")
+    monkeypatch.setenv("FARM_CATALOG", str(catalog))
+    monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    row = {"recipe": "pytiny", "tag": TAG, "python": version, "requires": ["tiny@1.0"]}
+    job = {"platform": PLATFORM, "recipes": [], "pythons": [version], "handouts": [row]}
+    monkeypatch.setenv("JOB", json.dumps(job))
+    assert script("ci_build").main() == 0
+    with tarfile.open(tmp_path / "handouts" / TAG / "pytiny.tar") as packed:
+        names = packed.getnames()
+    assert {"./job.json", "./cibuildwheel.toml", "./source/setup.py"} <= set(names)
+    assert [name for name in names if re.fullmatch(r"\./wheels/farm/wheel_farm-.*\.whl", name)]
+
+
 def test_a_build_job_builds_and_tests_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = {"platform": PLATFORM, "recipes": ["gmp", "gmpy2"], "pythons": ["3.13"]}
+    job = {"platform": PLATFORM, "recipes": ["gmp", "gmpy2"], "pythons": ["3.13"], "handouts": []}
     monkeypatch.setenv("JOB", json.dumps(job))
     made, called = script("ci_build"), []
     monkeypatch.setattr(made, "farm", lambda argv: called.append(argv) or 0)
