@@ -10,7 +10,7 @@ help:
 	@echo "make fleet-demo  the processes of compose.yaml on this machine: a tiny library goes through them"
 	@echo "make test      install what is needed and run the tests"
 	@echo "make test-all  also the long ones: every recipe for every platform, upstream test suites"
-	@echo "make lint      ruff, mypy strict, import-linter, zizmor and schemas of workflows, actionlint"
+	@echo "make lint      ruff, mypy strict, import-linter, zizmor, schemas and actionlint of workflows"
 	@echo "make matrix    docs/matrix.md from the ledger in FARM_HOME"
 	@echo "make bench     all benchmarks"
 

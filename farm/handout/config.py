@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from farm.build.systems.base import Job
-from farm.build.systems.pep517 import platform_environment
+from farm.build.systems.pep517 import key_values, platform_environment
 from farm.catalog.values import LoadedRecipe
-from farm.errors import CatalogError
 from farm.handout.compilers import COMPILERS, NativeCompiler, Told
 from farm.model.plan import Step
 from farm.model.toolchain import Toolchain
@@ -131,15 +130,9 @@ def _options(order: Order) -> dict[str, Value]:
 def _config_settings(order: Order) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     job = order.job("{package}")
-    for argument in job.expand(job.build.args):
-        key, equals, value = argument.partition("=")
-        if not equals:
-            raise CatalogError(
-                [f"[build] args: {argument!r} is no key=value config setting"],
-                fix="for Meson options write setup-args=-Dname=value",
-            )
-        if not argument.startswith(_CROSS_ONLY):
-            found.setdefault(key, []).append(value)
+    kept = (argument for argument in job.build.args if not argument.startswith(_CROSS_ONLY))
+    for key, value in key_values(job.expand(tuple(kept))):
+        found.setdefault(key, []).append(value)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from farm.build.crossfiles import shell_words
@@ -62,15 +62,21 @@ def config_settings(python_job: PythonJob) -> dict[str, str | list[str]]:
         ]
         found["build-dir"] = [f"{job.work}/meson"]
         found["compile-args"] = [f"-j{job.jobs}"]
-    for argument in python_job.job.expand(python_job.job.build.args):
+    for key, value in key_values(python_job.job.expand(python_job.job.build.args)):
+        found.setdefault(key, []).append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
+
+
+def key_values(arguments: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """A recipe's arguments as keys and values of config settings. Raises CatalogError for one without ``=``."""
+    for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
             raise CatalogError(
                 [f"[build] args: {argument!r} is no key=value config setting"],
                 fix="for Meson options write setup-args=-Dname=value",
             )
-        found.setdefault(key, []).append(value)
-    return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
+        yield key, value
 
 
 def meson_cross(python: str, bin_dir: str) -> str:
