@@ -18,6 +18,7 @@ from farm.catalog import Catalog
 from farm.errors import CatalogError
 from farm.model.abi import Abi, AbiLibrary
 from farm.model.binary import BinaryFormat, Linkage
+from farm.model.mangling import PLAIN, Mangling
 from farm.model.plan import Step
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
@@ -72,8 +73,7 @@ def kept(step: Step, settings: Settings, recipe: Recipe) -> Abi | None:
 
 
 def _public(libraries: Mapping[str, AbiLibrary], recipe: Recipe) -> Mapping[str, AbiLibrary]:
-    internal = recipe.abi.internal if recipe.abi else ()
-    return {name: surface.without(library, internal) for name, library in libraries.items()}
+    return {name: surface.without(library, recipe.internal) for name, library in libraries.items()}
 
 
 def _place(step: Step, settings: Settings) -> Path:
@@ -90,7 +90,7 @@ def exports(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
     """The ABI of a build as its exports alone tell."""
     named = surface.names_in(_headers(built, recipe))
     linkages = {linked.link_name: library.linkage_of(linked.path) for linked in built.libraries}
-    libraries = {name: surface.symbols_of(linkage, named) for name, linkage in linkages.items()}
+    libraries = {name: surface.symbols_of(at, named, _mangling(recipe, name)) for name, at in linkages.items()}
     return _abi(step, recipe, libraries, next(iter(linkages.values())))
 
 
@@ -103,18 +103,24 @@ def exports_of_wheel(step: Step, wheel: Path, recipe: Recipe) -> Abi:
         include = Path(scratch) / recipe.import_name / "include"
         headers = _matching(include, recipe)
         named = surface.names_in(headers)
-        libraries = {name: surface.symbols_of(linkage, named) for name, linkage in known.items()}
+        libraries = {name: surface.symbols_of(at, named, _mangling(recipe, name)) for name, at in known.items()}
         return _abi(step, recipe, libraries, next(iter(known.values())), surface.headers_of(include, headers))
 
 
 def _describe(step: Step, built: BuiltLibrary, recipe: Recipe, cancel: Cancel | None) -> Abi:
     headers = _headers(built, recipe)
     libraries = {
-        linked.link_name: library.describe(linked.unstripped, built.headers, headers, cancel=cancel)
+        linked.link_name: library.describe(
+            linked.unstripped, built.headers, headers, _mangling(recipe, linked.link_name), cancel=cancel
+        )
         for linked in built.libraries
     }
     one = library.linkage_of(built.libraries[0].path)
     return _abi(step, recipe, libraries, one, surface.headers_of(built.headers, headers))
+
+
+def _mangling(recipe: Recipe, link_name: str) -> Mangling:
+    return next((product.mangling for product in recipe.products.library if product.name == link_name), PLAIN)
 
 
 def _headers(built: BuiltLibrary, recipe: Recipe) -> list[Path]:

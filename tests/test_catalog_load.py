@@ -63,6 +63,10 @@ def _build(**build: Any) -> dict[str, Any]:
     return library("a", build={"system": "autotools", **build})
 
 
+def _named(**keys: str) -> dict[str, Any]:
+    return {"library": [{"name": "a", "archive": "lib/liba.a", "exports": ["a_*"], **keys}]}
+
+
 ONE_RECIPE: list[tuple[dict[str, Any], str]] = [
     (_build(arg=["x"]), "[build] arg: is not a known key; did you mean 'args'?"),
     (_build(args="x"), "[build] args: input should be a valid tuple"),
@@ -130,6 +134,30 @@ ONE_RECIPE: list[tuple[dict[str, Any], str]] = [
     (
         library("a", variant=[{"level": "x86-64-v9", "platform": ["*"]}]),
         "[variant #1] level: 'x86-64-v9' is not allowed",
+    ),
+    (
+        library("a", products=_named(symbol_prefix="9x_")),
+        "[products, library #1] symbol_prefix: '9x_' cannot begin a name in C: letters, digits and underscores only",
+    ),
+    (
+        library("a", products=_named(symbol_prefix="my-")),
+        "[products, library #1] symbol_prefix: 'my-' cannot begin a name in C: letters, digits and underscores only",
+    ),
+    (
+        library("a", products=_named(symbol_suffix="64.")),
+        "[products, library #1] symbol_suffix: '64.' cannot end a name in C: letters, digits and underscores only",
+    ),
+    (
+        library("a", products=_named(symbol_suffix="x" * 61)),
+        "[products, library #1] symbol_suffix: 'xxx",
+    ),
+    (
+        dependent("a", products=_named(symbol_prefix="my_")),
+        "[products, library #1] symbol_prefix: does not belong to a dependent: nothing links to it",
+    ),
+    (
+        dependent("a", products=_named(symbol_suffix="64_")),
+        "[products, library #1] symbol_suffix: does not belong to a dependent: nothing links to it",
     ),
     (library("a", purl="gmp"), "purl: 'gmp' is not a package URL without a version"),
     (library("a", audit={"dispatched": ["x_*"]}), "[audit] dispatch_reason: is missing"),

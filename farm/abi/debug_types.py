@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 
 from farm.errors import BinaryFormatError
 from farm.model.abi import AbiFunction, AbiMember, AbiType
+from farm.model.mangling import PLAIN, Mangling
 
 _RECORDS = {"class-decl": "struct", "union-decl": "union"}
 _POINTERS = {"pointer-type-def": "*", "reference-type-def": "&"}
@@ -30,13 +31,14 @@ class DebugTypes:
     types: Mapping[str, AbiType] = field(default_factory=dict)
 
 
-def read(xml: bytes, name: str) -> DebugTypes:
-    """Read the output of ``abidw`` about the library `name`. Raises BinaryFormatError if it is not such output."""
+def read(xml: bytes, name: str, mangling: Mangling = PLAIN) -> DebugTypes:
+    """Read the output of ``abidw`` about the library `name`, whose exported names `mangling` makes of those of its
+    sources. Raises BinaryFormatError if it is not such output."""
     try:
         corpus = ET.fromstring(xml)  # noqa: S314  # of a program that the farm itself ran
         if corpus.tag != "abi-corpus":
             raise _unreadable(name, f"it begins with <{corpus.tag}>")
-        return _Reader(corpus, name).all()
+        return _Reader(corpus, name, mangling).all()
     except (ET.ParseError, KeyError, ValueError, RecursionError) as error:
         raise _unreadable(name, f"{type(error).__name__}: {error}") from error
 
@@ -50,8 +52,8 @@ def _unreadable(name: str, why: str) -> BinaryFormatError:
 class _Reader:
     """Resolves types by their identifiers; what it meets on the way becomes `layouts`."""
 
-    def __init__(self, corpus: Element, name: str) -> None:
-        self.corpus, self.name = corpus, name
+    def __init__(self, corpus: Element, name: str, mangling: Mangling) -> None:
+        self.corpus, self.name, self.mangling = corpus, name, mangling
         self.by_id = {e.attrib["id"]: e for e in corpus.iter() if "id" in e.attrib}
         self.symbols = _exported(corpus)
         self.names: dict[str, str] = {}
@@ -77,7 +79,7 @@ class _Reader:
 
         Of a function that another file calls, abidw may keep the declaration only, which names no symbol.
         """
-        name = element.attrib.get("elf-symbol-id", element.attrib.get("name", "")).partition("@")[0]
+        name = element.attrib.get("elf-symbol-id", self.mangling(element.attrib.get("name", ""))).partition("@")[0]
         yield from self.symbols.get(name, ())
 
     def _function(self, element: Element) -> AbiFunction:

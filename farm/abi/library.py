@@ -13,20 +13,29 @@ from farm.binary import formats
 from farm.errors import BinaryFormatError, MissingToolError
 from farm.model.abi import AbiLibrary
 from farm.model.binary import BinaryFormat, Linkage
+from farm.model.mangling import PLAIN, Mangling
 from farm.process import Cancel, run
 
 _OPTIONS = ("--no-corpus-path", "--no-comp-dir-path", "--no-show-locs", "--drop-private-types")
 _SECONDS = 1800.0
 
 
-def describe(file: Path, include: Path, headers: Iterable[Path], *, cancel: Cancel | None = None) -> AbiLibrary:
+def describe(
+    file: Path,
+    include: Path,
+    headers: Iterable[Path],
+    mangling: Mangling = PLAIN,
+    *,
+    cancel: Cancel | None = None,
+) -> AbiLibrary:
     """The ABI of a library that has its debug information with it.
 
-    `headers` are its public headers, below `include`: what they do not define is private. Types are not looked at in a
+    `headers` are its public headers, below `include`: what they do not define is private. `mangling` makes the exported
+    names of theirs. Types are not looked at in a
     format other than ELF. Raises BinaryFormatError for a damaged file, MissingToolError without `abidw`.
     """
     linkage = linkage_of(file)
-    found = surface.symbols_of(linkage, surface.names_in(headers))
+    found = surface.symbols_of(linkage, surface.names_in(headers), mangling)
     if linkage.format is not BinaryFormat.ELF:
         return found
     if not linkage.has_debug_info:
@@ -35,7 +44,7 @@ def describe(file: Path, include: Path, headers: Iterable[Path], *, cancel: Canc
             where=file.name,
             fix="compile with -g: the recipe's own flags must not take it back",
         )
-    types = debug_types.read(_corpus(file, include, cancel), file.name)
+    types = debug_types.read(_corpus(file, include, cancel), file.name, mangling)
     return replace(found, functions=types.functions, variables=types.variables, types=types.types, typed=True)
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from farm.model.abi import AbiLibrary, AbiSymbol
 from farm.model.binary import Linkage, Symbol
+from farm.model.mangling import PLAIN, Mangling
 
 # Data whose size programs may know: they may hold a copy of it.
 _SIZED = frozenset({"object", "tls"})
-# Names that the linker for Mach-O exports from every library.
-_LINKERS_OWN = frozenset({"__dso_handle", "_mh_dylib_header"})
+LINKERS_OWN = frozenset({"__dso_handle", "_mh_dylib_header"})
+"""Names that the linker for Mach-O exports from every library."""
+
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(.+?)[ \t]*(?:/\*.*)?$", re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _LITERAL = re.compile(r"\(?[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)[uUlLfF]*\)?|\"[ !#-~]*\"|'[ -~]'")
@@ -30,10 +32,12 @@ def class_for(binary_format: str, bits: int) -> str:
     return f"{binary_format}{bits}"
 
 
-def symbols_of(linkage: Linkage, named: frozenset[str]) -> AbiLibrary:
-    """A library as its exports alone tell; nothing about types. `named` is every name in its headers."""
+def symbols_of(linkage: Linkage, named: frozenset[str], mangling: Mangling = PLAIN) -> AbiLibrary:
+    """A library as its exports alone tell; nothing about types. `named` is every name in its headers, of which
+    `mangling` makes the names that it exports."""
+    named = frozenset(map(mangling, named)) if mangling else named
     return AbiLibrary(
-        symbols=tuple(sorted(_symbol(symbol, named) for symbol in linkage.exports if symbol.name not in _LINKERS_OWN))
+        symbols=tuple(sorted(_symbol(symbol, named) for symbol in linkage.exports if symbol.name not in LINKERS_OWN))
     )
 
 

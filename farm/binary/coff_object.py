@@ -82,13 +82,13 @@ def _rows(file: Bounded, layout: pe.ObjectLayout, at: int, count: int) -> dict[i
             continue
         skip = auxiliaries
         rows[index] = _Row(
-            name=_name(raw, strings), value=value, section=section, storage=storage, auxiliaries=auxiliaries
+            name=name_of(raw, strings), value=value, section=section, storage=storage, auxiliaries=auxiliaries
         )
     return rows
 
 
-def _name(raw: bytes, strings: Strings) -> str:
-    """Names of up to 8 bytes are in the row; longer ones in the string table."""
+def name_of(raw: bytes, strings: Strings) -> str:
+    """A symbol's name by the first 8 bytes of its row: names up to that length are there, others in a table."""
     if raw.startswith(b"\0\0\0\0"):
         at = int.from_bytes(raw[4:], "little")
         return strings.at(at) if at else ""

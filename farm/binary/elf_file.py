@@ -82,6 +82,11 @@ class ElfFile(Bounded):
         names = elf.MACHINES.get(self.machine)
         return names[not self.little] if names else f"elf-machine-{self.machine}"
 
+    @property
+    def sections_at(self) -> int:
+        """The file offset of the section headers; 0 if there are none."""
+        return int(self._shoff)
+
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The program headers."""

@@ -10,6 +10,7 @@ from farm.build import warm
 from farm.build.sandbox import NO_HOME, SCRATCH, Mount, Sandbox
 from farm.build.toolchain import Tools
 from farm.build.workspace import Rooms, Workspace
+from farm.model.mangling import symbols_header
 
 SOURCE, WORK, PREFIX, DEPS = "/farm/src", "/farm/work", "/farm/prefix", "/farm/deps"
 TOOLCHAIN, TOOLS, CACHE, OUT = "/farm/toolchain", "/farm/tools", "/farm/cache", "/farm/out"
@@ -85,6 +86,12 @@ def _base(walls: Sandbox, tools: Tools, epoch_seconds: int) -> dict[str, str]:
 def packages(deps: Path) -> list[Path]:
     """The import packages of unpacked native wheels."""
     return sorted(p for p in deps.glob("native_*") if p.is_dir() and not p.name.endswith(".dist-info"))
+
+
+def symbols_headers(deps: Path) -> list[Path]:
+    """The headers of unpacked native wheels that compilers must include first."""
+    headers = (package / "include" / symbols_header(package.name) for package in packages(deps))
+    return [header for header in headers if header.is_file()]
 
 
 def _packages(walls: Sandbox) -> list[str]:

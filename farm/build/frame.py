@@ -221,4 +221,5 @@ def make_job(
         toolchain_dir=sandbox.place(env.TOOLCHAIN),
         packages=tuple(sandbox.path(p) for p in env.packages(space.deps)),
         jobs=settings.cores,
+        symbols=tuple(sandbox.path(header) for header in env.symbols_headers(space.deps)),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
-from farm.build.link_values import Dependency, Inputs, Linker, LinkJob, Prepared, check_globs, link_command
+from farm.build.link_values import Dependency, Inputs, Linker, LinkJob, Prepared, check_globs, link_command, public
 from farm.build.systems.base import Command
 from farm.model.names import anchor_name
+
+_WILD = re.compile(r"[*?\[]")
 
 
 def version_script(exports: Sequence[str]) -> str:
@@ -30,8 +33,18 @@ def run_paths(deps: Iterable[Dependency], level: str) -> list[str]:
 
 def _prepare(inputs: Inputs) -> Prepared:
     script = inputs.folder / f"{inputs.product.name}.map"
-    script.write_text(version_script(inputs.exports), "utf-8")
+    script.write_text(version_script(_shown(inputs)), "utf-8")
     return Prepared(archive=inputs.archive, exports=script)
+
+
+def _shown(inputs: Inputs) -> tuple[str, ...]:
+    """The globs, or with other public names than those of the sources the very names: a glob of them might take what
+    the globs of the recipe leave hidden. A name that is listed and not there is the linker's to refuse."""
+    if not inputs.product.mangling:
+        return inputs.exports
+    listed = (name for name in inputs.exports if not _WILD.search(name))
+    names = {*(export.name for export in public(inputs)), *listed}
+    return tuple(sorted(map(inputs.public_name, names)))
 
 
 def _command(job: LinkJob, strip: bool) -> Command:

@@ -70,7 +70,7 @@ exports:
 
 
 def _quoted(names: list[str], inputs: Inputs) -> str:
-    return ",\n      ".join(f"'{inputs.toolchain.symbol_prefix}{name}'" for name in names)
+    return ",\n      ".join(f"'{inputs.toolchain.symbol_prefix}{inputs.public_name(name)}'" for name in names)
 
 
 def _install_name(at: Inputs | LinkJob) -> str:

@@ -28,7 +28,8 @@ def definition(inputs: Inputs) -> str:
             )
         if export.is_thread_local:
             continue
-        lines.append(f"  {export.name} DATA" if export.is_data else f"  {export.name}")
+        name = inputs.public_name(export.name)
+        lines.append(f"  {name} DATA" if export.is_data else f"  {name}")
     return "\n".join([f'LIBRARY "{inputs.shared_name}"', "EXPORTS", *lines, ""])
 
 

@@ -48,10 +48,15 @@ class Inputs:
         """The file name of the shared library on this platform."""
         return shared_name(self.product.name, self.epoch, self.toolchain.binary)
 
+    def public_name(self, name: str) -> str:
+        """The name under which the library exports what its sources call `name`."""
+        return self.product.mangling(name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What the link command takes: an archive, and the file that says what is public (None where the archive says)."""
+    """What the link command takes: an archive, and the file that says what is public (None where the archive says), by
+    the names that the library exports."""
 
     archive: Path
     exports: Path | None
@@ -127,7 +132,7 @@ def check_globs(exports: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """A public symbol by its name in C."""
+    """A public symbol by the name in C that its sources have."""
 
     name: str
     is_data: bool
@@ -135,7 +140,8 @@ class Export:
 
 
 def public(inputs: Inputs) -> tuple[Export, ...]:
-    """The symbols of an archive that the globs make public, by name. Raises BuildError if there is none."""
+    """The symbols of an archive that the globs make public, by the names that its sources have. Raises BuildError if
+    there is none."""
     check_globs(inputs.exports)
     prefix = inputs.toolchain.symbol_prefix
     found = [

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from farm.binary import formats
-from farm.build import link, link_elf
+from farm.build import link, link_elf, rename
 from farm.build.frame import Task
 from farm.build.result import LinkedLibrary
 from farm.build.sandbox import Sandbox
@@ -54,7 +54,9 @@ def _link_one(
     """Link, where the format has a symbol table a second time with it: audits want it, users do not, and no strip tool
     is trusted."""
     linker, folder = link.LINKERS[inputs.toolchain.binary], inputs.folder
-    prepared = linker.prepare(inputs)
+    own = rename.public_names(inputs)
+    names = {**rename.inherited(inputs, earlier), **own}
+    prepared = rename.rename(inputs, linker.prepare(inputs), names)
     job = link.LinkJob(
         product=inputs.product,
         epoch=inputs.epoch,
@@ -74,7 +76,7 @@ def _link_one(
         task.runner.run(sandbox, linker.command(replace(job, out=sandbox.path(twin), earlier=unstripped), False))
     task.runner.run(sandbox, linker.command(job, True))
     stub = linker.import_library.format(name=inputs.product.name)
-    return LinkedLibrary(
+    library = LinkedLibrary(
         link_name=inputs.product.name,
         shared_name=inputs.shared_name,
         path=folder / inputs.shared_name,
@@ -82,9 +84,13 @@ def _link_one(
         level=level,
         import_library=folder / stub if stub else None,
     )
+    return rename.proven(library, own)
 
 
 def _exports(baseline: LinkedLibrary) -> tuple[str, ...]:
+    """The names of the sources that a library exports."""
+    if baseline.renamed:
+        return tuple(sorted(baseline.renamed))
     linkage = formats.read_file(baseline.path)
     names = tuple(sorted({symbol.name for symbol in linkage.exports})) if linkage else ()
     if not names:

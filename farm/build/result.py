@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,8 @@ class LinkedLibrary:
     `link_name` is ``gmp`` for -lgmp; `shared_name` its file name and soname. `path` is the stripped file that is
     shipped, `unstripped` the same link with its symbol table, for audits only. `level` is the instruction-set level
     (``x86-64-v3``) of a variant and empty for the baseline. `import_library` is what other links read instead of the
-    library: PE's ``.lib``, Mach-O's ``.tbd``; ELF has none.
+    library: PE's ``.lib``, Mach-O's ``.tbd``; ELF has none. `renamed` maps names of the sources to those under which
+    the library exports them, where the recipe says that these are others.
     """
 
     link_name: str
@@ -26,6 +28,7 @@ class LinkedLibrary:
     unstripped: Path
     level: str = ""
     import_library: Path | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

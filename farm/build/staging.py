@@ -75,6 +75,8 @@ def _product(product: LibraryProduct, built: BuiltLibrary) -> NativeProduct:
         pkgconfig=product.pkgconfig,
         system=product.system,
         replaces=product.replaces,
+        mangling=product.mangling,
+        renamed=library.renamed,
     )
 
 

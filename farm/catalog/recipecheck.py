@@ -72,6 +72,10 @@ def _dependent(recipe: Recipe) -> Found:
     ):
         if value:
             yield at, NOT_OF_DEPENDENTS
+    for i, library in enumerate(products.library):
+        for key in ("symbol_prefix", "symbol_suffix"):
+            if getattr(library, key):
+                yield ("products", "library", i, key), f"{NOT_OF_DEPENDENTS}, so it has no public names"
     if recipe.name.startswith("native-"):
         yield ("name",), "a dependent cannot be called native-...: that is how native wheels are called"
 

@@ -34,7 +34,7 @@ class LoadedRecipe:
     @property
     def internal(self) -> tuple[str, ...]:
         """Globs of exported names that are no part of its ABI."""
-        return self.recipe.abi.internal if self.recipe.abi else ()
+        return self.recipe.internal
 
     def patch(self, name: str) -> Path:
         """The file of a patch that a release or a `[[when]]` row names."""

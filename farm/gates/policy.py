@@ -128,7 +128,10 @@ def policy_for(
         system_libraries=frozenset(toolchain.system_libraries) | _loader_of(toolchain) | _beyond(toolchain, recipe),
         allow_libraries=recipe.audit.allow_libraries if recipe else (),
         allow_archives=recipe.audit.allow_archives if recipe else (),
-        dispatched=recipe.audit.dispatched if recipe else (),
+        # A static function has the name that the sources give it, a public one what the recipe makes of that.
+        dispatched=tuple(dict.fromkeys((*recipe.audit.dispatched, *recipe.public(recipe.audit.dispatched))))
+        if recipe
+        else (),
         variants=tuple(variant.level for variant in recipe.variant) if recipe else (),
         build_path_prefixes=(*BUILD_PATHS, *build_paths),
         debug_symbols=dict(debug_symbols or {}),

@@ -15,7 +15,8 @@ from farm.model.base import Frozen
 class NativeLibrary(Frozen):
     """One shared library of a native wheel. `path` is relative to the import package.
 
-    `pkgconfig` is the name of its .pc file where that is not the link name.
+    `pkgconfig` is the name of its .pc file where that is not the link name. Its exported names are those of its sources
+    with `symbol_prefix` before and `symbol_suffix` behind them.
     """
 
     link_name: str
@@ -23,6 +24,8 @@ class NativeLibrary(Frozen):
     path: str
     pkgconfig: str = ""
     replaces: tuple[str, ...] = ()
+    symbol_prefix: str = ""
+    symbol_suffix: str = ""
 
 
 class NativeManifest(Frozen):
@@ -31,6 +34,7 @@ class NativeManifest(Frozen):
     `version` is the wheel's PEP 440 version, whose version epoch is the ABI epoch (``10!6.3.0``); `baseline` the
     oldest release of the epoch; `introduced` maps a later release to the symbols it brought: all other symbols are
     as old as the baseline. `anchor` is the file that is opened at run time, relative to the import package.
+    `symbols_header` is the header that compilers must include first, where exported names are not those of the sources.
     """
 
     format: Literal[1] = 1
@@ -46,3 +50,4 @@ class NativeManifest(Frozen):
     library: tuple[NativeLibrary, ...]
     introduced: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     requires: tuple[str, ...] = ()
+    symbols_header: str = ""

@@ -11,6 +11,7 @@ from packaging.version import Version
 from pydantic import AfterValidator, Field, StringConstraints
 
 from farm.model.base import Frozen
+from farm.model.mangling import PLAIN, Mangling, NamePrefix, NameSuffix
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -127,12 +128,25 @@ class LibraryProduct(Frozen):
 
     name: Name = Field(description="link name: `gmp` for -lgmp")
     archive: RelPath = Field(description="static archive in the prefix, for example `lib/libgmp.a`")
-    exports: tuple[str, ...] = Field(min_length=1, description="globs of the symbols that are public")
+    exports: tuple[str, ...] = Field(
+        min_length=1, description="globs of the symbols that are public, by the names that they have in the sources"
+    )
+    symbol_prefix: NamePrefix = Field(
+        default="", max_length=60, description="put before every public name: `scipy_` makes `scipy_dgemm_` of `dgemm_`"
+    )
+    symbol_suffix: NameSuffix = Field(
+        default="", max_length=60, description="put behind every public name: `64_` makes `dgemm_64_` of `dgemm_`"
+    )
     system: tuple[str, ...] = Field(default=(), description="system libraries it links to: `m`, `pthread`")
     pkgconfig: str = Field(default="", description="name of its .pc file; the library's name unless given")
     replaces: tuple[str, ...] = Field(
         default=(), description="sonames of compatible system or vendored copies that `farm repair` may redirect"
     )
+
+    @property
+    def mangling(self) -> Mangling:
+        """What makes public names of the sources' names."""
+        return Mangling(prefix=self.symbol_prefix, suffix=self.symbol_suffix)
 
 
 class Products(Frozen):
@@ -154,8 +168,8 @@ class Abi(Frozen):
     )
     internal: tuple[str, ...] = Field(
         default=(),
-        description="globs of exported names that are no part of the ABI: no header declares them, programs cannot use "
-        "them; a release may take them away",
+        description="globs of exported names, without `symbol_prefix` and `symbol_suffix`, that are no part of the "
+        "ABI: no header declares them, programs cannot use them; a release may take them away",
     )
 
 
@@ -201,7 +215,9 @@ class Audit(Frozen):
     """Knowledge the audit needs about this recipe. Every exemption has a reason."""
 
     dispatched: tuple[str, ...] = Field(
-        default=(), description="globs of functions that are only called after a CPU check, so may exceed the baseline"
+        default=(),
+        description="globs of functions, without `symbol_prefix` and `symbol_suffix`, that are only called after a CPU "
+        "check, so may exceed the baseline",
     )
     dispatch_reason: str = Field(default="", description="where the sources choose these functions")
     allow_libraries: tuple[str, ...] = Field(default=(), description="further shared libraries that may be needed")
@@ -277,6 +293,16 @@ class Recipe(Frozen):
     def distribution(self) -> str:
         """The wheel's distribution name: `native-gmp` for the library gmp, `gmpy2` for the dependent."""
         return f"native-{self.name}" if self.kind == "library" else self.name
+
+    @property
+    def internal(self) -> tuple[str, ...]:
+        """Globs of public names that are no part of the ABI."""
+        return self.public(self.abi.internal if self.abi else ())
+
+    def public(self, globs: tuple[str, ...]) -> tuple[str, ...]:
+        """Globs of the names that sources have as globs of the public names that the libraries give them."""
+        manglings = dict.fromkeys(library.mangling for library in self.products.library) or (PLAIN,)
+        return tuple(mangling(glob) for mangling in manglings for glob in globs)
 
     @property
     def import_name(self) -> str:

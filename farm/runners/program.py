@@ -81,6 +81,9 @@ def flags(site: Path, manifests: list[NativeManifest], *, has_run_path: bool = T
     """Compiler and linker flags for all libraries of the native packages in a site directory, by their link names."""
     packages = [site / manifest.import_name for manifest in manifests]
     found = [f"-I{package / 'include'}" for package in packages]
+    found += [
+        word for manifest in manifests if manifest.symbols_header for word in ("-include", manifest.symbols_header)
+    ]
     for package, manifest in zip(packages, manifests, strict=True):
         found += [f"-L{package / 'lib'}", *([f"-Wl,-rpath,{package / 'lib'}"] if has_run_path else [])]
         found += [f"-l{library.link_name}" for library in manifest.library]

@@ -13,6 +13,7 @@ from farm.wheel.native_build_files import build_files
 from farm.wheel.native_info import info_files, manifest, opened
 from farm.wheel.native_links import STYLES
 from farm.wheel.native_spec import NativeDependency, NativeProduct, NativeSpec, StagedWheel
+from farm.wheel.native_symbols import header
 from farm.wheel.native_templates import package_init, read
 
 __all__ = ["NativeDependency", "NativeProduct", "NativeSpec", "StagedWheel", "stage_native"]
@@ -39,7 +40,8 @@ def stage_native(spec: NativeSpec, out: Path) -> StagedWheel:
     for path, content in info_files(spec, described).items():
         _write(out / name.dist_info / path, content)
     package = out / spec.import_name
-    for path, content in {**_python_files(spec), **build_files(spec, needs, bits=bits), **_link_names(spec)}.items():
+    files = {**_python_files(spec), **build_files(spec, needs, bits=bits), **_link_names(spec), **header(spec)}
+    for path, content in files.items():
         _write(package / path, content)
     for path, source in _libraries(spec):
         _copy(source, package / path)
@@ -84,10 +86,14 @@ def _python_files(spec: NativeSpec) -> dict[str, bytes]:
             "_FORMAT": spec.format.value,
             "_OPENED": opened(spec),
             "_LINK_NAMES": tuple(product.link_name for product in spec.products),
-            "_CFLAGS": tuple(dict.fromkeys(flag for product in spec.products for flag in product.cflags)),
+            "_CFLAGS": (
+                *dict.fromkeys(flag for product in spec.products for flag in product.cflags),
+                *(("-include", spec.symbols_header) if spec.symbols_header else ()),
+            ),
             "_REQUIRES": tuple(
                 (d.manifest.import_name, d.manifest.distribution, d.lower, d.upper) for d in spec.dependencies
             ),
+            **({"SYMBOLS_HEADER": spec.symbols_header} if spec.symbols_header else {}),
         },
     )
     return {

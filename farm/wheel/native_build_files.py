@@ -61,11 +61,16 @@ def _pc(spec: NativeSpec, product: NativeProduct, needed: frozenset[str]) -> str
         "URL": f"URL: {spec.homepage}\n" if spec.homepage else "",
         "VERSION": spec.release,
         "REQUIRES": f"Requires.private: {', '.join(requires)}\n" if requires else "",
-        "CFLAGS": "".join(f" {flag}" for flag in product.cflags),
+        "CFLAGS": "".join(f" {flag}" for flag in (*product.cflags, *_first(spec, product))),
         "LINK_NAME": product.link_name,
         "LIBS_PRIVATE": f"Libs.private: {' '.join(f'-l{name}' for name in product.system)}\n" if product.system else "",
     }
     return templates.fill("library.pc.in", values).rstrip("\n") + "\n"
+
+
+def _first(spec: NativeSpec, product: NativeProduct) -> tuple[str, ...]:
+    """Flags that make compilers include the public names first: the header lies where ``-I`` leads to."""
+    return ("-include", spec.symbols_header) if product.renamed else ()
 
 
 def _config(spec: NativeSpec, needs: Mapping[str, frozenset[str]]) -> str:
@@ -77,7 +82,12 @@ def _config(spec: NativeSpec, needs: Mapping[str, frozenset[str]]) -> str:
         "IMPORT_NAME": spec.import_name,
         "TARGETS": ", ".join(_target(spec, product) for product in spec.products),
         "DEPENDENCIES": _find_dependencies(spec),
-        "LIBRARIES": "\n".join(_imported(spec, product, needs[product.shared_name]) for product in spec.products),
+        "LIBRARIES": "\n".join(
+            [
+                *_cmake_symbols(spec),
+                *(_imported(spec, product, needs[product.shared_name]) for product in spec.products),
+            ]
+        ),
     }
     return templates.fill("config.cmake.in", values)
 
@@ -102,14 +112,33 @@ def _imported(spec: NativeSpec, product: NativeProduct, needed: frozenset[str]) 
         f"{prefix}/include",
         *(f"$<TARGET_PROPERTY:{other},INTERFACE_INCLUDE_DIRECTORIES>" for other in others),
     ]
-    if product.cflags:
-        flags = [flag.replace("${includedir}", f"{prefix}/include") for flag in product.cflags]
+    flags = [flag.replace("${includedir}", f"{prefix}/include") for flag in product.cflags]
+    flags += [f"${{_{spec.import_name}_symbols}}"] if product.renamed else []
+    flags += [f"$<TARGET_PROPERTY:{other},INTERFACE_COMPILE_OPTIONS>" for other in _renamed(spec, needed)]
+    if flags:
         properties["INTERFACE_COMPILE_OPTIONS"] = flags
     if others:
         properties["IMPORTED_LINK_DEPENDENT_LIBRARIES"] = others
     lines = [f"if(NOT TARGET {target})", f"  add_library({target} SHARED IMPORTED)"]
     lines += [f"  set_property(TARGET {target} PROPERTY {name} {_quoted(v)})" for name, v in properties.items()]
     return "\n".join([*lines, "endif()", ""])
+
+
+def _renamed(spec: NativeSpec, needed: frozenset[str]) -> list[str]:
+    """The targets among those it needs whose headers want other names: who includes them through this one's headers
+    wants them, too. pkg-config knows that by itself."""
+    siblings = [_target(spec, sibling) for sibling in _siblings(spec, needed) if sibling.renamed]
+    others = _needed_dependencies(spec, needed)
+    return siblings + [target for dependency, _, target in others if dependency.manifest.symbols_header]
+
+
+def _cmake_symbols(spec: NativeSpec) -> list[str]:
+    """A variable with the option that makes a compiler include the public names first. ``SHELL:`` keeps its two words
+    together where CMake takes equal options of several libraries out."""
+    if not spec.symbols_header:
+        return []
+    values = {"IMPORT_NAME": spec.import_name, "HEADER": spec.symbols_header}
+    return [templates.fill("symbols.cmake.in", values)]
 
 
 def _target(spec: NativeSpec, product: NativeProduct) -> str:

@@ -11,7 +11,7 @@ import farm
 from farm.errors import BuildError
 from farm.model import names
 from farm.model.native import NativeLibrary, NativeManifest
-from farm.wheel import metadata, sbom
+from farm.wheel import metadata, native_manifest, sbom
 from farm.wheel import native_templates as templates
 from farm.wheel.native_links import STYLES
 from farm.wheel.native_manifest import MANIFEST
@@ -37,11 +37,14 @@ def manifest(spec: NativeSpec) -> NativeManifest:
                 path=f"lib/{product.shared_name}",
                 pkgconfig=product.pkgconfig,
                 replaces=product.replaces,
+                symbol_prefix=product.mangling.prefix,
+                symbol_suffix=product.mangling.suffix,
             )
             for product in spec.products
         ),
         introduced={release: tuple(sorted(symbols)) for release, symbols in spec.introduced.items()},
         requires=tuple(dependency.requirement for dependency in spec.dependencies),
+        symbols_header=spec.symbols_header,
     )
 
 
@@ -64,7 +67,7 @@ def info_files(spec: NativeSpec, described: NativeManifest) -> dict[str, bytes]:
         "METADATA": _metadata(spec),
         "WHEEL": metadata.make_wheel_file(spec.wheel_name, generator=f"wheel-farm {farm.__version__}"),
         "entry_points.txt": _entry_points(spec),
-        MANIFEST: (described.model_dump_json(indent=1) + "\n").encode(),
+        MANIFEST: native_manifest.write(described),
         f"sboms/{sbom.FILE_NAME}": _sbom(spec),
     }
     for path, file in spec.licenses.items():
@@ -127,8 +130,19 @@ def _description(spec: NativeSpec) -> str:
             "TARGET": f"{spec.cmake_name}::{first.link_name}",
             "LINK_NAME": first.link_name,
             "LICENSE": _license(spec),
+            "SYMBOLS": _symbols(spec),
         },
     )
+
+
+def _symbols(spec: NativeSpec) -> str:
+    """What users must know of names, as a paragraph; empty where there is nothing to know."""
+    product = next((product for product in spec.products if product.renamed), None)
+    if product is None:
+        return ""
+    example = min(product.renamed)
+    values = {"HEADER": spec.symbols_header, "OLD": example, "NEW": product.renamed[example], "NAME": spec.name}
+    return templates.fill("description-symbols.md.in", values)
 
 
 def _entry_points(spec: NativeSpec) -> bytes:

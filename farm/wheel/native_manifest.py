@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import ValidationError
 
 from farm.errors import BinaryFormatError
@@ -9,6 +11,22 @@ from farm.model.native import NativeManifest
 from farm.wheel.archive import WheelArchive
 
 MANIFEST = "native.json"
+
+
+# Keys that came after wheels without them were published: left out where they say nothing, so those stay as they were.
+_LATER = frozenset({"symbols_header"})
+_LATER_OF_LIBRARIES = frozenset({"symbol_prefix", "symbol_suffix"})
+
+
+def write(manifest: NativeManifest) -> bytes:
+    """The file's content. The same manifest gives the same bytes."""
+    unset = {key for key in _LATER if not getattr(manifest, key)}
+    libraries = {
+        number: {key for key in _LATER_OF_LIBRARIES if not getattr(library, key)}
+        for number, library in enumerate(manifest.library)
+    }
+    exclude: dict[str, Any] = {**dict.fromkeys(unset, True), "library": libraries}
+    return (manifest.model_dump_json(indent=1, exclude=exclude) + "\n").encode()
 
 
 def parse(content: bytes, where: str) -> NativeManifest:

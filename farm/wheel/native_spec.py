@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from farm.model import names
 from farm.model.binary import BinaryFormat
+from farm.model.mangling import PLAIN, Mangling, symbols_header
 from farm.model.native import NativeManifest
 from farm.wheel.names import WheelName
 from farm.wheel.sbom import AppliedPatch, Component, SourceArchive
@@ -24,7 +25,8 @@ class NativeProduct:
     `path` is the file; its shared name is the file's name. `variants` maps an instruction-set level (``x86-64-v3``) to
     another build of the same shared name. `system` are system libraries (``m``) for static link lines, `cflags` further
     compiler flags of users (``-DX_DLL``, ``-I${includedir}/x``). `import_library` is what linkers take instead of the
-    library where the format has such a thing (PE ``.lib``, Mach-O ``.tbd``). `replaces`: see the recipe.
+    library where the format has such a thing (PE ``.lib``, Mach-O ``.tbd``). `replaces`: see the recipe. `renamed` maps
+    names of the sources to those that it exports, by `mangling`, where they are others.
     """
 
     link_name: str
@@ -35,6 +37,8 @@ class NativeProduct:
     cflags: tuple[str, ...] = ()
     import_library: Path | None = None
     replaces: tuple[str, ...] = ()
+    mangling: Mangling = PLAIN
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shared_name(self) -> str:
@@ -109,6 +113,11 @@ class NativeSpec:
     def import_name(self) -> str:
         """The package's name: ``native_gmp``."""
         return self.distribution.replace("-", "_")
+
+    @property
+    def symbols_header(self) -> str:
+        """The header with the public names, below ``include/``; empty where they are the names of the sources."""
+        return symbols_header(self.import_name) if any(product.renamed for product in self.products) else ""
 
     @property
     def abi_epoch(self) -> int:

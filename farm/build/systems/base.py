@@ -15,7 +15,8 @@ class Job:
     """One build of one library. All paths are as the commands see them.
 
     `source` is the project's directory in the source tree; `packages` the roots of the native packages it is built
-    against, each with ``include/`` and ``lib/``; `jobs` how many commands may run at once.
+    against, each with ``include/`` and ``lib/``; `symbols` the headers of those whose public names are not those of
+    their sources; `jobs` how many commands may run at once.
     """
 
     build: Build
@@ -28,6 +29,13 @@ class Job:
     toolchain_dir: str
     packages: tuple[str, ...]
     jobs: int
+    symbols: tuple[str, ...] = ()
+
+    @property
+    def header_flags(self) -> tuple[str, ...]:
+        """Compiler flags for the headers of the packages."""
+        first = (word for header in self.symbols for word in ("-include", header))
+        return (*(f"-I{package}/include" for package in self.packages), *first)
 
     def expand(self, words: tuple[str, ...]) -> tuple[str, ...]:
         """Replace ``{source} {work} {prefix} {deps} {triple} {jobs}`` in a recipe's arguments."""
@@ -75,6 +83,6 @@ def flag_environment(job: Job) -> dict[str, str]:
     return {
         "CFLAGS": "-O2",
         "CXXFLAGS": "-O2",
-        "CPPFLAGS": " ".join(f"-I{p}/include" for p in job.packages),
+        "CPPFLAGS": " ".join(job.header_flags),
         "LDFLAGS": " ".join([f"-L{p}/lib" for p in job.packages]),
     }

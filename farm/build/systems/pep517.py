@@ -147,7 +147,7 @@ def environment(python_job: PythonJob, *, sdk: str, sysconfig_name: str) -> dict
     backends: the compiler wrapper adds it to each link (FARM_LDFLAGS).
     """
     job, toolchain = python_job.job, python_job.job.toolchain
-    includes = (f"-I{python_job.include}", *(f"-I{p}/include" for p in job.packages))
+    includes = (f"-I{python_job.include}", *job.header_flags)
     # Setuptools takes CFLAGS instead of what sysconfig says, not besides.
     flags = f"{CFLAGS} {shell_words((*includes, *job.expand(job.build.cflags)))}"
     last = _LINK_LAST[toolchain.os](python_job, sdk)
