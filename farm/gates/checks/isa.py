@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from farm.binary.functions import Program, programs
 from farm.errors import BinaryFormatError
 from farm.gates.checks._base import Check, count
+from farm.gates.checks._twins import twins_of
 from farm.gates.contents import WheelContents, hwcaps_level
 from farm.gates.policy import AuditPolicy
-from farm.model.binary import Linkage
 from farm.model.finding import Finding, Severity
 
 
@@ -21,7 +20,7 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
     for file, linkage in wheel.binaries.items():
         try:
             found = programs(wheel.files[file], file, linkage.format)
-            twins = _twins(policy, file, linkage)
+            twins = twins_of(policy, file, linkage)
         except BinaryFormatError as error:
             yield CHECK.finding(error.where or file, error.what, error.fix)
             continue
@@ -66,23 +65,6 @@ def _examine(policy: AuditPolicy, file: str, program: Program, twin: Program | N
                 f"{count(len(rest), 'more function')} above {level} ({', '.join(features)}), up to {rest[-1].function}",
                 severity=severity,
             )
-
-
-def _twins(policy: AuditPolicy, file: str, linkage: Linkage) -> dict[str, Program]:
-    """The unstripped file, by architecture; empty if there is none."""
-    for key in (file, file.rpartition("/")[2], linkage.soname):
-        place: Path | None = policy.debug_symbols.get(key)
-        if place is not None:
-            try:
-                found = programs(place.read_bytes(), str(place), linkage.format)
-            except OSError as error:
-                raise BinaryFormatError(
-                    f"cannot be read: {error.strerror}",
-                    where=str(place),
-                    fix="give the path of the file that was kept before stripping",
-                ) from error
-            return {program.arch: program for program in found}
-    return {}
 
 
 CHECK = Check(

@@ -34,3 +34,11 @@ def musl_symbols(arch: str) -> frozenset[str]:
 def power_patterns() -> dict[str, str]:
     """Instructions after POWER8: the processor that brought them -> ``mask/value`` patterns."""
     return {name: str(patterns) for name, patterns in _table("power").items()}
+
+
+@cache
+def wrong_runtime(arch: str) -> dict[str, str]:
+    """Functions of the compiler's own run time that compute wrong results on an architecture of wheel tags -> what
+    calls them: ``quotient`` or ``product``."""
+    found = _table("runtime").get(arch, {})
+    return {name: what for what, names in found.items() for name in names}
