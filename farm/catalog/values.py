@@ -13,6 +13,7 @@ from farm.model.python import Python
 from farm.model.recipe import Recipe
 from farm.model.sysroot import Sysroot
 from farm.model.toolchain import Toolchain
+from farm.plan.entry import Entry, entry_of
 
 T = TypeVar("T")
 
@@ -23,8 +24,12 @@ class LoadedRecipe:
 
     recipe: Recipe
     directory: Path
+    entry: Entry = field(init=False, repr=False, compare=False)
     _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entry", entry_of(self.recipe))
 
     @property
     def path(self) -> Path:

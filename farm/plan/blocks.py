@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from farm.errors import PlanError
@@ -11,23 +10,16 @@ from farm.model.plan import Impossible, KeyInput
 from farm.model.recipe import Recipe, Release
 from farm.model.toolchain import Toolchain
 from farm.plan import keys
-from farm.plan.effective import impossible, matching_rows, matching_variants, merged
-from farm.plan.epochs import epoch_of, older_in_epoch
+from farm.plan.effective import impossible, merged
+from farm.plan.entry import Part
 from farm.plan.lanes import LaneMaker, Lanes
+from farm.plan.parts import part
 from farm.plan.resolve import Node
 from farm.plan.selection import python_tag
 from farm.plan.values import Wanted
 
 _NOWHERE: Mapping[str, str] = {}
 _NO_PYTHON = (None,)
-
-
-class Part(NamedTuple):
-    """What a recipe gives to the keys of one release: `digests` by lane, or one that all lanes share; what its wheel
-    says of its ABI."""
-
-    digests: tuple[str, ...]
-    abi: keys.ReleaseAbi | None
 
 
 class Block(NamedTuple):
@@ -64,12 +56,16 @@ class BlockMaker:
         self._pythons = tuple(python_tag(python) for python in dict.fromkeys(wanted.pythons))
         self._without = wanted.without
         self._lanes = LaneMaker(toolchains, wanted.sdk, wanted.without)
+        self._everywhere = self._lanes.lanes(self._platforms, _NO_PYTHON)
 
     def block(self, node: Node, releases: tuple[Release, ...], troubled: Sequence[Block]) -> Block:
         """The block of a recipe. `troubled` are the blocks of what it requires directly and is impossible somewhere.
 
         Raises PlanError for a dependent if no Python is wanted.
         """
+        entry = node.values.entry
+        if entry.plain is not None and entry.library and not troubled:
+            return Block(node, releases, self._everywhere, (entry.plain,), _NOWHERE, ())
         recipe = node.recipe
         reasons = self._reasons(node, troubled) if troubled or recipe.when else _NOWHERE
         platforms = self._platforms
@@ -80,7 +76,8 @@ class BlockMaker:
         cannot: tuple[Impossible, ...] = ()
         if reasons or pythons is not _NO_PYTHON:
             cannot = tuple(self._impossible(node.name, platforms, pythons, reasons))
-        return Block(node, releases, lanes, tuple([_part(node, each, lanes) for each in releases]), reasons, cannot)
+        parts = tuple([part(node.values, release, lanes.platforms) for release in releases])
+        return Block(node, releases, lanes, parts, reasons, cannot)
 
     def _impossible(
         self, name: str, platforms: Iterable[str], pythons: Iterable[str | None], reasons: Mapping[str, str]
@@ -108,35 +105,3 @@ class BlockMaker:
             if reason:
                 found[platform] = reason
         return found
-
-
-def _part(node: Node, release: Release, lanes: Lanes) -> Part:
-    """Platforms that match the same `[[when]]` rows and variants share a digest; a recipe's are computed once."""
-    recipe, values = node.values.recipe, node.values
-    older = older_in_epoch(recipe, release.version) if len(recipe.release) > 1 and recipe.abi is not None else ()
-    pinned = values.pinned_abis(older) if older else ()
-    if not (recipe.when or recipe.variant):
-        return values.once((release.version, pinned), partial(_shared_part, node, release, older, pinned))
-    abi = _abi(recipe, release, older, pinned)
-    digests = []
-    for platform in lanes.platforms:
-        matching = (matching_rows(recipe, release, platform), matching_variants(recipe, platform))
-        digests.append(values.once((release.version, pinned, matching), partial(_digest, node, release, platform, abi)))
-    return Part(tuple(digests), abi)
-
-
-def _shared_part(node: Node, release: Release, older: tuple[str, ...], pinned: tuple[str, ...]) -> Part:
-    abi = _abi(node.recipe, release, older, pinned)
-    return Part((_digest(node, release, "", abi),), abi)
-
-
-def _digest(node: Node, release: Release, platform: str, abi: keys.ReleaseAbi | None) -> str:
-    effective = merged(node.recipe, release, platform)
-    return keys.recipe_digest(node.recipe, release, effective, node.values.file_digest, abi=abi)
-
-
-def _abi(recipe: Recipe, release: Release, older: tuple[str, ...], pinned: tuple[str, ...]) -> keys.ReleaseAbi | None:
-    if recipe.abi is None:
-        return None
-    baseline = older[0] if older else release.version
-    return keys.ReleaseAbi(epoch=epoch_of(recipe, release.version), baseline=baseline, pinned=pinned)

@@ -16,6 +16,8 @@ from farm.model.plan import KeyInput, Plan, Step, Steps
 from farm.plan import keys as key
 from farm.plan.blocks import Block
 from farm.plan.known import Keys, Known
+from farm.plan.lanes import Lanes
+from farm.plan.lines import Lines
 from farm.plan.resolve import Node, closure_of
 
 
@@ -60,9 +62,14 @@ class Columns:
 
     def fill(self, numbers: Iterable[int]) -> None:
         """Compute the keys of recipes that come in an order in which each follows all it needs."""
-        blocks, put, compute = self.blocks, self.known.put, self._compute
+        blocks, known, put, compute = self.blocks, self.known, self.known.put, self._compute
+        by_lanes: dict[Lanes, Lines] = {}
         for number in numbers:
-            put(number, compute(blocks[number]))
+            block = blocks[number]
+            lines = by_lanes.get(block.lanes)
+            if lines is None:
+                lines = by_lanes[block.lanes] = Lines(blocks, known, block.lanes)
+            put(number, compute(block, lines))
 
     def fill_all(self) -> None:
         """Compute all keys that are not known yet."""
@@ -79,19 +86,13 @@ class Columns:
                     waiting.append(below)
         return sorted(found, key=lambda each: self.blocks[each].node.level)
 
-    def _compute(self, block: Block) -> Keys:
+    def _compute(self, block: Block, lines: Lines) -> Keys:
         node, _, lanes, parts, _, _ = block
-        blocks, known = self.blocks, self.known
-        required: list[tuple[str, Sequence[str]]] = []
-        for number in node.telling:
-            (target, _, its_lanes, _, _, _), columns = blocks[number], known[number]
-            column = columns[0] if len(columns) == 1 else columns[_release(node, number, blocks[number])]
-            if its_lanes is not lanes:
-                places = its_lanes.places
-                column = tuple([column[places[platform]] for platform in lanes.platforms])
-            required.append((target.name, column))
-        toolchains, own = lanes.toolchains, lanes.own
-        return tuple([key.compose_all(part.digests, toolchains, required, own) for part in parts])
+        required = list(map(lines.__getitem__, node.telling))
+        if not all(required):  # several releases of something
+            blocks = self.blocks
+            required = [lines.of(number, _release(node, number, blocks[number])) for number in node.telling]
+        return tuple([key.compose_all(part.heads, lanes.toolchains, required, lanes.own) for part in parts])
 
     def step(self, number: int, release: int, lane: int, around: Around | None = None) -> Step:
         """One step. `around` is what the steps of a recipe share, for who makes several of them."""
@@ -109,7 +110,7 @@ class Columns:
             kind=block.node.recipe.kind,
             python=lanes.pythons[lane],
             requires=tuple([f"{required}/{platform}" for required in around.required]),
-            key=self.keys(number)[release][lane],
+            key=key.hex_of(self.keys(number)[release], lane),
             inputs=around.recipe_inputs(release, lane) + lanes.toolchain_inputs[lane] + own,
         )
 
@@ -134,15 +135,15 @@ class Around:
         for number in node.telling:
             target = blocks[number]
             release = _release(node, number, target)
-            digest = self._columns.keys(number)[release][target.lanes.places[platform]]
+            digest = key.hex_of(self._columns.keys(number)[release], target.lanes.places[platform])
             found.append(key.requires_input(target.node.name, target.releases[release].version, digest))
         return tuple(found)
 
     def recipe_inputs(self, release: int, lane: int) -> tuple[KeyInput, ...]:
         """The inputs that the recipe gives; it keeps them, for platforms that are alike and for who asks again."""
-        digests = self._block.parts[release].digests
-        digest = digests[lane if len(digests) > 1 else 0]
-        return self._block.node.values.once(("inputs", digest), partial(self._block.inputs, release, lane))
+        heads = self._block.parts[release].heads
+        head = heads[lane if len(heads) > 1 else 0]
+        return self._block.node.values.once(("inputs", head), partial(self._block.inputs, release, lane))
 
 
 class ColumnSteps(Steps):

@@ -54,6 +54,14 @@ def impossible(recipe: Recipe, platform: str) -> str:
 
 def merged(recipe: Recipe, release: Release, platform: str) -> Effective:
     """The build of a release for a platform: rows append to lists in the order written and override names of `env`."""
+    if not (recipe.when or recipe.variant):
+        return Effective(
+            build=recipe.build,
+            products=recipe.products,
+            patches=release.patches,
+            tools=recipe.requires.tools,
+            variants=(),
+        )
     rows = [recipe.when[i] for i in matching_rows(recipe, release, platform)]
     return Effective(
         build=_merged_build(recipe.build, rows) if rows else recipe.build,

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from farm.errors import PlanError
-from farm.model.recipe import Recipe
+from farm.plan.entry import Entry
 from farm.plan.requirements import HostRequirement, parse_host
-from farm.plan.values import CatalogValues
+from farm.plan.values import CatalogValues, RecipeValues
 
 
 class Host(NamedTuple):
@@ -33,17 +33,18 @@ class Hosts:
         self._known: dict[str, Host] = {}
         self._bounded: dict[str, Host] = {}
 
-    def of(self, name: str, recipe: Recipe) -> list[Host]:
+    def of(self, entry: Entry) -> list[Host]:
         """The entries of a recipe. Raises PlanError for what no recipe provides."""
         known = self._known
-        return [known.get(text) or self.read(name, text) for text in recipe.requires.host]
+        return [known.get(text) or self.read(entry.name, text) for text in entry.hosts]
 
-    def bounded(self, recipe: Recipe) -> Sequence[Host]:
-        """Those entries of a recipe for which not every release will do. All of them were read before."""
+    def bounded(self, texts: Sequence[str]) -> Sequence[Host]:
+        """Those of the entries of a recipe for which not every release will do. All of them were read before, but for
+        names of recipes, which are not bounded."""
         bounded = self._bounded
-        if not bounded or bounded.keys().isdisjoint(recipe.requires.host):
+        if not bounded or bounded.keys().isdisjoint(texts):
             return ()
-        return [bounded[text] for text in recipe.requires.host if text in bounded]
+        return [bounded[text] for text in texts if text in bounded]
 
     def read(self, name: str, text: str) -> Host:
         """An entry of the recipe `name`. Raises PlanError for what no recipe provides."""
@@ -57,7 +58,7 @@ class Hosts:
                 where=name,
                 fix="`farm recipe list` shows what there is",
             )
-        if self._catalog.recipes[provider].recipe.kind != "library":
+        if not self._catalog.recipes[provider].entry.library:
             raise PlanError(
                 f"{name} requires {provider}, which is not a library",
                 where=name,
@@ -75,7 +76,7 @@ class Graph(NamedTuple):
     The level of a recipe is the length of the longest chain of requirements below it.
     """
 
-    names: list[str]
+    recipes: list[RecipeValues]
     numbers: dict[str, int]
     direct: list[tuple[int, ...]]
 
@@ -83,60 +84,69 @@ class Graph(NamedTuple):
 def read_graph(catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]) -> Graph:
     """The graph of all that `roots` need. Raises PlanError for a cycle or what no recipe provides."""
     names, required = _required(catalog, hosts, roots)
-    order: list[int] = []
-    for level in _levels(required):
-        level.sort(key=names.__getitem__)
-        order += level
-    if len(order) < len(names):
+    levels = _levels(required)
+    if levels is None:
         raise cycle({names[place]: [names[each] for each in required[place]] for place in _by_name(names)})
+    order = sorted(_by_name(names), key=levels.__getitem__)
     numbers = [0] * len(names)
     for number, place in enumerate(order):
         numbers[place] = number
-    ordered = [names[place] for place in order]
+    number_of, recipes = numbers.__getitem__, catalog.recipes
     return Graph(
-        names=ordered,
-        numbers={name: number for number, name in enumerate(ordered)},
-        direct=[tuple(dict.fromkeys([numbers[each] for each in required[place]])) for place in order],
+        recipes=[recipes[names[place]] for place in order],
+        numbers={names[place]: number for number, place in enumerate(order)},
+        direct=[tuple(map(number_of, required[place])) for place in order],
     )
 
 
-def _required(catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]) -> tuple[list[str], list[list[int]]]:
+def _required(catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]) -> tuple[list[str], list[Iterable[int]]]:
     """Names as they are met, and the places among them of what each requires."""
     names, recipes = list(roots), catalog.recipes
-    places = {name: place for place, name in enumerate(names)}
-    by_text: dict[str, int] = {}
-    required: list[list[int]] = []
-    for name in names:  # grows while it is read
-        found = []
-        for text in recipes[name].recipe.requires.host:
-            place = by_text.get(text)
-            if place is None:
-                provider = hosts.read(name, text).provider
-                place = by_text[text] = places.setdefault(provider, len(names))
-                if place == len(names):
-                    names.append(provider)
-            found.append(place)
+    entries = [recipes[name].entry for name in names]
+    # By text. Most say just the name of a library: then it is the very text that is the name in its entry.
+    places = {entry.name: place for place, entry in enumerate(entries) if entry.library}
+    place_of = places.__getitem__
+    required: list[Iterable[int]] = []
+    for name, entry in zip(names, entries, strict=True):  # grow while they are read
+        try:
+            found = dict.fromkeys(map(place_of, entry.hosts))
+        except KeyError:
+            for text in entry.hosts:
+                if text not in places:
+                    provider = hosts.read(name, text).provider
+                    place = places[text] = places.setdefault(provider, len(names))
+                    if place == len(names):
+                        names.append(provider)
+                        entries.append(recipes[provider].entry)
+            found = dict.fromkeys(map(place_of, entry.hosts))
         required.append(found)
     return names, required
 
 
-def _levels(required: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Places by level, lowest first. What is in a cycle, or requires something that is, has no level."""
-    users: list[list[int]] = [[] for _ in required]
-    for place, found in enumerate(required):
-        for each in found:
-            users[each].append(place)
-    missing = list(map(len, required))
-    level = [place for place, count in enumerate(missing) if not count]
-    levels = []
-    while level:
-        levels.append(level)
-        level = []
-        for place in levels[-1]:
-            for user in users[place]:
-                missing[user] -= 1
-                if not missing[user]:
-                    level.append(user)
+_NEW, _OPEN = -2, -1
+
+
+def _levels(required: Sequence[Iterable[int]]) -> list[int] | None:
+    """The level of each place; None if there is a cycle."""
+    levels = [_NEW] * len(required)
+    for root in range(len(required)):
+        stack = [root]
+        while stack:
+            place = stack[-1]
+            if levels[place] >= 0:  # already there, or met on two ways
+                stack.pop()
+                continue
+            levels[place] = highest = _OPEN
+            for each in required[place]:
+                level = levels[each]
+                if level > highest:
+                    highest = level
+                elif level == _NEW:
+                    stack.append(each)
+                elif level == _OPEN:
+                    return None
+            if stack[-1] == place:
+                levels[place] = highest + 1
     return levels
 
 

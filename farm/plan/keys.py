@@ -8,7 +8,7 @@ by name, so a new field that nobody thought about here is in the key once it is 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from binascii import hexlify
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -53,8 +53,8 @@ _VARIANT_EXCLUDED = frozenset({"platform"})  # only decides whether the variant 
 # Policy of audits and the choice of a runner: they judge the wheel, they do not make it.
 _TOOLCHAIN_EXCLUDED = frozenset({"format", "system_libraries", "run", "python_platform"})
 
-_COPY, _UPDATE, _HEX = (getattr(type(hashlib.sha256()), name) for name in ("copy", "update", "hexdigest"))
-_END = repeat("\n")
+KEY_BYTES = 32  # of a key as it is kept; people and stores see it in hex
+_DIGEST = type(hashlib.sha256()).digest
 _NONE: frozenset[str] = frozenset()
 _TOOLCHAIN = "toolchain."
 ABI_EPOCH = "abi.epoch"
@@ -173,25 +173,36 @@ def own_text(own: Iterable[KeyInput]) -> str:
     return "".join([f"{i.label}\0{i.digest}\n" for i in own])
 
 
-def compose_all(
-    recipes: Sequence[str], toolchains: Sequence[str], required: Iterable[tuple[str, Sequence[str]]], own: Sequence[str]
-) -> tuple[str, ...]:
-    """`compose` for many steps at once: each argument holds one text per step. Steps of one recipe differ in little.
+def head(digest: str) -> bytes:
+    """What `compose` hashes of a group digest."""
+    return f"{digest}\n".encode()
 
-    `required` are recipes that all of them are built against, with their keys; `own` is `own_text` of what they have
-    beyond that, or nothing if none has. `recipes` is a single digest if all have the same.
+
+def required_lines(recipe: str, keys: bytes) -> list[bytes]:
+    """What `compose` hashes of a recipe that is required, by lane; `keys` as `compose_all` gives them."""
+    head = f"{REQUIRES}{recipe}\0".encode()
+    lines = hexlify(keys, "\n", KEY_BYTES).replace(b"\n", b"\n" + head)
+    return b"".join((head, lines, b"\n")).splitlines(keepends=True)
+
+
+def compose_all(
+    recipes: Sequence[bytes], toolchains: Sequence[bytes], required: Iterable[Sequence[bytes]], own: Sequence[bytes]
+) -> bytes:
+    """`compose` for all lanes of a recipe at once: each argument holds what is hashed, by lane. The keys come one after
+    the other, `KEY_BYTES` each.
+
+    `recipes` is a single head if all lanes have the same; `required` has `required_lines` of what all are built
+    against; `own` is `own_text` of what they have beyond that, or nothing if none has.
     """
-    columns: list[Iterable[str]] = [toolchains]
-    for name, digests in required:
-        columns += (repeat(f"\n{REQUIRES}{name}\0"), digests)
-    columns.append(_END)
-    if own:
-        columns.append(own)
-    texts = map("".join, zip(*columns, strict=False))
-    begun = [hashlib.sha256(f"{recipe}\n".encode()) for recipe in recipes]
-    hashes = list(map(_COPY, repeat(begun[0], len(toolchains)))) if len(begun) == 1 else begun
-    deque(map(_UPDATE, hashes, map(str.encode, texts)), maxlen=0)  # no line of Python is run per key
-    return tuple(map(_HEX, hashes))
+    heads = repeat(recipes[0]) if len(recipes) == 1 else recipes
+    columns = (heads, toolchains, *required, own) if own else (heads, toolchains, *required)
+    # No line of Python is run per key.
+    return b"".join(map(_DIGEST, map(hashlib.sha256, map(b"".join, zip(*columns, strict=False)))))
+
+
+def hex_of(keys: bytes, lane: int) -> str:
+    """One of the keys that `compose_all` gave, in hex."""
+    return keys[lane * KEY_BYTES : (lane + 1) * KEY_BYTES].hex()
 
 
 def key_of(inputs: Sequence[KeyInput]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-Keys = tuple[tuple[str, ...], ...]  # by release and lane
+Keys = tuple[bytes, ...]  # by release: those of all lanes, one after the other
 
 
 class Known:

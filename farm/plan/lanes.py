@@ -15,17 +15,17 @@ from farm.plan.canonical import group_digest
 class Lanes:
     """Platforms x Pythons of a step's recipe, a *lane* each; recipes that have the same share one value.
 
-    `tails` end the ids of steps. `toolchains` are group digests, `toolchain_inputs` what is in them; `own_inputs` are
-    what the Python adds, `own` the same as it is hashed (empty for libraries). `places` gives the lane of a platform;
+    `tails` end the ids of steps. `toolchains` are group digests as they are hashed, `toolchain_inputs` what is in them;
+    `own_inputs` are what the Python adds, `own` the same as it is hashed (empty for libraries). `places` gives the lane of a platform;
     of dependents the first.
     """
 
     platforms: tuple[str, ...]
     pythons: tuple[str | None, ...]
     tails: tuple[str, ...]
-    toolchains: tuple[str, ...]
+    toolchains: tuple[bytes, ...]
     toolchain_inputs: tuple[tuple[KeyInput, ...], ...]
-    own: tuple[str, ...]
+    own: tuple[bytes, ...]
     own_inputs: tuple[tuple[KeyInput, ...], ...]
     places: Mapping[str, int]
 
@@ -63,9 +63,9 @@ class LaneMaker:
             platforms=tuple(platform for platform, _ in pairs),
             pythons=tuple(python for _, python in pairs),
             tails=tuple(f"/{platform}/{python}" if python else f"/{platform}" for platform, python in pairs),
-            toolchains=tuple(digest for digest, _ in groups),
+            toolchains=tuple(keys.head(digest) for digest, _ in groups),
             toolchain_inputs=tuple(group for _, group in groups),
-            own=tuple(keys.own_text(items) for items in inputs) if any(inputs) else (),
+            own=tuple(keys.own_text(items).encode() for items in inputs) if any(inputs) else (),
             own_inputs=tuple(inputs),
             places=places,
         )

@@ -67,9 +67,9 @@ def resolve(catalog: CatalogValues, roots: Iterable[str]) -> list[Node]:
     hosts = Hosts(catalog)
     graph = read_graph(catalog, hosts, roots)
     resolver = Resolver(graph.numbers, hosts)
-    recipes, append, make = catalog.recipes, resolver.nodes.append, resolver.node
-    for name, direct in zip(graph.names, graph.direct, strict=True):
-        append(make(name, recipes[name], direct, hosts.bounded(recipes[name].recipe)))
+    append, make, bounded = resolver.nodes.append, resolver.node, hosts.bounded
+    for values, direct in zip(graph.recipes, graph.direct, strict=True):
+        append(make(values, direct, bounded(values.entry.hosts)))
     return resolver.nodes
 
 
@@ -82,38 +82,41 @@ class Resolver:
         self.nodes = list(nodes)
         self._bounds: dict[str, int] = {}  # which releases will do, by the text of a requirement
 
-    def anew(self, name: str, values: RecipeValues) -> Node:
+    def anew(self, values: RecipeValues) -> Node:
         """The node of a recipe that may not be in the graph as it is now. Raises what `node` raises, and PlanError for
         a requirement that nothing provides."""
         numbers = self._numbers
-        hosts = self._hosts.of(name, values.recipe)
+        hosts = self._hosts.of(values.entry)
         direct = tuple(dict.fromkeys([numbers[host.provider] for host in hosts]))
-        return self.node(name, values, direct, [host for host in hosts if host.bounded])
+        return self.node(values, direct, [host for host in hosts if host.bounded])
 
-    def node(self, name: str, values: RecipeValues, direct: tuple[int, ...], bounded: Iterable[Host]) -> Node:
+    def node(self, values: RecipeValues, direct: tuple[int, ...], bounded: Iterable[Host]) -> Node:
         """The node of a recipe from what it requires directly and those requirements that have bounds.
 
         Raises PlanError if no release of something meets all requirements on the way.
         """
-        releases = values.recipe.release
+        name, _, _, releases, _ = values.entry
         if len(releases) > 1:
             releases = in_order_of_choice(values.recipe)
         if not direct:
             return Node(name, values, releases, (), 0, 0, _ANY, ())
         nodes = self.nodes
         level = below = own = 0
-        accepted = _ANY
+        accepted, rising = _ANY, True
         for number in direct:
             _, _, _, _, its_level, closure, its_accepted, _ = nodes[number]
             if its_level > level:
                 level = its_level
+            elif its_level < level:
+                rising = False
             below |= closure
             own |= 1 << number
             if its_accepted:
                 accepted = _both(accepted, its_accepted)
         for host in bounded:
             accepted = self._bound(accepted, host)
-        telling = self._in_build_order(own, direct) if below & own else direct
+        # Where levels only rise, each comes before those that need it already.
+        telling = direct if rising or not below & own else self._in_build_order(own, direct)
         node = Node(name, values, releases, direct, level + 1, below | own, accepted, telling)
         return self._limited(node, own) if accepted else node
 
@@ -192,7 +195,7 @@ class Resolver:
         )
 
     def _asking(self, node: Node, target: str) -> Iterator[str]:
-        hosts = self._hosts.of(node.name, node.recipe)
+        hosts = self._hosts.of(node.values.entry)
         return (f"{node.name} requires {host.requirement}" for host in hosts if host.provider == target)
 
 

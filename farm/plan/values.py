@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
+from farm.plan.entry import Entry
 
 T = TypeVar("T")
 
@@ -17,6 +18,11 @@ class RecipeValues(Protocol):
 
     @property
     def recipe(self) -> Recipe: ...
+
+    @property
+    def entry(self) -> Entry:
+        """What planning reads of the recipe."""
+        ...
 
     def file_digest(self, path: str) -> str:
         """The sha256, in hex, of the file at `path` relative to the recipe's directory."""

@@ -113,9 +113,8 @@ class WarmPlanner:
         """The nodes after a change of one recipe, and which are others than before."""
         before = self._nodes
         resolver = Resolver(self._planned.columns.numbers, self._hosts, before)
-        nodes, name = resolver.nodes, before[number].name
-        values = catalog.recipes[name]
-        nodes[number] = new = resolver.anew(name, values)
+        nodes = resolver.nodes
+        nodes[number] = new = resolver.anew(catalog.recipes[before[number].name])
         if new.closure >> number & 1:
             raise cycle({node.name: [nodes[below].name for below in node.direct] for node in nodes})
         moved = {number}
@@ -125,7 +124,7 @@ class WarmPlanner:
         while waiting:  # lower levels first, as they were: between these recipes nothing else has changed
             _, user = heapq.heappop(waiting)
             old = before[user]
-            node = resolver.anew(old.name, old.values)
+            node = resolver.anew(old.values)
             if node[3:] == old[3:]:
                 continue
             nodes[user] = node
@@ -147,7 +146,7 @@ class WarmPlanner:
         return concerned
 
     def _asks(self, node: Node) -> bool:
-        return any(host.bounded for host in self._hosts.of(node.name, node.recipe))
+        return any(host.bounded for host in self._hosts.of(node.values.entry))
 
     def _blocks(self, nodes: list[Node], needed: Needed, begin: Iterable[int]) -> tuple[list[Block], set[int]]:
         """The blocks with these nodes, and which were made anew: those to begin with, and those for which other
