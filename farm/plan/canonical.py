@@ -127,7 +127,7 @@ def as_json(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join([as_json(item) for item in value])}]"
     if isinstance(value, BaseModel):
-        return f"{{{', '.join([_member(*item) for item in sorted(set_fields(value))])}}}"
+        return f"{{{', '.join(_set_members(value))}}}"
     if isinstance(value, Mapping):
         named = {str(name): item for name, item in value.items()}
         return f"{{{', '.join([_member(name, named[name]) for name in sorted(named)])}}}"
@@ -136,6 +136,21 @@ def as_json(value: Any) -> str:
 
 def _member(name: str, value: Any) -> str:
     return f"{encode_basestring_ascii(name)}: {as_json(value)}"
+
+
+def _set_members(model: BaseModel) -> list[str]:
+    values = model.__dict__
+    return [
+        f"{member}{as_json(values[name])}"
+        for name, member, default in _members(type(model))
+        if values[name] is not default and values[name] != default
+    ]
+
+
+@cache
+def _members(model: type[BaseModel]) -> tuple[tuple[str, str, Any], ...]:
+    """Field names, sorted, with how members of an object begin and with their defaults."""
+    return tuple((name, f"{encode_basestring_ascii(name)}: ", value) for name, value in sorted(_defaults(model)))
 
 
 @lru_cache(maxsize=1024)

@@ -92,6 +92,8 @@ class Columns:
         if not all(required):  # several releases of something
             blocks = self.blocks
             required = [lines.of(number, _release(node, number, blocks[number])) for number in node.telling]
+        if len(parts) == 1:
+            return (key.compose_all(parts[0].heads, lanes.toolchains, required, lanes.own),)
         return tuple([key.compose_all(part.heads, lanes.toolchains, required, lanes.own) for part in parts])
 
     def step(self, number: int, release: int, lane: int, around: Around | None = None) -> Step:

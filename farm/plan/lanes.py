@@ -16,8 +16,8 @@ class Lanes:
     """Platforms x Pythons of a step's recipe, a *lane* each; recipes that have the same share one value.
 
     `tails` end the ids of steps. `toolchains` are group digests as they are hashed, `toolchain_inputs` what is in them;
-    `own_inputs` are what the Python adds, `own` the same as it is hashed (empty for libraries). `places` gives the lane of a platform;
-    of dependents the first.
+    `own_inputs` are what the Python adds, `own` the same as it is hashed (empty for libraries). `places` gives the lane
+    of a platform; of dependents the first.
     """
 
     platforms: tuple[str, ...]
