@@ -83,7 +83,7 @@ class Graph(NamedTuple):
 
 def read_graph(catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]) -> Graph:
     """The graph of all that `roots` need. Raises PlanError for a cycle or what no recipe provides."""
-    names, required = _required(catalog, hosts, roots)
+    names, recipes, required = _required(catalog, hosts, roots)
     levels = _levels(required)
     if levels is None:
         raise cycle({names[place]: [names[each] for each in required[place]] for place in _by_name(names)})
@@ -91,23 +91,26 @@ def read_graph(catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]) -> Gr
     numbers = [0] * len(names)
     for number, place in enumerate(order):
         numbers[place] = number
-    number_of, recipes = numbers.__getitem__, catalog.recipes
+    number_of = numbers.__getitem__
     return Graph(
-        recipes=[recipes[names[place]] for place in order],
+        recipes=[recipes[place] for place in order],
         numbers={names[place]: number for number, place in enumerate(order)},
         direct=[tuple(map(number_of, required[place])) for place in order],
     )
 
 
-def _required(catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]) -> tuple[list[str], list[Iterable[int]]]:
-    """Names as they are met, and the places among them of what each requires."""
-    names, recipes = list(roots), catalog.recipes
-    entries = [recipes[name].entry for name in names]
+def _required(
+    catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]
+) -> tuple[list[str], list[RecipeValues], list[Iterable[int]]]:
+    """Names as they are met, their recipes, and the places among them of what each requires."""
+    names = list(roots)
+    recipes = [catalog.recipes[name] for name in names]
     # By text. Most say just the name of a library: then it is the very text that is the name in its entry.
-    places = {entry.name: place for place, entry in enumerate(entries) if entry.library}
+    places = {each.entry.name: place for place, each in enumerate(recipes) if each.entry.library}
     place_of = places.__getitem__
     required: list[Iterable[int]] = []
-    for name, entry in zip(names, entries, strict=True):  # grow while they are read
+    for name, values in zip(names, recipes, strict=True):  # grow while they are read
+        entry = values.entry
         try:
             found = dict.fromkeys(map(place_of, entry.hosts))
         except KeyError:
@@ -117,10 +120,10 @@ def _required(catalog: CatalogValues, hosts: Hosts, roots: Iterable[str]) -> tup
                     place = places[text] = places.setdefault(provider, len(names))
                     if place == len(names):
                         names.append(provider)
-                        entries.append(recipes[provider].entry)
+                        recipes.append(catalog.recipes[provider])
             found = dict.fromkeys(map(place_of, entry.hosts))
         required.append(found)
-    return names, required
+    return names, recipes, required
 
 
 _NEW, _OPEN = -2, -1

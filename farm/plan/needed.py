@@ -18,7 +18,7 @@ class Needed:
     that dependents run with are built too.
     """
 
-    def __init__(self, asked: Mapping[int, Release | None], *, newest: bool) -> None:
+    def __init__(self, asked: Mapping[str, Release | None], *, newest: bool) -> None:
         self._asked = asked
         self._newest = newest
         self._links: dict[int, Counter[str]] = {}
@@ -68,8 +68,8 @@ class Needed:
         chosen = {version for version, count in self._links.get(number, {}).items() if count and version in known}
         if self._newest:
             chosen |= {of_epoch(node.recipe, version)[-1].version for version in chosen}
-        if number in self._asked:
-            chosen.add((self._asked[number] or oldest_first(node.recipe)[-1]).version)
+        if node.name in self._asked:
+            chosen.add((self._asked[node.name] or oldest_first(node.recipe)[-1]).version)
         return tuple(known[version] for version in sorted(chosen, key=parse_version))
 
     def _linked(self, node: Node, nodes: Sequence[Node]) -> Iterator[tuple[int, str]]:

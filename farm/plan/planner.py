@@ -47,9 +47,8 @@ def planned(catalog: CatalogValues, wanted: Wanted) -> Planned:
     """As `plan`, with all that is needed to plan changes."""
     platforms = wanted_platforms(catalog, wanted.platforms)
     asked = wanted_recipes(catalog, wanted.recipes)
-    nodes = resolve(catalog, asked)
-    numbers = {node.name: number for number, node in enumerate(nodes)}
-    needed = Needed({numbers[name]: release for name, release in asked.items()}, newest=wanted.newest)
+    nodes, numbers = resolve(catalog, asked)
+    needed = Needed(asked, newest=wanted.newest)
     several = {number for number, node in enumerate(nodes) if len(node.releases) > 1}
     for node in nodes if several else ():
         if node.accepted or not several.isdisjoint(node.direct):

@@ -59,8 +59,9 @@ class Node(NamedTuple):
         return (bits & -bits).bit_length() - 1
 
 
-def resolve(catalog: CatalogValues, roots: Iterable[str]) -> list[Node]:
-    """The recipes that `roots` need, by number: levels first, then names, so that each comes after all it needs.
+def resolve(catalog: CatalogValues, roots: Iterable[str]) -> tuple[list[Node], Mapping[str, int]]:
+    """The recipes that `roots` need, by number, and their numbers by name: levels first, then names, so that each comes
+    after all it needs.
 
     Raises PlanError for a cycle, a requirement that nothing provides, or requirements that no release meets together.
     """
@@ -70,7 +71,7 @@ def resolve(catalog: CatalogValues, roots: Iterable[str]) -> list[Node]:
     append, make, bounded = resolver.nodes.append, resolver.node, hosts.bounded
     for values, direct in zip(graph.recipes, graph.direct, strict=True):
         append(make(values, direct, bounded(values.entry.hosts)))
-    return resolver.nodes
+    return resolver.nodes, graph.numbers
 
 
 class Resolver:
