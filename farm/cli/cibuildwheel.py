@@ -41,7 +41,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from farm.store.artifacts import open_store
 
     loaded = catalog.load(settings)
-    plan = wanted.make_plan(loaded, settings, recipes=[args.recipe], platforms=[args.platform], pythons=[args.python])
+    plan = wanted.make_plan(loaded, recipes=[args.recipe], platforms=[args.platform], pythons=[args.python])
     step = _step(args, plan, loaded)
     store = open_store(settings)
     wheels = write.Wheels(
