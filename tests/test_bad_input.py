@@ -16,6 +16,7 @@ import small_farm
 from small_farm import farm
 
 from farm import cli
+from farm.wheel.record import RecordEntry
 
 RECIPE = "recipes/tiny/recipe.toml"
 
@@ -165,7 +166,26 @@ def _changed(wheel: Path, change: Callable[[str, bytes], bytes]) -> None:
             new.writestr(info.filename, data)
 
 
+def _metadata(old: bytes, new: bytes) -> Callable[[Path], object]:
+    """METADATA with a change, and a RECORD that knows of it."""
+
+    def change(wheel: Path) -> None:
+        with zipfile.ZipFile(wheel) as archive:
+            (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
+            before = archive.read(name)
+        assert old in before
+        after = before.replace(old, new, 1)
+        lines = [RecordEntry.of(name, content) for content in (before, after)]
+        rows = [f"{line.path},{line.digest},{line.size}".encode() for line in lines]
+        swap = {name: (old, new), name.replace("METADATA", "RECORD"): (rows[0], rows[1])}
+        _changed(wheel, lambda member, data: data.replace(*swap[member], 1) if member in swap else data)
+
+    return change
+
+
 WHEELS: dict[str, Callable[[Path], object]] = {
+    "endless version": _metadata(b"Version: 0.5", b"Version: 0." + b"5" * 5000),
+    "endless bound on Python": _metadata(b"\nVersion: 0.5", b"\nVersion: 0.5\nRequires-Python: >=" + b"3" * 5000),
     "no zip": lambda wheel: wheel.write_bytes(b"not a zip archive" * 100),
     "cut short": lambda wheel: wheel.write_bytes(wheel.read_bytes()[:-30]),
     "lying record": lambda wheel: _changed(

@@ -18,6 +18,7 @@ from zig_fixtures import MACOS, made
 
 from farm.binary import formats, macho
 from farm.binary import macho_format as numbers
+from farm.binary.functions import programs
 from farm.binary.macho_file import MachoFile
 from farm.binary.macho_signature import signature_fault
 from farm.errors import BinaryFormatError
@@ -38,6 +39,7 @@ __attribute__((visibility("hidden"))) int hidden_one(int x) { return x + 1; }
 double *where(void) { return &far_data; }
 int work(int x) { return outside(x) + hidden_one(table[x & 3]) + counter + per_thread + (missing ? 1 : 0); }
 """
+_FUNCTION_STARTS = 0x26
 NEEDED = ("/usr/lib/libSystem.B.dylib", "@rpath/libother-nf2.dylib")
 
 
@@ -348,3 +350,12 @@ def test_a_lying_symbol_count_is_refused() -> None:
     struct.pack_into("<I", data, command(bytes(data), numbers.LC_SYMTAB) + 12, 0xFFFFFFFF)
     with pytest.raises(BinaryFormatError, match="the symbol table"):
         macho.read(bytes(data), "t.dylib")
+
+
+def test_endless_numbers_in_the_starts_of_functions_are_refused_at_once() -> None:
+    """As one number of 28 million bits they would take a night."""
+    data = bytearray(dylib(INTEL))
+    at = next(c.offset for c in MachoFile(bytes(data), "t").commands if c.type == _FUNCTION_STARTS)
+    struct.pack_into("<II", data, at, len(data), 4 << 20)
+    with pytest.raises(BinaryFormatError, match="more than 64 bits"):
+        programs(bytes(data) + b"\xff" * (4 << 20), "t.dylib", BinaryFormat.MACHO)

@@ -215,6 +215,7 @@ def test_record_lies(tmp_path: Path, wheel: Path) -> None:
     refused(with_record(text.replace(init, f"../evil,{digest},6")), "thing/__init__.py")
     refused(with_record(text + "a,b\n"), "malformed")
     refused(with_record(text.replace(",6\n", ",six\n", 1)), "malformed")
+    refused(with_record(text.replace(",6\n", f",{'6' * 5000}\n", 1)), "malformed")
 
 
 def test_dist_info_of_another_wheel(tmp_path: Path, wheel: Path) -> None:

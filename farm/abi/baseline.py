@@ -17,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 from farm.abi import parse, surface, text
 from farm.abi.compare import compare
 from farm.errors import CatalogError
+from farm.model import pypa
 from farm.model.abi import Abi, Verdict
 
 FOLDER = "abi"
@@ -65,7 +66,7 @@ class Accepted:
 
     def _releases(self, is_: Callable[[Version, Version], bool], release: str) -> list[str]:
         """The pinned releases that stand so to a release, newest first."""
-        return [name for name in reversed(self.releases) if is_(Version(name), Version(release))]
+        return [name for name in reversed(self.releases) if is_(pypa.version(name), pypa.version(release))]
 
     def _first(self, releases: Sequence[str], found: Abi) -> Abi | None:
         """The first of some releases that is pinned for the platform of `found`, else for its class."""
@@ -89,7 +90,7 @@ def load(recipe: Path, internal: Sequence[str] = ()) -> Accepted:
         try:
             _check_place(file, recipe)
             abi = parse.read(file.read_text("utf-8"), where)
-            Version(abi.release)
+            pypa.version(abi.release)
         except (OSError, UnicodeDecodeError, InvalidVersion) as error:
             raise CatalogError([f"{where}: cannot be read: {error}"], fix=parse.FIX) from error
         if path_of(recipe, abi) != file or abi.recipe != recipe.name:

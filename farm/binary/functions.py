@@ -22,6 +22,7 @@ _Section = elf_file.Section | pe_file.Section | macho_file.Section
 
 _LC_FUNCTION_STARTS = 0x26
 _EXCEPTION_TABLE = 3
+_ADDRESS_BITS = 64
 # One row of PE's table of functions by architecture: its start and, where it is said, its end.
 _PE_FUNCTIONS = {"x86_64": Struct("<II4x"), "aarch64": Struct("<I4x")}
 
@@ -155,6 +156,8 @@ def _macho_starts(file: MachoFile) -> set[int]:
     offset, size = file.fields(command, "pair")
     found, at, shift, delta = set(), base, 0, 0
     for byte in file.span(offset, size, "the starts of functions"):
+        if shift >= _ADDRESS_BITS:
+            raise file.error("lies: its starts of functions have a number of more than 64 bits")
         delta |= (byte & 0x7F) << shift
         shift += 7
         if byte & 0x80:

@@ -7,7 +7,6 @@ wheel from elsewhere goes through.
 from __future__ import annotations
 
 import shutil
-import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import resources
@@ -35,6 +34,7 @@ from farm.build.toolchain import Tools
 from farm.build.workspace import Workspace
 from farm.catalog.values import LoadedRecipe
 from farm.errors import BuildError, CatalogError
+from farm.model import toml
 from farm.model.plan import Step
 from farm.model.toolchain import Toolchain
 from farm.plan.effective import Effective, merged
@@ -207,8 +207,8 @@ def _python_job(job: Job, space: Workspace, walls: Sandbox, sdk: PythonSdk) -> P
 def _backend(project: Path) -> str:
     file = project / "pyproject.toml"
     try:
-        return pep517.backend_of(tomllib.loads(file.read_text("utf-8")) if file.is_file() else {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return pep517.backend_of(toml.loads(file.read_text("utf-8")) if file.is_file() else {})
+    except (toml.TomlError, UnicodeDecodeError) as error:
         raise BuildError(
             f"its pyproject.toml cannot be read: {error}",
             where=str(file),

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.version import Version
+from packaging.requirements import InvalidRequirement, Requirement
 
 from farm import process
 from farm.binary import formats
 from farm.errors import UsageError
 from farm.index.reading import IndexReader
+from farm.model import pypa
 from farm.model.binary import BinaryFormat
 from farm.model.native import NativeManifest
 from farm.repair.patch import patchelf
@@ -85,7 +85,7 @@ def choose(
 ) -> tuple[Offered, ...]:
     """The newest wheel of a library and, if asked, of all it needs. Raises UsageError if one is not offered."""
     usable = [w for w in wheels if not platform or w.manifest.platform == platform]
-    first = _newest(usable, Requirement(f"native-{name.removeprefix('native-')}"))
+    first = _newest(usable, _asked(name))
     here = {w.manifest.platform for w in usable if w.manifest.distribution == first.manifest.distribution}
     if len(here) > 1:
         raise UsageError(f"{name} is offered for {', '.join(sorted(here))}", fix="choose one with --platform")
@@ -93,12 +93,21 @@ def choose(
     chosen = {first.manifest.distribution: first}
     queue = list(first.manifest.requires) if with_needed else []
     while queue:
-        requirement = Requirement(queue.pop())
+        requirement = pypa.requirement(queue.pop())
         if requirement.name not in chosen:
             found = _newest(same, requirement)
             chosen[requirement.name] = found
             queue += found.manifest.requires
     return tuple(chosen.values())
+
+
+def _asked(name: str) -> Requirement:
+    """The native wheel that somebody asks for by the name of its library. Raises UsageError."""
+    text = f"native-{name.removeprefix('native-')}"
+    try:
+        return pypa.requirement(text)
+    except InvalidRequirement:
+        raise UsageError(f"{name!r} is no name of a library", fix="write it like gmp, or gmp>=6.3") from None
 
 
 def _newest(wheels: Sequence[Offered], requirement: Requirement) -> Offered:
@@ -114,7 +123,7 @@ def _newest(wheels: Sequence[Offered], requirement: Requirement) -> Offered:
             fix=f"build it (`farm build {requirement.name.removeprefix('native-')}`), or take it from another place: "
             "--native, --channel",
         )
-    return max(fitting, key=lambda w: Version(w.manifest.version))
+    return max(fitting, key=lambda w: pypa.version(w.manifest.version))
 
 
 def unpack(wheels: Iterable[Offered], prefix: Path) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier
 from packaging.tags import Tag
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
@@ -23,6 +23,7 @@ from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, Res
 
 from farm.cascade.targets import Target
 from farm.index.contents import Contents, PublishedFile
+from farm.model import pypa
 
 OURS = "native-"  # projects that come from the farm alone: nothing else may stand for them
 _ROUNDS = 5000
@@ -59,7 +60,7 @@ class _File:
 
     @cached_property
     def requires(self) -> tuple[Requirement, ...]:
-        return tuple(Requirement(line) for line in self.read(self.published))
+        return tuple(pypa.requirement(line) for line in self.read(self.published))
 
 
 def check(
@@ -119,7 +120,7 @@ def _best(files: Sequence[_File], target: Target) -> list[_File]:
 
 def _takes_python(specifier: str, python: str) -> bool:
     try:
-        return SpecifierSet(specifier).contains(f"{python}.0", prereleases=True)
+        return pypa.specifiers(specifier).contains(f"{python}.0", prereleases=True)
     except InvalidSpecifier:
         return True
 
@@ -135,7 +136,7 @@ def _impossible(
     """Why a file cannot be installed on a target, or must not be; empty if it can."""
     provider = _Provider(offered, target, outside, pinned={project: file})
     try:
-        wanted = Requirement(f"{project}=={file.published.version}")
+        wanted = pypa.requirement(f"{project}=={file.published.version}")
         found = Resolver(provider, BaseReporter()).resolve([wanted], max_rounds=_ROUNDS)
     except ResolutionImpossible as error:
         causes = sorted({str(cause.requirement) for cause in error.causes})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +13,7 @@ from farm.catalog import crosscheck, pythoncheck, recipecheck, toolchaincheck
 from farm.catalog.faults import Fault, from_validation
 from farm.catalog.values import Catalog, LoadedRecipe
 from farm.errors import CatalogError
+from farm.model import toml
 from farm.model.python import Python
 from farm.model.recipe import Recipe
 from farm.model.sysroot import Sysroot
@@ -129,7 +129,7 @@ def _read(
         if content is None and (why := _unreadable(path)) is not None:
             faults.append(Fault(file=file, why=why))
             return None
-        data = tomllib.loads((path.read_bytes() if content is None else content).decode("utf-8"))
+        data = toml.loads((path.read_bytes() if content is None else content).decode("utf-8"))
     except FileNotFoundError:
         faults.append(Fault(file=file, why="is missing"))
     except OSError as error:
@@ -137,10 +137,8 @@ def _read(
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         faults.append(Fault(file=file, why=f"line {line}: is not UTF-8 text"))
-    except tomllib.TOMLDecodeError as error:
+    except toml.TomlError as error:
         faults.append(Fault(file=file, why=_syntax(str(error))))
-    except RecursionError:
-        faults.append(Fault(file=file, why="is nested too deeply"))
     else:
         unusable = [Fault(file=file, at=at, why="holds a NUL character: no program takes it") for at in _nuls(data)]
         faults += unusable

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement
 
 from farm.catalog import releasecheck, watchcheck
 from farm.catalog.faults import Fault, did_you_mean
 from farm.catalog.releasecheck import NOT_OF_DEPENDENTS, Found
 from farm.catalog.values import LoadedRecipe
+from farm.model import pypa
 from farm.model.recipe import PlatformGlob, Recipe
 from farm.model.toolchain import Toolchain
 from farm.model.tools import BASIC, EXTRA
@@ -107,7 +108,7 @@ def _requirements(recipe: Recipe) -> Found:
     texts += [(("tests", "upstream", "requires", i), text) for i, text in enumerate(upstream)]
     for at, text in texts:
         try:
-            Requirement(text)
+            pypa.requirement(text)
         except InvalidRequirement:
             yield at, f"{text!r} is not a PEP 508 requirement"
 

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from farm.catalog import licenses
 from farm.catalog.facts import Facts, Library, read
 from farm.errors import SourceError
+from farm.model import pypa
 from farm.model.recipe import BuildSystem, Kind
 
 _ARCHIVE = re.compile(
@@ -149,7 +150,7 @@ def _version(filename: str, facts: Facts, doubts: list[str]) -> str:
         upstream = re.split(r"[+~]|\.(?:dfsg|ds)", text.rpartition("really")[2])[0]  # Debian's marks of repacked ones
         plain = upstream.replace("_", ".")
         try:
-            return str(Version(plain))
+            return str(pypa.version(plain))
         except InvalidVersion:
             continue
     doubts.append("the version is not known")

@@ -67,7 +67,7 @@ def _patterns(toolchain: Toolchain) -> Iterator[tuple[tuple[str, ...], str]]:
     for pattern in toolchain.flags.rewrite:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             yield ("flags", "rewrite", pattern), f"is not a regular expression: {error}"
 
 

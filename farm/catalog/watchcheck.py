@@ -25,7 +25,7 @@ def places(recipe: Recipe) -> Found:
     if watch.pattern:
         try:
             groups = re.compile(watch.pattern).groups
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             yield ("watch", "pattern"), f"is not a regular expression: {error}"
         else:
             if not groups:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import InvalidRequirement
+from packaging.specifiers import InvalidSpecifier
 from packaging.utils import canonicalize_name
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 from pydantic import model_validator as check_model
 
 from farm.errors import BinaryFormatError
+from farm.model import pypa
 from farm.model.base import Frozen
 from farm.wheel import names
 
@@ -32,7 +33,7 @@ def _requirement(value: str) -> str:
     if not value.isprintable():
         raise ValueError(f"{value!r} is not one printable line")
     try:
-        parsed = Requirement(value)
+        parsed = pypa.requirement(value)
     except InvalidRequirement as error:
         raise ValueError(f"{value!r} is not a requirement (PEP 508): {error}".splitlines()[0]) from error
     if parsed.url is not None:
@@ -41,7 +42,7 @@ def _requirement(value: str) -> str:
 
 
 def _bound(value: str) -> str:
-    parsed = Requirement(_requirement(value))
+    parsed = pypa.requirement(_requirement(value))
     if not parsed.specifier or parsed.marker is not None or parsed.extras:
         raise ValueError(f"{value!r} is to be a project and a bound, such as 'native-gmp<11!0': marker and extras stay")
     return value
@@ -49,7 +50,7 @@ def _bound(value: str) -> str:
 
 def _specifier(value: str) -> str:
     try:
-        SpecifierSet(value)
+        pypa.specifiers(value)
     except InvalidSpecifier as error:
         raise ValueError(f"{value!r} is not a version specifier (PEP 440), such as '>=2.2,<2.4'") from error
     return value
@@ -108,17 +109,17 @@ class RequiresDist(Frozen):
     def touched(self) -> tuple[str, ...]:
         """The projects that are named, normalised, in order; twice if they are named twice."""
         lines = (*self.tighten, *self.replace, *self.add)
-        return (*(canonicalize_name(Requirement(line).name) for line in lines), *self.remove)
+        return (*(canonicalize_name(pypa.requirement(line).name) for line in lines), *self.remove)
 
     @check_model(mode="after")
     def _once(self) -> RequiresDist:
         changed = (*self.tighten, *self.replace)
         seen: list[str] = []
-        for project in (*(canonicalize_name(Requirement(line).name) for line in changed), *self.remove):
+        for project in (*(canonicalize_name(pypa.requirement(line).name) for line in changed), *self.remove):
             if project in seen:
                 raise ValueError(f"{project} is named twice: say in one entry what happens to it")
             seen.append(project)
-        if both := {canonicalize_name(Requirement(line).name) for line in self.add} & set(seen):
+        if both := {canonicalize_name(pypa.requirement(line).name) for line in self.add} & set(seen):
             raise ValueError(f"{min(both)} is added and changed: say in one entry what happens to it")
         return self
 
@@ -159,4 +160,4 @@ class Overlay(Frozen):
         """Whether it is about this wheel of its project. `version` is a public version of PEP 440."""
         if self.versions is None:
             return filename in self.files
-        return SpecifierSet(self.versions).contains(version, prereleases=True)
+        return pypa.specifiers(self.versions).contains(version, prereleases=True)

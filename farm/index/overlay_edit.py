@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from farm.errors import OverlayError
 from farm.index.overlay import Overlay, RequiresDist
+from farm.model import pypa
 from farm.wheel.metadata import Headers, project_of
 
 
@@ -52,7 +53,7 @@ def requirements(lines: Sequence[str], edits: RequiresDist, where: str) -> tuple
 def _tightened(line: str, bound: str, where: str) -> str:
     """The entry with one more bound; extras and marker stay. An entry that has the bound already stays as written."""
     try:
-        requirement = Requirement(line)
+        requirement = pypa.requirement(line)
     except InvalidRequirement as error:
         raise OverlayError(
             f"its entry {line!r} is no requirement that bounds can be added to",
@@ -63,7 +64,7 @@ def _tightened(line: str, bound: str, where: str) -> str:
         raise OverlayError(
             f"its entry {line!r} names a URL: it has no bounds", where=where, fix="use `replace` for this project"
         )
-    more = Requirement(bound).specifier
+    more = pypa.requirement(bound).specifier
     if set(more) <= set(requirement.specifier):
         return line
     requirement.specifier = requirement.specifier & more
@@ -78,7 +79,7 @@ def _ordered(requirement: Requirement) -> str:
 
 
 def _by_project(lines: Sequence[str]) -> dict[str, str]:
-    return {canonicalize_name(Requirement(line).name): line for line in lines}
+    return {canonicalize_name(pypa.requirement(line).name): line for line in lines}
 
 
 def _check_conflicts(headers: Headers, overlays: Sequence[Overlay], where: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import tomllib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from farm.catalog.faults import Fault, from_validation
 from farm.errors import OverlayError
 from farm.index.overlay import Overlay, RequiresDist
+from farm.model import toml
 
 MAX_BYTES = 64 << 10  # of an overlay file: it is a page of text
 
@@ -62,10 +62,10 @@ def parse(document: bytes, where: str) -> Overlay:
 def _parsed(document: bytes, where: str) -> Overlay:
     fix = "`farm index overlay add --help` shows an overlay"
     try:
-        data = tomllib.loads(document.decode("utf-8"))
+        data = toml.loads(document.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise OverlayError("is not UTF-8 text", where=where, fix=fix) from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except toml.TomlError as error:
         raise OverlayError(f"is not TOML: {error}"[:300], where=where, fix=fix) from error
     return _validated(data, where)
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from farm.errors import CatalogError
+from farm.model import pypa
 from farm.model.binary import BinaryFormat
 
 FARM_ID = "nf"
@@ -101,7 +102,7 @@ def native_version(release: str, revision: int, epoch: int) -> str:
     uses the parts that the farm needs (an epoch, a local part, or a post-release together with a revision).
     """
     try:
-        parsed = Version(release)
+        parsed = pypa.version(release)
     except InvalidVersion as error:
         raise CatalogError([f"{release!r} is not a PEP 440 version"]) from error
     if parsed.epoch or parsed.local or (parsed.post is not None and revision):

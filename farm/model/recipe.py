@@ -5,27 +5,18 @@ Field names are the TOML keys; docstrings and descriptions feed the generated re
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from packaging.version import Version
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field
 
 from farm.model.base import Frozen
 from farm.model.mangling import PLAIN, Mangling, NamePrefix, NameSuffix
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-PlatformGlob = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_*?\[\]!]+$")]
-
-
-def _stays_inside(path: str) -> str:
-    """Refuse paths that could leave their directory."""
-    if not path or path.startswith("/") or "\\" in path or "\0" in path or ".." in path.split("/"):
-        raise ValueError(f"{path!r} is not a relative path that stays inside its directory")
-    return path
-
-
-RelPath = Annotated[str, AfterValidator(_stays_inside)]
+from farm.model.recipe_text import FileGlob, FileName, FileNameGlob, Module, SymbolGlob
+from farm.model.recipe_text import Name as Name
+from farm.model.recipe_text import PlatformGlob as PlatformGlob
+from farm.model.recipe_text import RelPath as RelPath
+from farm.model.recipe_text import Sha256 as Sha256
 
 Kind = Literal["library", "dependent"]
 BuildSystem = Literal["autotools", "cmake", "meson", "make", "pep517", "script"]
@@ -59,7 +50,9 @@ class Release(Frozen):
     """One version of the upstream project, with its sources and patches."""
 
     version: str = Field(max_length=64, description="upstream's version, PEP 440")
-    revision: int = Field(default=0, ge=0, description="raised when the farm changes the wheel of the same release")
+    revision: int = Field(
+        default=0, ge=0, le=9999, description="raised when the farm changes the wheel of the same release"
+    )
     source: tuple[Source, ...] = Field(min_length=1)
     patches: tuple[RelPath, ...] = Field(default=(), description="files below `patches/`, applied in order with -p1")
     abi_epoch: int | None = Field(
@@ -96,7 +89,7 @@ class Build(Frozen):
     ldflags: tuple[str, ...] = Field(default=(), description="added to the toolchain's flags of links")
     abi3: str = Field(
         default="",
-        pattern=r"^(cp3\d+)?$",
+        pattern=r"^(cp3\d{1,3})?$",
         description="oldest Python of a dependent that uses the stable ABI: `cp311`; it is built once, with that one",
     )
     script: str = Field(default="", description='shell script for `system = "script"`; sees $SOURCE $PREFIX $DEPS')
@@ -117,7 +110,7 @@ class When(Frozen):
     ldflags: tuple[str, ...] = Field(default=(), description="appended to `build.ldflags`")
     patches: tuple[RelPath, ...] = Field(default=(), description="applied after those of the release")
     tools: tuple[str, ...] = Field(default=(), description="appended to `requires.tools`")
-    exports: dict[str, tuple[str, ...]] = Field(
+    exports: dict[str, tuple[SymbolGlob, ...]] = Field(
         default_factory=dict, description="appended to `exports` of the libraries of these names"
     )
     impossible: str = Field(default="", description="why this recipe cannot be built for these platforms")
@@ -128,7 +121,7 @@ class LibraryProduct(Frozen):
 
     name: Name = Field(description="link name: `gmp` for -lgmp")
     archive: RelPath = Field(description="static archive in the prefix, for example `lib/libgmp.a`")
-    exports: tuple[str, ...] = Field(
+    exports: tuple[SymbolGlob, ...] = Field(
         min_length=1, description="globs of the symbols that are public, by the names that they have in the sources"
     )
     symbol_prefix: NamePrefix = Field(
@@ -137,9 +130,14 @@ class LibraryProduct(Frozen):
     symbol_suffix: NameSuffix = Field(
         default="", max_length=60, description="put behind every public name: `64_` makes `dgemm_64_` of `dgemm_`"
     )
-    system: tuple[str, ...] = Field(default=(), description="system libraries it links to: `m`, `pthread`")
-    pkgconfig: str = Field(default="", description="name of its .pc file; the library's name unless given")
-    replaces: tuple[str, ...] = Field(
+    system: tuple[FileName, ...] = Field(default=(), description="system libraries it links to: `m`, `pthread`")
+    pkgconfig: str = Field(
+        default="",
+        max_length=100,
+        pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.+-]*)?$",
+        description="name of its .pc file; the library's name unless given",
+    )
+    replaces: tuple[FileNameGlob, ...] = Field(
         default=(), description="sonames of compatible system or vendored copies that `farm repair` may redirect"
     )
 
@@ -153,8 +151,8 @@ class Products(Frozen):
     """What the native wheel holds."""
 
     library: tuple[LibraryProduct, ...] = ()
-    headers: tuple[str, ...] = Field(default=(), description="globs below the prefix's include/")
-    imports: tuple[str, ...] = Field(default=(), description="modules a dependent's smoke test imports")
+    headers: tuple[FileGlob, ...] = Field(default=(), description="globs below the prefix's include/")
+    imports: tuple[Module, ...] = Field(default=(), description="modules a dependent's smoke test imports")
 
 
 class Abi(Frozen):

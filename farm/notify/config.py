@@ -6,7 +6,6 @@ import fnmatch
 import functools
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 
 from farm.catalog.faults import from_validation
 from farm.errors import CatalogError, NotifyError
+from farm.model import toml
 from farm.model.base import Frozen
 from farm.model.happening import Kind
 from farm.redact import hide
@@ -160,10 +160,10 @@ def parse(data: bytes, where: str) -> Config:
     if len(data) > _MAX_BYTES:
         raise CatalogError([f"{where}: is larger than {_MAX_BYTES} bytes"], fix=_FIX)
     try:
-        return Config.model_validate(tomllib.loads(data.decode()))
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise CatalogError([f"{where}: is not UTF-8 text, or nested too deep"], fix=_FIX) from error
-    except tomllib.TOMLDecodeError as error:
+        return Config.model_validate(toml.loads(data.decode()))
+    except UnicodeDecodeError as error:
+        raise CatalogError([f"{where}: is not UTF-8 text"], fix=_FIX) from error
+    except toml.TomlError as error:
         raise CatalogError([f"{where}: is not TOML: {error}"[:300]], fix=_FIX) from error
     except ValidationError as error:
         raise CatalogError([str(fault) for fault in from_validation(where, Config, error)], fix=_FIX) from None

@@ -9,6 +9,7 @@ from functools import lru_cache
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
+from farm.model import pypa
 from farm.model.recipe import Recipe, Release
 
 _SHAPE = re.compile(r"([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\s*(.*)", re.S)
@@ -36,7 +37,7 @@ def parse_host(text: str) -> HostRequirement:
     if not shape:
         raise ValueError(f"{text!r} is not a library name with an optional lower bound, like 'gmp>=6.2'")
     try:
-        specifier = SpecifierSet(shape[2])
+        specifier = pypa.specifiers(shape[2])
     except InvalidSpecifier:
         raise ValueError(f"{text!r}: {shape[2]!r} is not a version bound, like '>=6.2'") from None
     return HostRequirement(name=shape[1], specifier=specifier)
@@ -45,13 +46,13 @@ def parse_host(text: str) -> HostRequirement:
 @lru_cache(maxsize=4096)
 def bound(text: str) -> SpecifierSet:
     """A bound on releases: ``>=3.0``, ``>=3.0,<4``. Raises packaging.specifiers.InvalidSpecifier."""
-    return SpecifierSet(text)
+    return pypa.specifiers(text)
 
 
 @lru_cache(maxsize=65536)
 def parse_version(text: str) -> Version:
     """A PEP 440 version; cached because recipes repeat them. Raises packaging.version.InvalidVersion."""
-    return Version(text)
+    return pypa.version(text)
 
 
 def oldest_first(recipe: Recipe) -> tuple[Release, ...]:

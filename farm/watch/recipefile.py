@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from farm.catalog.render import toml_value
 from farm.errors import UsageError
+from farm.model import pypa
 
 _HEADER = re.compile(r"[ \t]*\[")
 _RELEASE = re.compile(r"""[ \t]*\[\[[ \t]*(?:release|"release"|'release')[ \t]*\]\]""")
@@ -42,8 +43,8 @@ def with_release(text: str, release: Mapping[str, Any], *, file: str) -> str:
     blocks = list(_blocks(lines))
     if not blocks:
         raise UsageError("has no [[release]] tables of its own", where=file, fix="write releases as [[release]] tables")
-    older = [block for block in blocks if Version(block.version) < Version(release["version"])]
-    neighbour = max(older, key=lambda block: Version(block.version)) if older else blocks[0]
+    older = [block for block in blocks if pypa.version(block.version) < pypa.version(release["version"])]
+    neighbour = max(older, key=lambda block: pypa.version(block.version)) if older else blocks[0]
     is_inline = not any(re.match(r"\s*\[\[release\.source\.location", line) for line in lines)
     new = _render(release, is_inline=is_inline)
     if older:
@@ -71,7 +72,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[_Block]:
             stop -= 1
         version = tomllib.loads("".join(lines[start:following])).get("release", [{}])[0].get("version", "")
         try:
-            Version(version)
+            pypa.version(version)
         except InvalidVersion:
             continue
         yield _Block(version=version, start=start, stop=stop)

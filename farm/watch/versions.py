@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from packaging.version import InvalidVersion, Version
 
+from farm.model import pypa
 from farm.watch.values import Offer
 
 _REPACKED = re.compile(r"[+.~-]?(?:dfsg|ds|repack|debian)[\d.]*(?:[+~]+\d[\d.]*)?$")  # +dfsg1, .dfsg, +ds, +repack1
@@ -28,7 +29,7 @@ def of_name(text: str) -> Version | None:
     None for what is no PEP 440 version, or one with an epoch or a local part.
     """
     try:
-        version = Version(plain(text))
+        version = pypa.version(plain(text))
     except InvalidVersion:
         return None
     return None if version.epoch or version.local else version

@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import InvalidRequirement
+from packaging.specifiers import InvalidSpecifier
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from farm.errors import BinaryFormatError
+from farm.model import pypa
 from farm.wheel import advice
 from farm.wheel.names import WheelName
 
@@ -104,8 +105,8 @@ def parse_metadata(content: bytes, name: WheelName, where: str) -> Headers:
             fix=advice.RENAMED,
         )
     try:
-        version = Version(headers.get("Version"))
-        SpecifierSet(headers.get("Requires-Python"))
+        version = pypa.version(headers.get("Version"))
+        pypa.specifiers(headers.get("Requires-Python"))
     except (InvalidVersion, InvalidSpecifier) as error:
         raise BinaryFormatError(
             f"METADATA: {error}", where=where, fix="write the version as PEP 440 has it (1.2.3, 1.2.3rc1, 1.2.3.post1)"
@@ -172,7 +173,7 @@ def project_of(requirement: str) -> str:
 def check_requirement(requirement: str, where: str) -> str:
     """The requirement as given. Raises BinaryFormatError if it is not PEP 508."""
     try:
-        Requirement(requirement)
+        pypa.requirement(requirement)
     except InvalidRequirement as error:
         raise BinaryFormatError(
             f"{requirement!r} is not a requirement: {error}",

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement
 from packaging.version import InvalidVersion, Version
 
 from farm.binary import formats
 from farm.errors import BinaryFormatError, UsageError
-from farm.model import names
+from farm.model import names, pypa
 from farm.model.binary import Linkage
 from farm.model.native import NativeLibrary, NativeManifest
 from farm.wheel import native_manifest
@@ -53,7 +53,7 @@ class KnownLibrary:
     @property
     def version(self) -> Version:
         """The version of its wheel, with the ABI epoch as epoch."""
-        return Version(self.manifest.version)
+        return pypa.version(self.manifest.version)
 
     @property
     def linkage(self) -> Linkage:
@@ -101,7 +101,9 @@ def _read_wheel(path: Path, mark: tuple[int, int, int]) -> tuple[KnownLibrary, .
         if manifest is None:
             return ()
         _check(manifest, str(path))
-        if archive.name.project != manifest.distribution or archive.name.parsed_version != Version(manifest.version):
+        if archive.name.project != manifest.distribution or archive.name.parsed_version != pypa.version(
+            manifest.version
+        ):
             raise _lie(str(path), f"native.json is of {manifest.distribution} {manifest.version}")
         members = frozenset(archive.members)
     found = []
@@ -138,11 +140,11 @@ def _known(manifest: NativeManifest, library: NativeLibrary, origin: str, conten
 def _check(manifest: NativeManifest, where: str) -> None:
     """Raise BinaryFormatError if a manifest contradicts itself."""
     try:
-        version = Version(manifest.version)
+        version = pypa.version(manifest.version)
         for release in (manifest.baseline, *manifest.introduced):
-            Version(release)
+            pypa.version(release)
         for line in manifest.requires:
-            Requirement(line)
+            pypa.requirement(line)
     except (InvalidVersion, InvalidRequirement) as error:
         raise _lie(where, f"native.json cannot be used: {error}") from error
     if version.epoch != manifest.abi_epoch:

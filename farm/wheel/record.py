@@ -7,6 +7,7 @@ import binascii
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from farm.wheel import advice
 from farm.wheel.archive import WheelArchive
 
 _STRONG = ("sha256", "sha384", "sha512")  # PEP 427: sha256 or better
+_SIZE = re.compile(r"[0-9]{0,20}")  # 2**64 has 20 digits
+_SHOWN = 200  # letters of a malformed line
 UNHASHED = ("RECORD", "RECORD.jws", "RECORD.p7s")  # they cannot list themselves
 
 
@@ -50,9 +53,9 @@ def parse(text: bytes, where: str) -> dict[str, RecordEntry]:
             fix=advice.REPACK,
         ) from error
     for row in filter(None, rows):
-        if len(row) != 3 or not (row[2] == "" or row[2].isdecimal()):
+        if len(row) != 3 or not _SIZE.fullmatch(row[2]):
             raise BinaryFormatError(
-                f"RECORD has the malformed line {','.join(row)!r}",
+                f"RECORD has the malformed line {','.join(row)[:_SHOWN]!r}",
                 where=where,
                 fix=advice.REPACK,
             )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from farm.binary.lookup import LOOKUPS
 from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents, hwcaps_level
 from farm.gates.policy import AuditPolicy
+from farm.model import pypa
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding
 from farm.model.native import NativeLibrary, NativeManifest
@@ -46,18 +47,18 @@ def _identity(wheel: WheelContents, manifest: NativeManifest) -> Iterator[str]:
 
 def _versions(manifest: NativeManifest) -> Iterator[str]:
     try:
-        version, baseline = Version(manifest.version), Version(manifest.baseline)
-        introduced = {name: Version(name) for name in manifest.introduced}
+        version, baseline = pypa.version(manifest.version), pypa.version(manifest.baseline)
+        introduced = {name: pypa.version(name) for name in manifest.introduced}
     except InvalidVersion as error:
         yield f"has a version that is not PEP 440: {error}"
         return
     if version.epoch != manifest.abi_epoch:
         yield f"says ABI epoch {manifest.abi_epoch}, but its version {version} has epoch {version.epoch}"
-    plain = Version(version.public.rpartition("!")[2])
-    if Version(baseline.public.rpartition("!")[2]) > plain:
+    plain = pypa.version(version.public.rpartition("!")[2])
+    if pypa.version(baseline.public.rpartition("!")[2]) > plain:
         yield f"has a baseline, {baseline}, newer than itself"
     for name, later in introduced.items():
-        if Version(later.public.rpartition("!")[2]) > plain:
+        if pypa.version(later.public.rpartition("!")[2]) > plain:
             yield f"knows symbols introduced in {name}, which is newer than itself"
 
 
@@ -65,12 +66,12 @@ def _requirements(wheel: WheelContents, manifest: NativeManifest) -> Iterator[st
     listed = set()
     for text in wheel.metadata.all("Requires-Dist"):
         try:
-            listed.add(canonicalize_name(Requirement(text).name))
+            listed.add(canonicalize_name(pypa.requirement(text).name))
         except InvalidRequirement:
             continue
     for text in manifest.requires:
         try:
-            name = canonicalize_name(Requirement(text).name)
+            name = canonicalize_name(pypa.requirement(text).name)
         except InvalidRequirement as error:
             yield f"requires {text!r}: {error}"
             continue

@@ -11,6 +11,7 @@ from farm.binary.lookup import LOOKUPS
 from farm.gates.checks._base import Check, some
 from farm.gates.contents import WheelContents
 from farm.gates.policy import AuditPolicy
+from farm.model import pypa
 from farm.model.finding import Finding
 from farm.wheel.native_libraries import KnownLibrary
 
@@ -38,7 +39,7 @@ def _requirements(wheel: WheelContents) -> tuple[dict[str, list[Requirement]], l
     broken = []
     for text in wheel.metadata.all("Requires-Dist"):
         try:
-            requirement = Requirement(text)
+            requirement = pypa.requirement(text)
         except InvalidRequirement:
             broken.append(text)
             continue
