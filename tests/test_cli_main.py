@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,10 +53,35 @@ def test_an_error_says_what_where_and_fix(capsys: pytest.CaptureFixture[str], mo
     assert "fix: check the recipe" in text
 
 
+def _below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser's actions and theirs."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                yield sub
+                yield from _below(sub)
+
+
 @pytest.mark.parametrize("verb", sorted(cli.VERBS))
-def test_every_verb_has_help_with_examples(verb: str) -> None:
-    done = run([sys.executable, "-m", "farm.cli", verb, "--help"])
-    assert "example" in done.output.lower()
+def test_every_verb_and_every_action_has_help_with_examples_that_call_it(verb: str) -> None:
+    found = [parser for parser in _below(cli._parser(only=verb)) if parser.prog.split()[1] == verb]
+    assert found
+    for parser in found:
+        text = parser.format_help()
+        assert re.search(rf"^  {parser.prog}( |$)", text.partition("examples:")[2], re.M), text
+        assert parser.description, parser.prog
+
+
+@pytest.mark.parametrize("words", ["cascade show", "build --jobs", "status --interval", "logs x --tail"])
+@pytest.mark.parametrize("number", ["9" * 20, "9" * 5000, "nan", "inf", "1e400", "\N{ARABIC-INDIC DIGIT THREE}x", ""])
+def test_numbers_that_no_database_and_no_clock_can_hold(
+    words: str, number: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.run(["--home", str(tmp_path / "home"), *words.split(), number])
+    assert ended.value.code == 2
+    assert "number" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_option_value_is_not_taken_for_the_verb(tmp_path: Path) -> None:

@@ -205,6 +205,13 @@ def test_passwords_of_brokers_are_not_shown() -> None:
         assert "secret" not in str(told.value)
 
 
+@pytest.mark.parametrize("url", ["http://[", "redis://[", "redis://me:secret@farm.example:99999999/0", "", "redis"])
+def test_what_is_no_address_of_a_broker_is_a_wrong_option(url: str) -> None:
+    with pytest.raises(UsageError, match="is no address of a broker") as told:
+        broker.checked(url)
+    assert "secret" not in str(told.value)
+
+
 def test_a_catalog_travels_by_its_hash(tmp_path: Path) -> None:
     from farm import catalog
 

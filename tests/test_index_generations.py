@@ -237,7 +237,14 @@ def test_pages_of_another_format_are_not_reused(
 
 def test_damaged_state_is_an_error_that_names_the_file(index: Index, wheels: dict[str, IndexFile]) -> None:
     one = index.publish("staging", [wheels[GMP62]])
-    for content in (b"", b"[]", b"{}", b'{"format": 9, "files": [], "statuses": {}}', b'{"format": 1, "files": [{}]}'):
+    for content in (
+        b"",
+        b"[]",
+        b"[" * 100_000,
+        b"{}",
+        b'{"format": 9, "files": [], "statuses": {}}',
+        b'{"format": 1, "files": [{}]}',
+    ):
         (index.path(one) / "files.json").unlink()
         (index.path(one) / "files.json").write_bytes(content)
         with pytest.raises(IndexFormatError, match=r"files\.json"):

@@ -30,7 +30,8 @@ def test_a_directory_with_other_things_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("marker", "match"), [('{"format": 2}', "has format 2"), ("", "is damaged"), ("[]", "is damaged")]
+    ("marker", "match"),
+    [('{"format": 2}', "has format 2"), ("", "is damaged"), ("[]", "is damaged"), ("[" * 100_000, "is damaged")],
 )
 def test_a_newer_or_damaged_home_is_refused(tmp_path: Path, marker: str, match: str) -> None:
     (tmp_path / ".farm").write_text(marker)

@@ -276,7 +276,7 @@ def test_a_place_that_does_not_keep_the_first_is_refused(tmp_path: Path, common:
     assert not (common / layout.record(KEY)).exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"format": 99}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000, b'{"format": 99}'])
 def test_a_store_of_another_format_is_not_written_to(tmp_path: Path, common: Path, content: bytes) -> None:
     (common / layout.MARKER).write_bytes(content)
     store = Store(tmp_path / "mine", shared=Shared(DirectoryRemote(common)))

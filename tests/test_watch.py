@@ -286,6 +286,7 @@ def test_what_is_remembered_is_compared_with_what_the_recipe_has_by_now(tmp_path
     [
         ("{", "is damaged"),
         ("[]", "is damaged"),
+        ("[" * 100_000, "is damaged"),
         ('{"format": 2, "recipes": {}}', "is of format 2, this farm reads 1"),
         ('{"format": 1, "recipes": {"a": {}}}', "is damaged"),
         (MEMORY, "names no time zone"),

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from farm.build.sandbox import Mount, Sandbox
 from farm.build.systems.base import Command
 from farm.errors import BuildError, ProcessError
+from farm.model import json_text
 from farm.process import Cancel, Completed
 
 TAIL_LINES = 20
@@ -81,11 +82,13 @@ def save_session(root: Path, sandbox: Sandbox, cwd: str, env: Mapping[str, str])
 
 
 def load_session(root: Path) -> Session | None:
-    """The session of a kept workspace; None if no command has run in it."""
+    """The session of a kept workspace; None if no command has run in it, or if what is written down is damaged."""
     try:
-        value = json.loads((root / SESSION).read_text("utf-8"))
-    except (OSError, ValueError):
+        value = json_text.loads((root / SESSION).read_text("utf-8"))
+        mounts = tuple(
+            Mount(source=Path(m["source"]), inside=m["inside"], writable=m["writable"]) for m in value["mounts"]
+        )
+        sandbox = Sandbox(mounts=mounts, enabled=value["enabled"], environment=value["environment"])
+        return Session(sandbox=sandbox, cwd=value["cwd"], env=value["env"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    mounts = tuple(Mount(source=Path(m["source"]), inside=m["inside"], writable=m["writable"]) for m in value["mounts"])
-    sandbox = Sandbox(mounts=mounts, enabled=value["enabled"], environment=value["environment"])
-    return Session(sandbox=sandbox, cwd=value["cwd"], env=value["env"])

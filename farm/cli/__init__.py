@@ -145,6 +145,8 @@ def _parser(*, only: str | None) -> argparse.ArgumentParser:
     import importlib
     from pathlib import Path
 
+    from farm.cli import examples
+
     parser = argparse.ArgumentParser(
         prog="farm",
         description="A build farm for shared native-library wheels.",
@@ -169,6 +171,7 @@ def _parser(*, only: str | None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.configure(sub)
+        examples.hand_down(sub, getattr(module, "EPILOG", ""))
         log_options.configure(sub)
     return parser
 

@@ -10,7 +10,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from farm.cli import fleet_options
+from farm.cli import fleet_options, numbers
 from farm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,9 +26,13 @@ _DAYS = 14.0
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     fleet_options.configure_broker(parser, needed=True)
-    parser.add_argument("--run-due", type=float, default=0.0, metavar="MINUTES", help="run scheduled cascades so often")
-    parser.add_argument("--keep-days", type=float, default=_DAYS, metavar="N", help=f"of ended jobs; default {_DAYS:g}")
-    parser.add_argument("--lease", type=float, metavar="SECONDS", help="as given to the workers")
+    parser.add_argument(
+        "--run-due", type=numbers.amount, default=0.0, metavar="MINUTES", help="run scheduled cascades so often"
+    )
+    parser.add_argument(
+        "--keep-days", type=numbers.amount, default=_DAYS, metavar="N", help=f"of ended jobs; default {_DAYS:g}"
+    )
+    parser.add_argument("--lease", type=numbers.amount, metavar="SECONDS", help="as given to the workers")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

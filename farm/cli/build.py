@@ -11,7 +11,7 @@ import functools
 import time
 from typing import TYPE_CHECKING
 
-from farm.cli import failure, fleet_options, fleeting, quick, running, telling, wanted
+from farm.cli import failure, fleet_options, fleeting, numbers, quick, running, telling, wanted
 from farm.cli.output import human_seconds, print_json
 from farm.errors import FarmError, GateError, UsageError
 from farm.index.contents import STAGING
@@ -33,7 +33,9 @@ EPILOG = """examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     wanted.configure(parser)
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="steps at once; each uses its share of cores")
+    parser.add_argument(
+        "--jobs", type=numbers.whole, default=1, metavar="N", help="steps at once; each uses its share of cores"
+    )
     parser.add_argument("--no-publish", action="store_true", help="leave the staging channel as it is")
     parser.add_argument("--no-sandbox", action="store_true", help="build without bubblewrap: nothing is hidden")
     fleet_options.configure_broker(parser)

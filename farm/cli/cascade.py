@@ -32,10 +32,13 @@ examples:
   farm cascade start --all --reason 'monthly'           whatever is not built yet
   farm cascade advance                                  carry on with all of them, as far as it goes now
   farm cascade advance --broker redis://HOST:6379/0     the same on a fleet of workers (docs/fleet.md)
+  farm cascade list --all                               those that have ended, too
   farm cascade show 7                                   a summary to paste into a chat
   farm cascade fence 7 pyfoo --until 2026-12-31 --reason 'upstream is dead'
   farm cascade promote 7                                users get it, all at once
   farm cascade rollback 7                               users get what they had before
+  farm cascade abandon 7 --reason 'GMP 6.3.1 is out'    its wheels stay in the store, nobody gets them
+  farm cascade run-due                                  for cron: start what is scheduled, advance all
 """
 
 

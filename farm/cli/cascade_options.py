@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from farm.cli import fleet_options
+from farm.cli import fleet_options, numbers
 from farm.index.contents import STAGING
 
 
@@ -30,8 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _scope(due)
     _at_work(due)
     for one in (show, promote, back, fence, abandon):
-        one.add_argument("cascade", type=int, metavar="CASCADE", help="its number, from `farm cascade list`")
-    advance.add_argument("cascade", type=int, nargs="*", metavar="CASCADE", help="default: all that have not ended")
+        one.add_argument("cascade", type=numbers.whole, metavar="CASCADE", help="its number, from `farm cascade list`")
+    advance.add_argument(
+        "cascade", type=numbers.whole, nargs="*", metavar="CASCADE", help="default: all that have not ended"
+    )
     fence.add_argument("recipe", nargs="+", metavar="RECIPE")
     fence.add_argument("--until", metavar="DATE", help="when it is looked at again: 2026-12-31")
     fence.add_argument("--reason", default="", help="kept with the cascade, and shown")
@@ -55,7 +57,9 @@ def _configure_start(start: argparse.ArgumentParser) -> None:
         help="upstream: besides smoke tests, the suites of the projects themselves, where recipes have one",
     )
     start.add_argument("--before", type=Path, metavar="DIR", help="the catalog before the change (a git worktree)")
-    start.add_argument("--priority", type=int, help="of two that touch the same, the higher goes first; security: 100")
+    start.add_argument(
+        "--priority", type=numbers.whole, help="of two that touch the same, the higher goes first; security: 100"
+    )
     start.add_argument("--reason", default="", help="kept with the cascade, and shown")
 
 
@@ -66,6 +70,6 @@ def _scope(parser: argparse.ArgumentParser) -> None:
 
 
 def _at_work(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--jobs", type=int, metavar="N", help="tasks at once (default: 1; with --broker 64)")
+    parser.add_argument("--jobs", type=numbers.whole, metavar="N", help="tasks at once (default: 1; with --broker 64)")
     fleet_options.configure_broker(parser)
     parser.add_argument("--no-sandbox", action="store_true", help="build without bubblewrap: nothing is hidden")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from farm.cli import fleet_keys
+from farm.cli import fleet_keys, numbers
 from farm.cli.output import counted, human_seconds, print_json, print_table
 from farm.errors import UsageError
 
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     key.add_argument("--name", default="", help="whose it is, for those who read the list; default: this host")
     actions.add_parser("queues", help="show what waits and what runs")
     sweep = actions.add_parser("sweep", help="forget jobs that ended long ago")
-    sweep.add_argument("--days", type=float, default=_DAYS, metavar="N", help=f"default {_DAYS:g}")
+    sweep.add_argument("--days", type=numbers.amount, default=_DAYS, metavar="N", help=f"default {_DAYS:g}")
     for one in actions.choices.values():
         one.add_argument("--json", action="store_true", help="print one JSON document")
 

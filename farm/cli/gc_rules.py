@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from farm.cli import numbers
 from farm.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
         "--keep-generations",
-        type=int,
+        type=numbers.whole,
         metavar="N",
         help="of each channel the newest N and the served one; default: all",
     )
@@ -34,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grace-hours",
-        type=float,
+        type=numbers.amount,
         default=_GRACE_HOURS,
         metavar="H",
         help=f"with --shared: time between mark and removal (default {_GRACE_HOURS:g}, at least 1)",

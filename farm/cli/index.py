@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farm.cli import overlay, overlay_options
+from farm.cli import numbers, overlay, overlay_options
 from farm.cli.output import human_size, print_json, print_table
 from farm.errors import INTERRUPTED_EXIT_CODE, IndexFormatError, UsageError
 from farm.index.contents import STAGING
@@ -47,16 +47,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _common(listing)
     back = actions.add_parser("rollback", help="serve another generation that is kept")
     _common(back)
-    back.add_argument("number", type=int, metavar="NUMBER", help="from `farm index generations`")
+    back.add_argument("number", type=numbers.whole, metavar="NUMBER", help="from `farm index generations`")
     promote = actions.add_parser("promote", help="let another channel offer exactly what a generation offers")
     _common(promote)
     promote.add_argument("to", metavar="TO", help="the channel that gets a new generation: stable")
-    promote.add_argument("number", type=int, nargs="?", metavar="NUMBER", help="of --channel; default: the served one")
+    promote.add_argument(
+        "number", type=numbers.whole, nargs="?", metavar="NUMBER", help="of --channel; default: the served one"
+    )
     promote.add_argument("--comment", default="", help="kept with the new generation")
     promote.add_argument("--drop-overlays", action="store_true", help="even if TO loses metadata overlays of its own")
     prune = actions.add_parser("prune", help="remove old generations; the served and the newest one stay")
     _common(prune)
-    prune.add_argument("--keep", type=int, required=True, metavar="N", help="how many of the newest stay")
+    prune.add_argument("--keep", type=numbers.whole, required=True, metavar="N", help="how many of the newest stay")
     overlay_parser = actions.add_parser(
         "overlay",
         help="correct metadata of published wheels: bounds of requirements",
@@ -67,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     overlay_options.configure(overlay_parser)
     serve = actions.add_parser("serve", help="serve all channels over HTTP until interrupted")
     serve.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default: this machine only")
-    serve.add_argument("--port", default=8000, type=int, help="0 takes a free one (default: 8000)")
+    serve.add_argument("--port", default=8000, type=numbers.whole, help="0 takes a free one (default: 8000)")
     serve.add_argument("--with-store", action="store_true", help="also hand out all wheels of the store, by build key")
 
 

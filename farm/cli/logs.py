@@ -9,7 +9,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from farm.cli import history
+from farm.cli import history, numbers
 from farm.errors import StoreError, UsageError
 from farm.model.events import State
 
@@ -29,7 +29,7 @@ EPILOG = """examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("step", metavar="STEP", help="a step's id, slot, recipe, or the beginning of one or of its key")
-    parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
+    parser.add_argument("--tail", type=numbers.whole, metavar="N", help="only the last N lines")
     parser.add_argument("--path", action="store_true", help="print where the log is, not what it says")
 
 

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from farm.cli import numbers
 from farm.errors import MissingToolError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     serve = actions.add_parser("serve", help="answer scrapes until Ctrl-C")
     serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
-    serve.add_argument("--port", type=int, default=_PORT, metavar="N", help=f"0: any free one; default: {_PORT}")
+    serve.add_argument(
+        "--port", type=numbers.whole, default=_PORT, metavar="N", help=f"0: any free one; default: {_PORT}"
+    )
     write = actions.add_parser("write", help="write them to a file, whole or not at all")
     write.add_argument("file", metavar="FILE", help="its name must end in .prom for the node exporter; -: stdout")
 

@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from farm.cli import numbers
 from farm.cli.output import counted, human_seconds, print_json, print_table
 from farm.errors import FarmError, NotifyError, UsageError
 
@@ -38,7 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     test.add_argument("target", nargs="*", metavar="TARGET", help="names in notify.toml; none: all")
     listing = actions.add_parser("list", help="what waits to be told, and what was given up")
     listing.add_argument("--all", action="store_true", help="what was told, too")
-    listing.add_argument("--limit", type=int, default=_SHOWN, metavar="N", help=f"the newest; default: {_SHOWN}")
+    listing.add_argument(
+        "--limit", type=numbers.whole, default=_SHOWN, metavar="N", help=f"the newest; default: {_SHOWN}"
+    )
     actions.add_parser("send-due", help="tell what was not told yet")
     retry = actions.add_parser("retry", help="try once more what was given up, and at once what waits")
     retry.add_argument("target", nargs="?", default="", metavar="TARGET", help="only this one")

@@ -28,6 +28,7 @@ examples:
   farm index overlay expire                                      take off what has expired (for cron)
   farm index overlay expire --now fence-gmpy2-native-mpfr        do not wait for its date
   farm index overlay verify                                      do all signatures still hold?
+  farm index overlay keys                                        whose signatures count
 
 an overlay file:
   format = 1
@@ -155,10 +156,12 @@ def _name(args: argparse.Namespace) -> str:
 
 
 def _versions(text: str | None) -> str | None:
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import InvalidVersion
+
+    from farm.model import pypa
 
     try:
-        return None if text is None else f"=={Version(text)}"
+        return None if text is None else f"=={pypa.version(text)}"
     except InvalidVersion:
         return text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from farm.cli import history, matrix, output, wanted
+from farm.cli import history, matrix, numbers, output, wanted
 from farm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--markdown", action="store_true", help="print the matrix as Markdown")
     parser.add_argument("--watch", action="store_true", help="what runs, waits and failed last, until Ctrl-C")
-    parser.add_argument("--interval", type=float, default=2.0, metavar="S", help="seconds between looks; default: 2")
+    parser.add_argument(
+        "--interval", type=numbers.amount, default=2.0, metavar="S", help="seconds between looks; default: 2"
+    )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

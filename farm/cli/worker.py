@@ -13,7 +13,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from farm.cli import fleet_keys, fleet_options, fleeting
+from farm.cli import fleet_keys, fleet_options, fleeting, numbers
 from farm.cli.output import counted
 from farm.errors import UsageError
 
@@ -33,10 +33,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     fleet_options.configure_broker(parser, needed=True)
     parser.add_argument("--queue", action="append", default=[], metavar="Q", help="serve only these; repeatable")
-    parser.add_argument("--concurrency", type=int, default=1, metavar="N", help="steps at once, each a process")
+    parser.add_argument(
+        "--concurrency", type=numbers.whole, default=1, metavar="N", help="steps at once, each a process"
+    )
     parser.add_argument("--pull-requests", action="store_true", help="serve the queues pr.*, and nothing else")
     parser.add_argument("--trusted", metavar="FILE", help="keys whose orders count (default: FARM_HOME/fleet/trusted)")
-    parser.add_argument("--lease", type=float, metavar="SECONDS", help="silence after which a worker counts as gone")
+    parser.add_argument(
+        "--lease", type=numbers.amount, metavar="SECONDS", help="silence after which a worker counts as gone"
+    )
     parser.add_argument("--no-sandbox", action="store_true", help="build without bubblewrap: nothing is hidden")
     parser.add_argument("--slot", action="store_true", help=argparse.SUPPRESS)
 

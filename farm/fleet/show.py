@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from farm.fleet import broker
+from farm.model import json_text
 from farm.model.events import State, StepEvent
 
 _log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ class Watcher:
     def _receive(self, data: bytes) -> None:
         """Anybody may write there: what is not understood is not shown."""
         try:
-            value = json.loads(data)
+            value = json_text.loads(data)
             if "ended" in value:
                 self._on_end()
             elif "log" in value:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from farm.errors import IndexFormatError
+from farm.model import json_text
 
 FORMAT = 1
 WITH_OVERLAYS = 2  # written only where there are any, so that a farm that knows none of them does not lose them
@@ -142,7 +143,7 @@ class Contents:
     def load(cls, content: bytes, where: str) -> Contents:
         """Raises IndexFormatError."""
         try:
-            raw: dict[str, Any] = json.loads(content)
+            raw: dict[str, Any] = json_text.loads(content)
             if raw["format"] not in (FORMAT, WITH_OVERLAYS):
                 raise IndexFormatError(
                     f"has format {raw['format']}; this farm reads {FORMAT} and {WITH_OVERLAYS}",

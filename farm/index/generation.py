@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from farm.errors import IndexFormatError
 from farm.index.contents import FORMAT, Contents
+from farm.model import json_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Generation:
     def load(cls, content: bytes, where: str) -> Generation:
         """Raises IndexFormatError."""
         try:
-            raw = json.loads(content)
+            raw = json_text.loads(content)
             if raw.pop("format") != FORMAT:
                 raise IndexFormatError(
                     f"was written by another farm; this one reads format {FORMAT}",

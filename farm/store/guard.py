@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 
 from farm.errors import StoreError, UnavailableError
+from farm.model import json_text
 from farm.store.files import temporary_name
 from farm.store.owner import owner_of_name
 from farm.store.remote import layout
@@ -99,7 +100,7 @@ def read_marks(remote: Remote) -> dict[str, float]:
     """What is marked, and since when (the store's clock). Damaged marks are none: then the grace period begins anew."""
     data = remote.read(layout.MARKS)
     try:
-        found = {} if data is None else json.loads(data)
+        found = {} if data is None else json_text.loads(data)
         return {str(name): float(since) for name, since in found.items()}
     except (ValueError, TypeError, AttributeError) as error:
         _log.warning("%s: %s is damaged (%s): the grace period begins anew", remote.id, layout.MARKS, error)
@@ -137,6 +138,6 @@ def sweeping(remote: Remote, names: Collection[str]) -> Iterator[None]:
 
 def _names(data: bytes) -> frozenset[str]:
     try:
-        return frozenset(json.loads(data)["names"])
+        return frozenset(json_text.loads(data)["names"])
     except (ValueError, KeyError, TypeError):
         return frozenset()  # written by nobody who knows the rules

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from farm.errors import StoreError
+from farm.model import json_text
 from farm.store.files import disk_errors, make_dirs, temporary_name, write_atomic
 from farm.store.owner import owner_of_name
 
@@ -144,7 +145,7 @@ def _claim(home: Path) -> None:
 
 def _check_format(marker: Path) -> None:
     try:
-        found = json.loads(marker.read_bytes())["format"]
+        found = json_text.loads(marker.read_bytes())["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"is damaged: {error}", where=str(marker), fix=f'write {{"format": {FORMAT}}} into it'

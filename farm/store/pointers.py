@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass
 
 from farm.errors import StoreError
+from farm.model import json_text
 from farm.model.artifact import Artifact
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -62,12 +63,12 @@ def encode(artifact: Artifact, *, shared: str = "") -> bytes:
 def decode(key: str, data: bytes) -> Pointer:
     """The reverse. Raises ValueError if it is damaged, of another key, or leads out of the store."""
     try:
-        value = json.loads(data)
+        value = json_text.loads(data)
         artifact = Artifact(
             key=value["key"], filename=value["filename"], sha256=value["sha256"], size=int(value["size"])
         )
         shared = value.get("shared", "")
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is not what a pointer is: {error!r}") from error
     if artifact.key != key or not is_hash(artifact.sha256) or not is_file_name(artifact.filename) or artifact.size < 0:
         raise ValueError("it is of another key, or leads out of the store")

@@ -7,13 +7,13 @@ sha256: what is damaged is never handed out.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from farm.errors import StoreError, UnavailableError
+from farm.model import json_text
 from farm.model.artifact import Artifact
 from farm.store import pointers
 from farm.store.files import disk_errors, file_sha256
@@ -163,7 +163,7 @@ class Shared:
 
     def _check_format(self, data: bytes) -> None:
         try:
-            found = json.loads(data)["format"]
+            found = json_text.loads(data)["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{layout.MARKER} is damaged: {error}",

@@ -18,6 +18,7 @@ from pathlib import Path
 from farm.errors import ProcessError, SourceError, UnreachableError
 from farm.fetch import deb, trees
 from farm.fetch.obtain import obtain
+from farm.model import json_text
 from farm.model.sysroot import Package, Sysroot
 from farm.process import Cancel
 from farm.settings import Settings
@@ -70,7 +71,7 @@ def digest(sysroot: Sysroot) -> str:
 def chosen(root: Path) -> dict[str, str]:
     """File name of each package in a sysroot's directory -> its sha256: what it is made of, whichever answered."""
     try:
-        packages: dict[str, str] = json.loads((root / MANIFEST).read_text("utf-8"))["packages"]
+        packages: dict[str, str] = json_text.loads((root / MANIFEST).read_text("utf-8"))["packages"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"the sysroot is damaged: {error}", where=str(root), fix=f"rm -r {root}") from error
     return packages

@@ -16,6 +16,7 @@ from typing import Any
 from packaging.version import Version
 
 from farm.errors import StoreError
+from farm.model import json_text
 from farm.model.recipe import Recipe
 from farm.store.files import disk_errors, file_lock, write_atomic
 from farm.watch.look import state_of
@@ -41,7 +42,7 @@ def load(home: Path) -> dict[str, Seen]:
     """The last look at each recipe's upstream. Raises StoreError for a file that is none of the farm's."""
     path = home / FILE
     try:
-        data = json.loads(path.read_bytes())
+        data = json_text.loads(path.read_bytes())
         if data["format"] != _FORMAT:
             raise StoreError(
                 f"is of format {data['format']}, this farm reads {_FORMAT}",

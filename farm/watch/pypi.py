@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
@@ -13,6 +12,7 @@ from farm.errors import FarmError
 from farm.fetch import page
 from farm.fetch.download import CannotReachError
 from farm.fetch.locations import CannotResolveError, Project, pypi_project
+from farm.model import json_text
 from farm.model.recipe import Watch
 from farm.watch import versions
 from farm.watch.each import ask_each
@@ -72,7 +72,7 @@ def yanked(project: Project) -> frozenset[str]:
 def _yanked_on(text: str) -> set[str]:
     if text.lstrip().startswith("{"):
         try:
-            files = json.loads(text)["files"]
+            files = json_text.loads(text)["files"]
             return {str(file["filename"]) for file in files if file.get("yanked")}
         except (ValueError, KeyError, TypeError, AttributeError):
             return set()
