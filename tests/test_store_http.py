@@ -6,11 +6,14 @@ import functools
 import logging
 import os
 import shutil
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -159,3 +162,24 @@ def test_only_the_store_is_handed_out(tmp_path: Path) -> None:
     server = IndexServer(tmp_path / "home" / "index", ("127.0.0.1", 0))
     with _served(server):
         assert httpx.get(f"{server.url}/store/{layout.record(KEY)}").status_code == 404, "only if asked for"
+
+
+def test_clients_and_disks_that_misbehave_are_no_errors_of_the_server(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody who leaves in the middle, a directory or a pipe where a file should be, an index that is not there."""
+    source = Store(tmp_path / "home" / "store")
+    blob = source.path(source.put(KEY, wheel(tmp_path, b"content" * 1_000_000)))
+    (blob.parent / "directory").mkdir()
+    os.mkfifo(blob.parent / "pipe")
+    with own(source.root) as url:
+        place = f"{url}/{blob.relative_to(source.root)}"
+        for name in ("directory", "pipe"):
+            assert httpx.get(f"{place.rpartition('/')[0]}/{name}", timeout=10).status_code == 404
+        host, port = urlsplit(url).hostname, urlsplit(url).port
+        for _ in range(3):
+            with socket.create_connection((host, port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, no goodbye
+                client.sendall(f"GET {urlsplit(place).path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 5)
+        assert httpx.get(url.removesuffix("store")).status_code == 200
+    assert "Traceback" not in capfd.readouterr().err

@@ -5,16 +5,18 @@ Real deployments let a web server or a CDN serve the same directory (docs/index.
 
 from __future__ import annotations
 
+import errno
 import html
 import logging
 import os
 import re
 import socket
+import stat
 import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
@@ -148,14 +150,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, path: str, content_type: str, caching: str, *, body: bool, root: Path | None = None) -> None:
         """A file below the root, or another one. `path` matched one of the patterns, so it cannot leave it."""
         try:
-            handle = os.open(
-                f"{root or self.server.root}/{path.lstrip('/')}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-            )
+            stream = _opened(f"{root or self.server.root}/{path.lstrip('/')}")
         except OSError:
             self._fail(HTTPStatus.NOT_FOUND)
             return
-        with os.fdopen(handle, "rb") as stream:
-            facts = os.fstat(handle)
+        with stream:
+            facts = os.fstat(stream.fileno())
             tag = f'"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"'
             fresh = tag in self.headers.get("If-None-Match", "")
             self.send_response(HTTPStatus.NOT_MODIFIED if fresh else HTTPStatus.OK)
@@ -178,7 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._short(status, f"{status.value} {status.phrase}\n".encode(), {"Content-Type": "text/plain"})
 
     def _channels(self, *, body: bool) -> None:
-        names = sorted(p.name for p in self.server.root.iterdir() if p.is_symlink() and not p.name.startswith("."))
+        found = self.server.root.iterdir() if self.server.root.is_dir() else ()
+        names = sorted(p.name for p in found if p.is_symlink() and not p.name.startswith("."))
         rows = "".join(f'<a href="{html.escape(name)}/simple/">{html.escape(name)}</a><br>\n' for name in names)
         page = f"<!DOCTYPE html>\n<title>Channels</title>\n{rows}".encode()
         self._short(HTTPStatus.OK, page if body else b"", {"Content-Type": "text/html; charset=utf-8"})
@@ -191,6 +192,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+
+def _opened(path: str) -> BinaryIO:
+    """A regular file, to be read: a pipe would never answer, and a directory has nothing to say. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "is no regular file", path)
+    return os.fdopen(handle, "rb")
 
 
 def _caching(found: re.Match[str]) -> str:
