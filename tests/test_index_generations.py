@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,8 @@ from pathlib import Path
 import pytest
 from wheel_factory import make_wheel
 
-from farm.errors import BinaryFormatError, FarmError, IndexFormatError
+from farm.errors import BinaryFormatError, FarmError, IndexFormatError, StoreError
+from farm.index import pages as page_files
 from farm.index.contents import Contents, IndexFile, ProjectStatus
 from farm.index.generations import Index
 from farm.wheel import record
@@ -256,6 +258,22 @@ def test_damaged_state_is_an_error_that_names_the_file(index: Index, wheels: dic
     (index.root / "staging").symlink_to("/etc")
     with pytest.raises(IndexFormatError, match="not to a generation"):
         index.current("staging")
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    index: Index, wheels: dict[str, IndexFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = index.publish("staging", [wheels[GMP62]])
+    before = sorted(index.root.rglob("*"))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(page_files._Written, "sync", full)
+    with pytest.raises(StoreError, match="no space left"):
+        index.rebuild("staging")
+    assert sorted(index.root.rglob("*")) == before
+    assert index.current("staging") == one
 
 
 def test_contents_round_trip(index: Index, wheels: dict[str, IndexFile]) -> None:

@@ -88,13 +88,13 @@ def make_key(path: Path) -> Signer:
         with disk_errors(path.parent):
             make_dirs(path.parent)
             temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            write_new(temporary, data, mode=0o600)
             try:
+                write_new(temporary, data, mode=0o600)
                 os.link(temporary, path)  # of two that make one at once, the first stays
             except FileExistsError:
                 pass
             finally:
-                temporary.unlink()
+                temporary.unlink(missing_ok=True)
     return signer(path)
 
 

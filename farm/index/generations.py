@@ -230,8 +230,12 @@ class Index(IndexReader):
             )
             reuse = self.path(parent) if parent and parent.pages == PAGES_VERSION and not force else None
             temporary = self.root / temporary_name(f".{generation.name}")
-            pages.write(temporary, generation, new, reuse=reuse, old=old)
-            temporary.rename(self.path(generation))
+            try:
+                pages.write(temporary, generation, new, reuse=reuse, old=old)
+                temporary.rename(self.path(generation))
+            except BaseException:  # on a full disk each byte counts; what a killed writer leaves the next one removes
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
             fsync_dir(self.root)
             self._flip(generation)
             return generation
