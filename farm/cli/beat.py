@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-days", type=numbers.amount, default=_DAYS, metavar="N", help=f"of ended jobs; default {_DAYS:g}"
     )
-    parser.add_argument("--lease", type=numbers.amount, metavar="SECONDS", help="as given to the workers")
+    parser.add_argument("--lease", type=float, metavar="SECONDS", help="as given to the workers")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -38,9 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pull-requests", action="store_true", help="serve the queues pr.*, and nothing else")
     parser.add_argument("--trusted", metavar="FILE", help="keys whose orders count (default: FARM_HOME/fleet/trusted)")
-    parser.add_argument(
-        "--lease", type=numbers.amount, metavar="SECONDS", help="silence after which a worker counts as gone"
-    )
+    parser.add_argument("--lease", type=float, metavar="SECONDS", help="silence after which a worker counts as gone")
     parser.add_argument("--no-sandbox", action="store_true", help="build without bubblewrap: nothing is hidden")
     parser.add_argument("--slot", action="store_true", help=argparse.SUPPRESS)
 
