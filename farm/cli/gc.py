@@ -104,6 +104,7 @@ def _made_again(settings: Settings) -> tuple[tuple[Path, float], ...]:
         (settings.containers, 0.0),
         (settings.cache / "pythons", _USED_DAYS),
         (settings.cache / "wine", _USED_DAYS),
+        (settings.cache / "containers", _USED_DAYS),
     )
 
 
