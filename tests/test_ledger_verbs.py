@@ -231,7 +231,7 @@ def test_for_ever_is_a_number_of_days(farm: Farm, days: str) -> None:
     assert farm("fleet", "sweep", "--days", days) == "0 jobs forgotten\n"
 
 
-@pytest.mark.parametrize("place", ["work", "sources", "cache/pythons", "cache/wine"])
+@pytest.mark.parametrize("place", ["work", "sources", "cache/pythons", "cache/wine", "cache/containers"])
 def test_gc_frees_what_is_made_again_and_nobody_uses(farm: Farm, place: str) -> None:
     import fcntl
 
