@@ -43,8 +43,9 @@ def main(argv: list[str] | None = None) -> int:
     args.output.mkdir(parents=True, exist_ok=True)
     args.output = args.output.resolve()
     with tempfile.TemporaryDirectory(prefix="farm-", ignore_cleanup_errors=True) as name:
-        python = _tools(Path(name, "tools"), args.tools)
-        codes = [_build(handout, Path(name, str(i)), python, args) for i, handout in enumerate(args.handouts)]
+        place = Path(name).resolve()
+        python = _tools(place / "tools", args.tools)
+        codes = [_build(handout, place / str(i), python, args) for i, handout in enumerate(args.handouts)]
     return next((code for code in codes if code), 0)
 
 

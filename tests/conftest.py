@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +75,14 @@ def farm_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (farm,) = out.glob("wheel_farm-*.whl")
     containers.wheels(out, str(farm))
     return out
+
+
+@pytest.fixture(scope="session")
+def cibuildwheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program, of the very releases that native runners take."""
+    root = tmp_path_factory.mktemp("cibuildwheel")
+    venv.create(root, with_pip=False, symlinks=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(root), "install", "-q"]
+    pip += ["--require-hashes", "-r", str(ROOT / "scripts/cibuildwheel.txt")]
+    subprocess.run(pip, check=True, timeout=600)
+    return root / "bin" / "cibuildwheel"

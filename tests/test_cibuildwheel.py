@@ -22,7 +22,6 @@ from farm import cli, settings
 from farm.catalog import Catalog
 from farm.fetch.obtain import obtain
 
-CIBUILDWHEEL = "cibuildwheel==4.3.3"
 ONLY = f"{containers.TAG}-manylinux_x86_64"
 HOME = Path(os.environ["FARM_TEST_HOME"]).resolve()
 SMALL = Path(__file__).parent / "external" / "setuptools"
@@ -96,15 +95,6 @@ def proven(out: Path, wheels: Path, fresh: Path, code: str) -> list[str]:
     return [
         Path(path).name for path in subprocess.check_output(command, text=True, timeout=120).splitlines()[-1].split()
     ]
-
-
-@pytest.fixture(scope="module")
-def cibuildwheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("cibuildwheel")
-    venv.create(root, with_pip=False, symlinks=True)
-    pip = [sys.executable, "-m", "pip", "--python", str(root), "install", "-q", CIBUILDWHEEL]
-    subprocess.run(pip, check=True, timeout=600)
-    return root / "bin" / "cibuildwheel"
 
 
 @pytest.fixture(scope="module")

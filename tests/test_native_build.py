@@ -132,6 +132,28 @@ def test_words_of_a_recipe_stay_words(real: Catalog) -> None:
         config.text(order(real, "gmpy2", "manylinux_2_17_x86_64", args=("--fast",)))
 
 
+AS_READ = """
+import json, sys
+from cibuildwheel.environment import parse_environment
+from cibuildwheel.options import EnvironmentFormat
+given, before = json.load(sys.stdin)
+print(json.dumps(parse_environment(EnvironmentFormat().format_table(given)).as_dictionary(before)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("platform", ["win_arm64", "macosx_11_0_arm64", "manylinux_2_17_aarch64"])
+def test_variables_as_cibuildwheel_reads_them(real: Catalog, cibuildwheel: Path, platform: str) -> None:
+    odd = 'a "b" $(c) `d` \\ é'
+    given = [options(order(real, "gmpy2", platform, env={"ODD": odd}))["environment"], {"FARM_HANDOUT": "D:/x"}]
+    command = [cibuildwheel.with_name("python"), "-c", AS_READ]
+    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True, timeout=60)
+    found = json.loads(done.stdout)
+    root = "/project" if platform.startswith("manylinux") else "D:/x"
+    assert found["ODD"] == odd
+    assert found["CMAKE_PREFIX_PATH"].replace(";", ":").startswith(f"{root}/deps/native_gmp:{root}/deps/")
+
+
 def test_flags_by_compiler() -> None:
     flags = ("-O3", "-mllvm", "-x=1", "-DA=1", "-Xclang", "-o", "-Qunused-arguments", "-D")
     assert COMPILERS["macos"].sorted_out(flags) == (flags, ())
