@@ -31,6 +31,9 @@ from farm.store.ledger import Ledger
 
 HOME = Path(os.environ["FARM_TEST_HOME"]).resolve()
 SCRIPT = ROOT / "scripts" / "native_build.py"
+# The image's glibc is newer than the floor of manylinux_2_17, which a manylinux image would have: of functions that its
+# libm has in two versions, programs get the old one. `farm repair` refuses the wheel otherwise.
+FLOOR = "".join(f'__asm__(".symver {name},{name}@GLIBC_2.2.5");\n' for name in ("exp", "log", "pow"))
 PIP_CONF = "[global]\nno-index = true\nfind-links = /offered\n"
 
 
@@ -231,7 +234,7 @@ def built(handout: Path, results: Path, engine: containers.Engine, offered: Path
     with tarfile.open(packed, "w") as archive:
         archive.add(handout, arcname=".")
     (work / "pip.conf").write_text(PIP_CONF)
-    mounts = f"--volume={offered}:/offered:ro --volume={work / 'pip.conf'}:/etc/pip.conf:ro"
+    mounts = f"--volume={offered}:/offered:ro --volume={work / 'pip.conf'}:/etc/pip.conf:ro --env=CC=/offered/cc"
     environment = {
         **engine.environment,
         "CIBW_CONTAINER_ENGINE": f"podman; create_args: {mounts}",
@@ -248,6 +251,9 @@ def built(handout: Path, results: Path, engine: containers.Engine, offered: Path
 def offer(offered: Path, farm_wheels: Path, lock: Path) -> Path:
     """What pip finds in the container: the farm and the recipe's build requirements, by hash."""
     shutil.copytree(farm_wheels, offered)
+    (offered / "floor.h").write_text(FLOOR)
+    (offered / "cc").write_text('#!/bin/sh\nexec gcc -include /offered/floor.h "$@"\n')
+    (offered / "cc").chmod(0o755)
     containers.wheels(offered, "--require-hashes", "-r", str(lock))
     return offered
 
