@@ -101,10 +101,9 @@ def _made_again(settings: Settings) -> tuple[tuple[Path, float], ...]:
         (settings.work, 0.0),
         (settings.fleet / "catalogs", _USED_DAYS),
         (settings.sources, 0.0),
-        (settings.containers, 0.0),
         (settings.cache / "pythons", _USED_DAYS),
         (settings.cache / "wine", _USED_DAYS),
-        (settings.cache / "containers", _USED_DAYS),
+        (settings.containers, _USED_DAYS),
     )
 
 
