@@ -52,7 +52,9 @@ def make(catalog: Path, recipes: Sequence[str] = (), *, before: bool = False) ->
             for release in recipe["release"][len(older["release"]) :]:
                 shutil.rmtree(place / "abi" / release["version"], ignore_errors=True)
             recipe["release"] = older["release"]
-        file.write_text("\n".join(_toml(recipe)), "utf-8")
+        _write(file, recipe)
+        for name, requires in older.get("before", {}).items() if before else ():
+            _ask_for_less(catalog / "recipes" / name / "recipe.toml", requires["host"])
     return catalog
 
 
@@ -63,6 +65,16 @@ def record(recipe: str, version: str) -> Mapping[str, str]:
         return {}
     found: Mapping[str, str] = tomllib.loads(file.read_text("utf-8")).get("record", {}).get(version, {})
     return found
+
+
+def _ask_for_less(file: Path, host: Sequence[str]) -> None:
+    """A dependent as it was before the releases that it now waits for."""
+    recipe = tomllib.loads(file.read_text("utf-8"))
+    _write(file, {**recipe, "requires": {**recipe["requires"], "host": list(host)}})
+
+
+def _write(file: Path, recipe: Mapping[str, Any]) -> None:
+    file.write_text("\n".join(_toml(recipe)), "utf-8")
 
 
 def _merged(recipe: dict[str, Any], older: Mapping[str, Any]) -> dict[str, Any]:

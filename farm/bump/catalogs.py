@@ -9,7 +9,7 @@ from packaging.version import InvalidVersion
 
 from farm.catalog.values import Catalog
 from farm.errors import UsageError
-from farm.model.plan import Plan
+from farm.model.plan import Impossible, Plan
 from farm.model.recipe import Recipe, Release
 from farm.plan.epochs import epoch_of
 from farm.plan.requirements import oldest_first, parse_host, parse_version
@@ -83,22 +83,34 @@ def plans(
 ) -> tuple[Plan, Plan]:
     """The plans before and after. `recipes` limits both to these, the bumped ones and all that they need; none: all.
 
-    What could not be built before, because it requires the bumped release, is not in the first plan. Raises PlanError,
-    UsageError as the planner does.
+    What could not be built before, because it requires the bumped release, is impossible in the first plan. Raises
+    PlanError, UsageError as the planner does.
     """
     old = before(catalog, bumps)
-    possible = _possible(old)
+    unmet = _unmet(old)
     asked = [*recipes, *(bump.recipe for bump in bumps)] if recipes else list(catalog.recipes)
-    then = [name for name in asked if catalog.providers.get(name.partition("@")[0], name) in possible]
-    return make(old, then) if then else Plan(steps=()), make(after(catalog, bumps, breaking=breaking), asked)
+    then = [name for name in asked if catalog.providers.get(name.partition("@")[0], name) not in unmet]
+    was, now = make(old, then) if then else Plan(steps=()), make(after(catalog, bumps, breaking=breaking), asked)
+    platforms = dict.fromkeys((step.recipe, step.platform) for step in now.steps if step.recipe in unmet)
+    rows = (
+        Impossible(recipe=recipe, platform=platform, reason=f"no release met {unmet[recipe]!r}")
+        for recipe, platform in platforms
+    )
+    return replace(was, impossible=(*was.impossible, *rows)), now
 
 
-def _possible(catalog: Catalog) -> set[str]:
-    """The recipes whose requirements some release meets, in all that they need."""
+def _unmet(catalog: Catalog) -> dict[str, str]:
+    """The recipes that cannot be built, with the requirement that no release meets or whose recipe is one of them."""
+    found: dict[str, str] = {}
     left = set(catalog.recipes)
-    while lost := {name for name in left if not all(_met(catalog, text, left) for text in _hosts(catalog, name))}:
-        left -= lost
-    return left
+    while lost := {name: text for name in left if (text := _first_unmet(catalog, name, left))}:
+        found.update(lost)
+        left -= lost.keys()
+    return found
+
+
+def _first_unmet(catalog: Catalog, name: str, possible: set[str]) -> str:
+    return next((text for text in _hosts(catalog, name) if not _met(catalog, text, possible)), "")
 
 
 def _hosts(catalog: Catalog, name: str) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from farm.plan.explain import explain
 from farm.plan.keys import ABI_EPOCH, REQUIRES
 from farm.plan.requirements import parse_version
 
+_NOT_PLANNED = "it was not planned before"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Move:
@@ -65,7 +67,8 @@ class Plans:
     def _cause(self, step: Step, causes: Mapping[str, Cause]) -> Cause:
         old = self.before.steps.get(step.id) or self.before.newest_of_slot(step.slot)
         if old is None:
-            return Cause(change=Change.NEW, why="it was not planned before")
+            why = self.before.impossible.get((step.recipe, step.platform))
+            return Cause(change=Change.NEW, why=f"it could not be built before: {why}" if why else _NOT_PLANNED)
         if old.key == step.key:
             return Cause(change=Change.SAME, old=old)
         if old.version != step.version and step.kind == "library":
@@ -117,6 +120,7 @@ class _View:
     """One plan, by ids, slots and recipes."""
 
     def __init__(self, plan: Plan) -> None:
+        self.impossible = {(row.recipe, row.platform): row.reason for row in plan.impossible if row.python is None}
         self.steps = {step.id: step for step in plan.steps}  # in the plan's order; it makes each anew when asked for
         self._required: dict[str, dict[str, Step]] = {}
         self._slots: dict[str, list[Step]] = {}
