@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks._environments import ROOT
 from farm.catalog.render import toml_value
+from farm.plan.requirements import parse_host
 
 RELEASES = Path(__file__).resolve().parent / "releases"
 _OLDER = "older.toml"
@@ -53,8 +54,8 @@ def make(catalog: Path, recipes: Sequence[str] = (), *, before: bool = False) ->
                 shutil.rmtree(place / "abi" / release["version"], ignore_errors=True)
             recipe["release"] = older["release"]
         _write(file, recipe)
-        for name, requires in older.get("before", {}).items() if before else ():
-            _ask_for_less(catalog / "recipes" / name / "recipe.toml", requires["host"])
+        for name, host in older.get("before", {}).items() if before else ():
+            _ask_for_less(catalog / "recipes" / name / "recipe.toml", host)
     return catalog
 
 
@@ -68,9 +69,11 @@ def record(recipe: str, version: str) -> Mapping[str, str]:
 
 
 def _ask_for_less(file: Path, host: Sequence[str]) -> None:
-    """A dependent as it was before the releases that it now waits for."""
+    """A dependent as it was before the releases that it waits for now: `host` instead of what it asks of the same."""
     recipe = tomllib.loads(file.read_text("utf-8"))
-    _write(file, {**recipe, "requires": {**recipe["requires"], "host": list(host)}})
+    less = {parse_host(text).name: text for text in host}
+    asked = [less.get(parse_host(text).name, text) for text in recipe["requires"]["host"]]
+    _write(file, {**recipe, "requires": {**recipe["requires"], "host": asked}})
 
 
 def _write(file: Path, recipe: Mapping[str, Any]) -> None:

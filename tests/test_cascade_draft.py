@@ -35,12 +35,11 @@ def task(verb: Verb, name: str, *requires: str, seconds: float | None = None, na
 def made(
     *tasks: Task,
     stored: set[str] | None = None,
-    stand_in: dict[str, str] | None = None,
     kind: CascadeKind = CascadeKind.BUMP,
     suites: tuple[str, ...] = (),
 ) -> Draft:
     keys = {step.key for step in OLD.steps} if stored is None else stored
-    known = Known(stored=keys.__contains__, stand_in=stand_in or {}, durations={f"mpc/{PLATFORM}": 50.0})
+    known = Known(stored=keys.__contains__, durations={f"mpc/{PLATFORM}": 50.0})
     rework = Rework(tasks=tasks, untouched=0, verdicts={})
     request = Request(kind=kind, what="x", channel="staging", scope=Scope(suites=suites))
     return draft(request, rework, before=OLD, after=NEW, known=known, catalog="c", earlier="b", base=3)
@@ -70,10 +69,6 @@ def test_what_goes_into_a_task() -> None:
     )
     assert [one.source for one in found.tasks] == [new[gmp].key, old[mpc].key, digest("rebindmpc")]
     assert found.saved == 50.0
-    newest = digest("rebound before")
-    stored = {newest, *(step.key for step in NEW.steps)}
-    found = made(task(Verb.TEST, "mpc", natives=True), stored=stored, stand_in={f"mpc/{PLATFORM}": newest})
-    assert [one.source for one in found.tasks] == [newest], "what users have is the wheel that was rebound"
 
 
 def test_a_wheel_that_is_gone_is_built_instead_of_rebound() -> None:
@@ -118,7 +113,7 @@ def test_a_rework_that_does_not_fit_is_refused() -> None:
             Request(kind=CascadeKind.BUMP, what="x", channel="staging"),
             Rework(tasks=(task(Verb.BUILD, "gmp"),), untouched=0, verdicts={}),
             before=OLD, after=Plan(steps=()), catalog="c", earlier="b", base=0,
-            known=Known(stored=lambda key: True, stand_in={}, durations={}),
+            known=Known(stored=lambda key: True, durations={}),
         )  # fmt: skip
 
 

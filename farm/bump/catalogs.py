@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.version import InvalidVersion
@@ -92,36 +92,29 @@ def plans(
     then = [name for name in asked if catalog.providers.get(name.partition("@")[0], name) not in unmet]
     was, now = make(old, then) if then else Plan(steps=()), make(after(catalog, bumps, breaking=breaking), asked)
     platforms = dict.fromkeys((step.recipe, step.platform) for step in now.steps if step.recipe in unmet)
-    rows = (
-        Impossible(recipe=recipe, platform=platform, reason=f"no release met {unmet[recipe]!r}")
-        for recipe, platform in platforms
-    )
+    rows = (Impossible(recipe=recipe, platform=platform, reason=unmet[recipe]) for recipe, platform in platforms)
     return replace(was, impossible=(*was.impossible, *rows)), now
 
 
 def _unmet(catalog: Catalog) -> dict[str, str]:
-    """The recipes that cannot be built, with the requirement that no release meets or whose recipe is one of them."""
+    """The recipes that cannot be built, each with the requirement that no release meets, in words."""
     found: dict[str, str] = {}
     left = set(catalog.recipes)
-    while lost := {name: text for name in left if (text := _first_unmet(catalog, name, left))}:
+    while lost := {name: why for name in left if (why := next(_lacks(catalog, name, left), ""))}:
         found.update(lost)
         left -= lost.keys()
     return found
 
 
-def _first_unmet(catalog: Catalog, name: str, possible: set[str]) -> str:
-    return next((text for text in _hosts(catalog, name) if not _met(catalog, text, possible)), "")
-
-
-def _hosts(catalog: Catalog, name: str) -> tuple[str, ...]:
-    return catalog.recipes[name].recipe.requires.host
-
-
-def _met(catalog: Catalog, text: str, possible: set[str]) -> bool:
-    requirement = parse_host(text)
-    provider = catalog.providers.get(requirement.name, "")
-    releases = catalog.recipes[provider].recipe.release if provider in possible else ()
-    return any(requirement.meets(release.version) for release in releases)
+def _lacks(catalog: Catalog, name: str, possible: set[str]) -> Iterator[str]:
+    for text in catalog.recipes[name].recipe.requires.host:
+        requirement = parse_host(text)
+        provider = catalog.providers.get(requirement.name, requirement.name)
+        releases = catalog.recipes[provider].recipe.release if provider in catalog.recipes else ()
+        if not any(requirement.meets(release.version) for release in releases):
+            yield f"no release of {provider} was {text}"
+        elif provider not in possible:
+            yield f"neither could {provider}"
 
 
 def _imagined(recipe: Recipe, bump: Bump, *, breaking: bool) -> Release:

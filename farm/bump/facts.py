@@ -4,8 +4,9 @@ durations. Nothing is built or measured for them."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from farm import measure
@@ -14,7 +15,6 @@ from farm.abi.compare import compare
 from farm.bump.imports import imports_of
 from farm.catalog.values import Catalog
 from farm.model.abi import Abi, AbiDifference
-from farm.model.artifact import Artifact
 from farm.model.plan import Plan, Step
 from farm.model.rework import Rework, Verb
 from farm.plan import rework
@@ -22,49 +22,42 @@ from farm.plan.epochs import of_epoch
 from farm.plan.moves import Move, Plans
 from farm.plan.reach import Facts
 from farm.settings import Settings
-from farm.store.artifacts import Store, open_store
+from farm.store.artifacts import open_store
 
 if TYPE_CHECKING:
     from farm.store.ledger import Ledger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """What the ledger remembers: usual `seconds` of tasks by verb and slot; `stand_ins`, the keys of wheels that were
-    rebound instead of built since, by slot: they import what the wheel before them imported."""
+Seconds = Mapping[tuple[Verb, str], float]
+"""Usual seconds of tasks, by verb and slot."""
+_UNKNOWN: Seconds = MappingProxyType({})
 
-    seconds: Mapping[tuple[Verb, str], float] = field(default_factory=dict)
-    stand_ins: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, ledger: Ledger | None, plan: Plan) -> History:
-        """Of the steps of a plan before a change; nothing without a ledger."""
-        if ledger is None:
-            return cls()
-        built = {(Verb.BUILD, slot): seconds for slot, seconds in ledger.durations().items()}
-        return cls(
-            seconds=built | ledger.task_durations(), stand_ins=ledger.stand_ins({step.slot for step in plan.steps})
-        )
+def seconds_of(ledger: Ledger | None) -> Seconds:
+    """What the ledger remembers; nothing without one."""
+    if ledger is None:
+        return _UNKNOWN
+    return {(Verb.BUILD, slot): seconds for slot, seconds in ledger.durations().items()} | ledger.task_durations()
 
 
 def decide(
-    before: Plan, after: Plan, catalog: Catalog, settings: Settings, history: History | None = None
+    before: Plan, after: Plan, catalog: Catalog, settings: Settings, seconds: Seconds = _UNKNOWN
 ) -> tuple[Rework, Facts]:
     """What it takes to get from one plan to the other, and what that rests on.
 
     Raises CatalogError for a pinned ABI that is damaged.
     """
-    facts = gather(before, after, catalog, settings, history or History())
+    facts = gather(before, after, catalog, settings, seconds)
     return rework.rework(before, after, facts), facts
 
 
-def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, history: History) -> Facts:
+def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, seconds: Seconds = _UNKNOWN) -> Facts:
     """All that is known of what `farm.plan.rework` asks. Raises CatalogError for a pinned ABI that is damaged."""
     asked = rework.questions(before, after)
     known = _Known((*before.steps, *after.steps), catalog, settings)
     store = open_store(settings)
     recipes = {p.name: name for name, loaded in catalog.recipes.items() for p in loaded.recipe.products.library}
-    wheels = ((step.key, _stored(store, history.stand_ins.get(step.slot), step.key)) for step in asked.wheels)
+    wheels = ((step.key, store.get(step.key)) for step in asked.wheels)
     imports = ((key, imports_of(wheel, store, settings.abi, recipes)) for key, wheel in wheels if wheel)
     differences = ((move, known.difference(move)) for move in asked.moves)
     abis = ((row, known.typed(*row)) for row in asked.abis)
@@ -72,18 +65,13 @@ def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, hist
         imports={key: found for key, found in imports if found},
         differences={move: found for move, found in differences if found},
         abis={row: abi for row, abi in abis if abi},
-        seconds=history.seconds,
+        seconds=seconds,
     )
 
 
 def releases(before: Plan, after: Plan) -> tuple[Move, ...]:
     """From the newest release of each library before a change to its newest after it, where that is another."""
     return tuple(rework.releases(Plans(before, after)))
-
-
-def _stored(store: Store, *keys: str | None) -> Artifact | None:
-    """The first wheel that the store has."""
-    return next((found for key in keys if key and (found := store.get(key))), None)
 
 
 class _Known:

@@ -28,6 +28,7 @@ from farm.settings import Settings
 from farm.store import frozen
 from farm.store.artifacts import Store
 from farm.store.home import work_dir
+from farm.store.standing import judged, stand_in
 from farm.workers.step import StepCancel, StepRunner
 
 if TYPE_CHECKING:
@@ -143,23 +144,27 @@ class FarmHands:
             catalog=self.catalogs.of(cascade),
             settings=self.settings,
         )
-        result = self._tried(it, "smoke", task, natives, cancel)
+        key = self._judged(task, step)
+        result = self._tried(it, "smoke", key, natives, cancel)
         for suite in cascade.scope.suites if result.passed and it.loaded.recipe.tests.upstream else ():
-            result = self._tried(it, suite, task, natives, cancel)
+            result = self._tried(it, suite, key, natives, cancel)
             if not result.passed:
                 break
         return deed_of(result)
 
-    def _tried(
-        self, it: trial.Trial, suite: str, task: CascadeTask, natives: Iterable[Step], cancel: Cancel
-    ) -> SmokeResult:
+    def _tried(self, it: trial.Trial, suite: str, key: str, natives: Iterable[Step], cancel: Cancel) -> SmokeResult:
         result = trial.run(it, suite, cancel=cancel)
-        if task.source == it.step.key:  # a rebound wheel is not what this key was built to
-            with_ = {one.recipe: one.version for one in natives}
-            self.ledger.record_verdict(
-                it.step.key, suite, result.outcome, reason=result.reason, details={"with": with_}
-            )
+        with_ = {one.recipe: one.version for one in natives}
+        self.ledger.record_verdict(key, suite, result.outcome, reason=result.reason, details={"with": with_})
         return result
+
+    def _judged(self, task: CascadeTask, step: Step) -> str:
+        """The key of verdicts about the wheel that a task tests: one that was rebound is not what the build key was
+        built to, and stands in for that at most."""
+        artifact = self._artifact(task.source, step.slot)
+        if task.source != step.key:
+            artifact = replace(artifact, key=stand_in(step.key))
+        return judged(step, artifact, self.ledger)
 
     def _natives(self, cascade: Cascade, task: CascadeTask, step: Step) -> list[Step]:
         """The steps of the native wheels that a task works with, and of all that these require, each once."""

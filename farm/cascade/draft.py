@@ -30,11 +30,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is there. `stored`: whether a key's wheel is in the store. `stand_in`: slot -> key of the wheel that was
-    rebound for it and promoted. `durations`: usual seconds by slot."""
+    """What is there. `stored`: whether a key's wheel, or what stands in for it, is in the store. `durations`: usual
+    seconds by slot."""
 
     stored: Callable[[str], bool]
-    stand_in: Mapping[str, str]
     durations: Mapping[str, float]
 
 
@@ -112,15 +111,10 @@ class _Work:
     def needs(self, task: Task) -> Iterator[Step]:
         """The steps whose wheels a task takes, but the one that it moves."""
         step = self._step(task)
-        moved = f"{Verb.REBIND} {step.id}" in task.requires or step.slot in self._rebound
-        if task.verb is Verb.TEST and not moved:
+        if task.verb is Verb.TEST and f"{Verb.REBIND} {step.id}" not in task.requires:
             yield step
         names = step.requires if task.verb is Verb.BUILD or not task.natives else self.natives(task)
         yield from (self._named(name, task) for name in names)
-
-    @property
-    def _rebound(self) -> Mapping[str, str]:
-        return {slot: key for slot, key in self._known.stand_in.items() if self._known.stored(key)}
 
     def natives(self, task: Task) -> list[str]:
         """The step ids of the native wheels that a task works with."""
@@ -136,8 +130,6 @@ class _Work:
                 if maker := tasks.get(f"{verb} {task.step}"):
                     return maker.key
         step = self._step(task)
-        if step.slot in self._rebound:
-            return self._rebound[step.slot]
         return self._old.get(step.slot, step).key if task.verb is Verb.REBIND else step.key
 
     def is_spared(self, task: Task, tasks: Mapping[str, Task]) -> bool:

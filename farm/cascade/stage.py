@@ -14,7 +14,9 @@ from packaging.utils import canonicalize_name
 
 from farm.cascade import installable, targets
 from farm.index.contents import Contents, IndexFile, PublishedFile
-from farm.model.cascade import AT_WORK, Cascade, CascadeState
+from farm.model.artifact import Artifact
+from farm.model.cascade import AT_WORK, Cascade, CascadeState, CascadeTask
+from farm.model.rework import Verb
 from farm.wheel import names
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ class Stager:
         comment = f"cascade {cascade.id}: {cascade.what}"
         generation = self.index.publish(cascade.hidden, files, comment=comment, replace=True, onto=base)
         checks, problems = self._check(cascade, generation, self._apart(cascade, base, generation))
+        if not problems:
+            self._let_stand_in(cascade, [task for task in made if task.verb is Verb.REBIND], found)
         return self._decide(cascade, served, generation, checks, problems)
 
     def overwritten(self, cascade: Cascade) -> tuple[str, ...]:
@@ -99,6 +103,15 @@ class Stager:
                 }
             )
         )
+
+    def _let_stand_in(
+        self, cascade: Cascade, rebound: Sequence[CascadeTask], found: Mapping[str, Artifact | None]
+    ) -> None:
+        """What was rebound has passed its tests, and the whole the checks: from now on it spares the builds."""
+        steps = self.ledger.steps_of(cascade.id, [task.step for task in rebound])
+        for task in rebound:
+            if artifact := found[task.key]:
+                self.store.let_stand_in(steps[task.step].key, artifact)
 
     def _then(self, cascade: Cascade) -> Contents:
         if not cascade.base or cascade.base not in self.index.numbers(cascade.channel):

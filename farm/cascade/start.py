@@ -68,7 +68,6 @@ class Starter:
         earlier, plan = self._plans(new, before, request)
         known = Known(
             stored=lambda key: bool(self.store.known([key])),
-            stand_in=self.ledger.stand_ins({step.slot for step in plan.steps}),
             durations=self.ledger.durations(),
         )
         rework = self.rework_of(new, earlier, plan)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from farm.errors import FarmError
     from farm.model.artifact import Artifact
     from farm.model.native_report import NativeReport
-    from farm.model.plan import Plan
+    from farm.model.plan import Plan, Step
     from farm.settings import Settings
     from farm.store.artifacts import Store
     from farm.store.ledger import Ledger
@@ -58,16 +58,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     found = {file: admission.read_report(file) for file in args.reports}
     plan = _plan(tuple(found.values()), loaded)
     home.prepare(settings.home)
-    store = open_store(settings)
+    store = open_store(settings, stand_ins=not any(report.built for report in found.values()))
     wheels = _checked(found, args.wheels, plan, store)
     reports = {report.step: report for report in found.values()}
     stored, refused = _stored(plan, reports, wheels, loaded, store, settings)
     taken = {id_: report for id_, report in reports.items() if id_ in stored}
     with Ledger.open(settings.ledger) as ledger:
-        ledger.record_plan(tuple(step for step in plan.steps if step.id in taken))
-        ledger.record_artifacts(stored.values())
+        steps = {id_: step for id_, step in plan.by_id().items() if id_ in taken}
+        ledger.record_plan(steps.values())
+        built = (artifact for id_, artifact in stored.items() if artifact.key == reports[id_].key)
+        ledger.record_artifacts(built)  # what stands in for a build was not built
         for report in taken.values():
-            _write_down(report, stored[report.step], ledger)
+            _write_down(report, steps[report.step], stored[report.step], ledger)
     _report(args, taken, stored)
     if refused is not None:
         raise refused
@@ -151,18 +153,20 @@ def _stored(
     return found | {id_: artifact for id_, artifact in result.artifacts.items() if id_ in wheels}, error
 
 
-def _write_down(report: NativeReport, artifact: Artifact, ledger: Ledger) -> None:
+def _write_down(report: NativeReport, step: Step, artifact: Artifact, ledger: Ledger) -> None:
     """Who built it, and what its tests came to. Saying it again changes nothing that is shown."""
     from farm.admission import PROVENANCE, about
     from farm.model.outcome import Outcome
+    from farm.store.standing import judged
 
     about(report, artifact)
     if report.built:
         said = report.model_dump(mode="json")
         ledger.record_verdict(report.key, PROVENANCE, Outcome.PASSED, reason=f"built by {report.runner}", details=said)
+    key = judged(step, artifact, ledger)
     for verdict in report.verdicts:
         details = {**verdict.counts, "runner": report.runner}
-        ledger.record_verdict(report.key, verdict.suite, verdict.outcome, reason=verdict.reason, details=details)
+        ledger.record_verdict(key, verdict.suite, verdict.outcome, reason=verdict.reason, details=details)
 
 
 def _report(args: argparse.Namespace, reports: Mapping[str, NativeReport], stored: Mapping[str, Artifact]) -> None:

@@ -25,6 +25,7 @@ EPILOG = """examples:
   farm build gmpy2                              gmpy2 and the native wheels it needs
   farm build --platform 'manylinux*' --jobs 2   every recipe for these platforms, two steps at a time
   farm build gmp --no-sandbox                   where bubblewrap cannot be had; less is guaranteed
+  farm build gmpy2 --no-rebound                 gmpy2 from its sources, though a cascade rebound its wheel
   farm build --broker redis://HOST:6379/0 --follow    on a fleet of workers (docs/fleet.md), their logs shown live
   pip install --index-url file://$FARM_HOME/index/staging/simple gmpy2
 """
@@ -37,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=numbers.whole, default=1, metavar="N", help="steps at once; each uses its share of cores"
     )
     parser.add_argument("--no-publish", action="store_true", help="leave the staging channel as it is")
+    parser.add_argument("--no-rebound", action="store_true", help="build what a cascade only rebound")
     parser.add_argument("--no-sandbox", action="store_true", help="build without bubblewrap: nothing is hidden")
     fleet_options.configure_broker(parser)
     parser.add_argument("--follow", action="store_true", help="with --broker: show the logs while they are written")
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     loaded = catalog.load(settings)
     plan = wanted.plan_of(args, loaded)
     home.prepare(settings.home)  # refuses a directory of somebody else before anything is written to it
-    store = open_store(settings)
+    store = open_store(settings, stand_ins=not args.no_rebound)
     with store.pinned(step.key for step in plan.steps):  # a `farm gc` at the same time must leave them
         work = functools.partial(running.carry_out, plan, loaded, store, settings, jobs=args.jobs, quiet=args.json)
         if args.broker:
@@ -67,9 +69,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         result, published = (work(), "") if args.no_publish else running.published_whole(work, store, settings)
     if result.ok and not args.json:
         served = [] if args.no_publish else [settings.index / STAGING]  # after a rollback there is something to publish
-        done = result.artifacts.values()
-        notes = wanted.impossible_lines(plan)
-        wanted.remember(args, settings, loaded, plan, store, done, started_ns=started_ns, inputs=served, notes=notes)
+        done = result.artifacts
+        notes = wanted.notes(plan, done)
+        wanted.remember(
+            args, settings, loaded, plan, store, done.values(), started_ns=started_ns, inputs=served, notes=notes
+        )
     if not result.ok:
         telling.tell_from(settings)
     if args.json:
@@ -82,7 +86,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def _conclude(plan: Plan, result: RunResult, published: str, seconds: float) -> None:
     from farm.model.events import State
 
-    notes = wanted.impossible_lines(plan)
+    notes = wanted.notes(plan, result.artifacts)
     built, cached = len(result.having(State.BUILT)), len(result.having(State.CACHED))
     if result.ok and not built:
         print(quick.text(len(plan.steps), notes))
@@ -122,6 +126,7 @@ def _document(plan: Plan, result: RunResult, published: str) -> dict[str, object
                 "log": str(outcome.log) if outcome.log else None,
                 "wheel": outcome.artifact.filename if outcome.artifact else None,
                 "sha256": outcome.artifact.sha256 if outcome.artifact else None,
+                "rebound": outcome.artifact is not None and outcome.artifact.key != keys[outcome.step],
             }
             for outcome in result.outcomes.values()
         ],

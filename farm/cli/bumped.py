@@ -108,9 +108,9 @@ def _outcome(
 
     before, after = catalogs.plans(loaded, bumps, make, args.recipe, breaking=breaking)
     with history.ledger_if_any(settings) as ledger:
-        past = facts.History.of(ledger, before)
-    found, known = facts.decide(before, after, loaded, settings, past)
-    durations = {slot: seconds for (verb, slot), seconds in past.seconds.items() if verb is Verb.BUILD}
+        usual = facts.seconds_of(ledger)
+    found, known = facts.decide(before, after, loaded, settings, usual)
+    durations = {slot: seconds for (verb, slot), seconds in usual.items() if verb is Verb.BUILD}
     differences = {str(move): known.differences[move] for move in sorted(known.differences)}
     moves = facts.releases(before, after)
     return _Outcome(

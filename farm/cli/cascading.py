@@ -90,7 +90,7 @@ class Rooms:
         """What the change needs."""
         from farm.bump import facts
 
-        found, _ = facts.decide(before, after, catalog, self.settings, facts.History.of(self.ledger, before))
+        found, _ = facts.decide(before, after, catalog, self.settings, facts.seconds_of(self.ledger))
         return found
 
     def advance(self, id_: int, args: argparse.Namespace) -> Advanced:

@@ -129,8 +129,9 @@ def _catalogs(settings: Settings, keep: frozenset[str], args: argparse.Namespace
 
 
 def _keys_to_keep(settings: Settings, ledger: Ledger | None) -> set[str]:
-    """Keys that the catalog, the ledger or a running build speak for."""
+    """Keys that the catalog, the ledger or a running build speak for, and what stands in for them."""
     from farm.store.needs import catalogs_of_jobs
+    from farm.store.standing import with_stand_ins
 
     keep: set[str] = set()
     pythons: tuple[str, ...] = ()
@@ -145,7 +146,7 @@ def _keys_to_keep(settings: Settings, ledger: Ledger | None) -> set[str]:
     except (CatalogError, PlanError) as error:
         first = str(error).partition("\n")[0]
         print(f"farm gc: the catalog gives no plan, so only the newest builds are kept: {first}", file=sys.stderr)
-    return keep
+    return set(with_stand_ins(keep))
 
 
 def _print(removals: list[Removal], args: argparse.Namespace, *, waiting: int | None = None) -> None:

@@ -140,6 +140,8 @@ def _reasons(row: Mapping[str, Any]) -> list[_Reason]:
     whys = []
     if row["state"] == "running" and row["phase"]:
         whys.append(f"running: {row['phase']}")
+    if row.get("rebound"):  # rows that older farms printed do not say it
+        whys.append("built (rebound): a cascade moved the wheel of an earlier build")
     judged = {kind: verdict for kind, verdict in row["verdicts"].items() if verdict["outcome"] != "passed"}
     if row["error"] and row["phase"] not in judged:
         where = f" in {row['phase']}" if row["phase"] else ""

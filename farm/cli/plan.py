@@ -26,6 +26,8 @@ EPILOG = """examples:
   farm plan --bump gmp=7.0 --platform '*'    a release that no recipe has yet: if it keeps the ABI, and if it breaks it
 """
 
+_REBOUND = "its wheel was rebound, not built"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     known = store.known(step.key for step in plan.steps)
     found = {step.id: known[step.key] for step in plan.steps if step.key in known}
     if len(found) == len(plan.steps) and not (args.json or args.all):
-        notes = wanted.impossible_lines(plan)
+        notes = wanted.notes(plan, found)
         wanted.remember(args, settings, loaded, plan, store, found.values(), started_ns=started_ns, notes=notes)
         print(quick.text(len(plan.steps), notes))
         return 0
@@ -72,18 +74,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def _rows(plan: Plan, found: dict[str, Artifact], settings: Settings) -> list[dict[str, Any]]:
     """One row per step; history is read only if there is one and something is to be built."""
     if len(found) == len(plan.steps):
-        return [_row(step, True, None, {}) for step in plan.steps]
+        return [_row(step, found[step.id], None, {}) for step in plan.steps]
     with history.ledger_if_any(settings) as ledger:
         durations = ledger.durations() if ledger is not None else {}
-        return [_row(step, step.id in found, ledger, durations) for step in plan.steps]
+        return [_row(step, found.get(step.id), ledger, durations) for step in plan.steps]
 
 
-def _row(step: Step, cached: bool, ledger: Ledger | None, durations: Mapping[str, float]) -> dict[str, Any]:
+def _row(step: Step, found: Artifact | None, ledger: Ledger | None, durations: Mapping[str, float]) -> dict[str, Any]:
+    rebound = found is not None and found.key != step.key
     return {
         "step": step.id,
-        "state": "cached" if cached else "build",
-        "why": [] if cached else _why(step, ledger),
-        "expected_seconds": None if cached else durations.get(step.slot),
+        "state": "cached" if found else "build",
+        "why": ([_REBOUND] if rebound else []) if found else _why(step, ledger),
+        "rebound": rebound,
+        "expected_seconds": None if found else durations.get(step.slot),
         "key": step.key,
         "recipe": step.recipe,
         "version": step.version,

@@ -79,6 +79,9 @@ def _again(step: Step, plan: Plan, loaded: Catalog, store: Store, settings: Sett
         return _Again(
             outcome=Outcome.NOT_RUN, reason=f"it is not built, or not what it requires: farm build {step.recipe}"
         )
+    if stored.key != step.key:
+        reason = f"it was rebound, not built: farm build {step.recipe} --no-rebound"
+        return _Again(outcome=Outcome.NOT_RUN, reason=reason)
     again = _compared(step, stored, deps, loaded, store, settings)
     with Ledger.open(settings.ledger) as ledger:
         ledger.record_verdict(step.key, history.REPRODUCIBLE, again.outcome, reason=again.reason)

@@ -69,10 +69,13 @@ def publish(result: RunResult, store: Store, settings: Settings) -> str:
     from farm.index.contents import IndexFile
     from farm.index.generations import Index
 
-    files = [IndexFile(path=store.path(a), sha256=a.sha256) for a in result.artifacts.values()]
+    artifacts = result.artifacts.values()
+    files = [IndexFile(path=store.path(a), sha256=a.sha256) for a in artifacts]
     if not files:
         return ""
-    return Index(settings.index).publish(STAGING, files, comment="farm build", replace=True).name
+    spared = {artifact.filename for artifact in store.stood_in(a.key for a in artifacts)}  # until it was built
+    index = Index(settings.index)
+    return index.publish(STAGING, files, comment="farm build", replace=True, dropped=spared).name
 
 
 def published_whole(work: Callable[[], RunResult], store: Store, settings: Settings) -> tuple[RunResult, str]:

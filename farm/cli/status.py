@@ -87,12 +87,18 @@ def _pythons(ledger: Ledger | None) -> list[str]:
 
 
 def _rows(steps: Sequence[Step], stored: Mapping[str, Artifact], ledger: Ledger | None) -> list[dict[str, Any]]:
-    keys = [step.key for step in steps]
-    attempts = ledger.last_attempts(keys) if ledger else {}
-    verdicts = ledger.verdicts(keys) if ledger else {}
+    attempts = ledger.last_attempts([step.key for step in steps]) if ledger else {}
+    judged = {step.key: stored[step.key].key if step.key in stored else step.key for step in steps}  # the wheel's key
+    verdicts = ledger.verdicts(judged.values()) if ledger else {}
     leased = ledger.leased_keys() if ledger else set()
     return [
-        _row(step, stored.get(step.key), attempts.get(step.key), verdicts.get(step.key, ()), step.key in leased)
+        _row(
+            step,
+            stored.get(step.key),
+            attempts.get(step.key),
+            verdicts.get(judged[step.key], ()),
+            step.key in leased,
+        )
         for step in steps
     ]
 
@@ -110,6 +116,7 @@ def _row(
         "platform": step.platform,
         "python": step.python,
         "state": state,
+        "rebound": stored is not None and stored.key != step.key,
         "phase": attempt.phase if attempt and attempt.state.value == state else "",
         "error": attempt.error if attempt and state in ("failed", "cut off") else "",
         "seconds": round(attempt.seconds, 3) if attempt else None,

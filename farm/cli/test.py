@@ -79,6 +79,7 @@ def _test(
     from farm import trial
     from farm.index.contents import STAGING
     from farm.store.ledger import Ledger
+    from farm.store.standing import judged
 
     if not args.json:
         print(f"  {step.id}: {args.suite}", flush=True)
@@ -94,7 +95,8 @@ def _test(
     result = trial.run(it, args.suite, compare=args.compare)
     details = dataclasses.asdict(result.counts) if result.counts else {}
     with Ledger.open(settings.ledger) as ledger:
-        ledger.record_verdict(step.key, args.suite, result.outcome, reason=result.reason, details=details)
+        key = judged(step, built.artifacts[step.id], ledger)
+        ledger.record_verdict(key, args.suite, result.outcome, reason=result.reason, details=details)
     return result
 
 

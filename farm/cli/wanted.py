@@ -9,7 +9,7 @@ from farm.cli import quick
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from farm.catalog import Catalog
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from farm.model.plan import Plan
     from farm.settings import Settings
     from farm.store.artifacts import Store
+
+_SHOWN = 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +93,17 @@ def remember(
         wheels=[(artifact.key, store.path(artifact), artifact.size) for artifact in artifacts],
         notes=notes,
     )
+
+
+def notes(plan: Plan, found: Mapping[str, Artifact]) -> tuple[str, ...]:
+    """What is to be said beside counts: what is impossible, and what was rebound instead of built. `found` is by
+    step."""
+    from farm.store.standing import rebound_among
+
+    rebound = rebound_among(plan.steps, found)
+    more = f" and {len(rebound) - _SHOWN} more" if len(rebound) > _SHOWN else ""
+    said = (f"rebound, not built: {', '.join(rebound[:_SHOWN])}{more}",) if rebound else ()
+    return (*impossible_lines(plan), *said)
 
 
 def impossible_lines(plan: Plan) -> tuple[str, ...]:

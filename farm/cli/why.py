@@ -13,6 +13,7 @@ from farm.cli import history, output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from farm.model.artifact import Artifact
     from farm.model.plan import Plan, Step
     from farm.plan.because import Because
     from farm.settings import Settings
@@ -62,7 +63,7 @@ def _page(texts: Sequence[str]) -> str:
 
 def _answer(step: Step, plan: Plan, store: Store, ledger: Ledger | None) -> dict[str, Any]:
     """What is known of one step; `state` is ``up to date``, ``never built``, ``changed`` or ``wheel gone``."""
-    stored = bool(store.known([step.key]))
+    stored = store.known([step.key]).get(step.key)
     now = ledger.built(step.key) if ledger else None
     before = _before(step, ledger) if ledger else None
     last = ledger.last_attempt(step.key) if ledger else None
@@ -79,9 +80,29 @@ def _answer(step: Step, plan: Plan, store: Store, ledger: Ledger | None) -> dict
         "state": state,
         "built": history.when(now.built) if now else None,
         "before": {"step": before.step.id, "built": history.when(before.built)} if before else None,
+        "rebound": _rebound(step, stored, store, ledger),
         "because": asdict(reason) if reason else None,
         "last_attempt": _attempt(last) if last else None,
         "findings": [output.finding_row(f) for f in history.findings_of(ledger, last)] if ledger else [],
+    }
+
+
+def _rebound(step: Step, stored: Artifact | None, store: Store, ledger: Ledger | None) -> dict[str, Any] | None:
+    """What was rebound to stand in for a build, from what, by which cascade and why it could; None for a build."""
+    if stored is None or stored.key == step.key:
+        return None
+    from farm.repair.provenance import rebindings_of
+
+    by = ledger.rebound_by(step.key) if ledger else None
+    wheel = store.path(stored)
+    last = rebindings_of(wheel)[-1:] if wheel.exists() else ()  # else it is in the shared store alone
+    return {
+        "recipe": step.recipe,
+        "wheel": stored.filename,
+        "from": last[0].wheel.filename if last else None,
+        "moved": dict(last[0].moved) if last else {},
+        "cascade": by[0] if by else None,
+        "why": by[1] if by else "",
     }
 
 
@@ -124,9 +145,20 @@ def _text(answer: dict[str, Any]) -> str:
     for found in answer["findings"]:
         lines.append(f"  {found['severity']}: {found['file']}: {found['fact']} [{found['check']}]")
         lines.append(f"    fix: {found['fix']}")
+    if answer["rebound"]:
+        lines += _moved(answer["rebound"])
     if answer["because"]:
         lines += _reasons(answer["because"], "  ")
     return "\n".join(lines)
+
+
+def _moved(rebound: dict[str, Any]) -> list[str]:
+    """What a wheel is that stands in for a build."""
+    origin = f" is {rebound['from']} with other references" if rebound["from"] else " is in the shared store"
+    lines = [f"  {rebound['wheel']}{origin}", *(f"    {old} -> {new}" for old, new in rebound["moved"].items())]
+    if rebound["cascade"] is not None:
+        lines.append(f"  by cascade {rebound['cascade']}: {rebound['why']}")
+    return [*lines, f"  to build it all the same: farm build {rebound['recipe']} --no-rebound"]
 
 
 def _headline(answer: dict[str, Any]) -> str:
@@ -135,6 +167,7 @@ def _headline(answer: dict[str, Any]) -> str:
     match answer["state"]:
         case "up to date":
             built = f", built {answer['built']}" if answer["built"] else ""
+            built = ", rebound, not built" if answer["rebound"] else built
             return f"up to date{built}{compared}{':' if before else ''}"
         case "wheel gone":
             return f"built {answer['built']}, but its wheel is no longer in the store, so it is built again"

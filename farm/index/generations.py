@@ -44,9 +44,10 @@ class Index(IndexReader):
         now: datetime | None = None,
         replace: bool = False,
         onto: Contents | None = None,
+        dropped: Collection[str] = (),
     ) -> Generation:
         """Add wheels to a channel and return the generation that is served then. With `onto` they are added to that
-        instead of what the channel offers.
+        instead of what the channel offers; files that are called as in `dropped` are offered no more.
 
         Every wheel is verified first (RECORD, METADATA); one bad wheel and nothing is published. A file that is there
         with other content is an error: publish it under a higher build tag or revision, or say `replace`. Raises
@@ -59,7 +60,7 @@ class Index(IndexReader):
 
         def add(old: Contents) -> Contents:
             start = old if onto is None else onto.as_published()
-            merged = dict(start.files)
+            merged = {name: file for name, file in start.files.items() if name not in dropped}
             for candidate in found:
                 new = candidate.published
                 made = start.corrections.get(new.filename)

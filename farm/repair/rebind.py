@@ -16,9 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from farm.errors import BinaryFormatError, GateError, UsageError
+from farm.errors import GateError, UsageError
 from farm.gates.audit import AuditPolicy
 from farm.model.finding import Finding, Severity
 from farm.model.rebound import FileIdentity, Rebinding, Rebound
@@ -26,6 +24,7 @@ from farm.repair import contents, platforms, rebind_audit, rebind_proof, rename
 from farm.repair.contents import Contents
 from farm.repair.move import BUILD_INSTEAD, Move
 from farm.repair.natives import Natives
+from farm.repair.provenance import PROVENANCE, rebindings
 from farm.repair.repair import SBOM, RepairResult, repair
 from farm.store.files import file_sha256
 from farm.wheel import native_libraries, native_manifest
@@ -35,7 +34,6 @@ from farm.wheel.metadata import project_of
 from farm.wheel.native_libraries import KnownLibrary
 from farm.wheel.pack import new_wheel
 
-PROVENANCE = "rebound.json"
 _LEVEL = 6  # of deflate, as `repair` packs
 _DIGITS = 8  # of the hash in a build tag
 _BUILD_TAG = re.compile(rf"(?P<base>[0-9].*?)(?:r(?P<count>[0-9]{{2}})\.[0-9a-f]{{{_DIGITS}}})?")
@@ -200,24 +198,13 @@ def raised(build: str, provenance: bytes, where: str) -> str:
 
 
 def _provenance(archive: WheelArchive, moves: Mapping[str, Move]) -> bytes:
-    member = archive.dist_info_file(PROVENANCE)
-    before = _earlier(archive.read(member), f"{archive.path}: {member}") if member in archive.members else ()
     origins = {move.distribution: move.origin for move in moves.values()}
     step = Rebinding(
         wheel=_identity(archive.path),
         moved={move.old: move.new for move in moves.values()},
         natives={distribution: _identity(path) for distribution, path in origins.items()},
     )
-    return (Rebound(rebound=(*before, step)).model_dump_json(indent=1) + "\n").encode()
-
-
-def _earlier(content: bytes, where: str) -> tuple[Rebinding, ...]:
-    try:
-        return Rebound.model_validate_json(content).rebound
-    except ValidationError as error:
-        raise BinaryFormatError(
-            f"is not a record of rebindings: {error.errors()[0]['msg']}", where=where, fix=BUILD_INSTEAD
-        ) from error
+    return (Rebound(rebound=(*rebindings(archive), step)).model_dump_json(indent=1) + "\n").encode()
 
 
 def _identity(path: Path) -> FileIdentity:

@@ -2,7 +2,7 @@
 
 What this machine lacks is looked for there, checked by its hash, and kept here. What it makes is stored here first and
 then published there; the first publication of a key, by whichever machine, is what the key means for all
-(docs/stores.md).
+(docs/stores.md). Where nobody built a key, a rebound wheel may stand in (farm.store.standing).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from farm.store.files import disk_errors, temporary_name
 from farm.store.local import LocalStore
 from farm.store.pointers import Conflict
 from farm.store.remote import layout
+from farm.store.standing import stand_in, with_stand_ins
 
 if TYPE_CHECKING:
     from farm.settings import Settings
@@ -33,7 +34,8 @@ _THREADS = 8  # wheels brought at once
 class Store(LocalStore):
     """Artifacts in a directory, with an optional shared store behind it. Safe for many threads and processes at once.
 
-    Without a shared store it is a LocalStore. With one, `get`, `put` and `known` may raise UnavailableError.
+    Without a shared store it is a LocalStore. With one, `get`, `put` and `known` may raise UnavailableError. An
+    artifact whose key is not the one that was asked for stands in for it.
     """
 
     def __init__(
@@ -43,17 +45,24 @@ class Store(LocalStore):
         shared: Shared | None = None,
         limit: int = 0,
         on_conflict: Callable[[Conflict], None] | None = None,
+        stand_ins: bool = True,
     ) -> None:
-        """`limit`: bytes of wheels that are kept here while `shared` has them too (farm.store.cache); 0: any number."""
+        """`limit`: bytes of wheels that are kept here while `shared` has them too (farm.store.cache); 0: any number.
+        `stand_ins` False: only what was built counts."""
         super().__init__(root, on_conflict=on_conflict)
+        self._stand_ins = stand_ins
         self.shared = shared
         self._limit = Limit(self, shared, limit)
 
     def get(self, key: str) -> Artifact | None:
-        """The artifact of a build key, whose content is on this machine then; None if nobody has it.
+        """The artifact of a build key or what stands in for it, whose content is on this machine then; None if nobody
+        has it.
 
         What is only here is published first: a build that was killed between the two is finished this way.
         """
+        return self._get(key) or (self._get(stand_in(key)) if self._stand_ins else None)
+
+    def _get(self, key: str) -> Artifact | None:
         shared = self.shared
         if shared is None:
             return super().get(key)
@@ -66,7 +75,7 @@ class Store(LocalStore):
         return self._publish_shared(artifact, shared) if self.verify(artifact) else self._bring(key, shared)
 
     def get_all(self, keys: Iterable[str]) -> dict[str, Artifact]:
-        """`get` for many keys, those that have an artifact; several at once where a shared store is asked."""
+        """`get` for many keys, by those that were asked for; several at once where a shared store is asked."""
         wanted = list(dict.fromkeys(keys))
         if self.shared is None:
             found = [self.get(key) for key in wanted]
@@ -75,14 +84,20 @@ class Store(LocalStore):
 
             with ThreadPoolExecutor(_THREADS, thread_name_prefix="farm-store") as pool:
                 found = list(pool.map(self.get, wanted))
-        return {artifact.key: artifact for artifact in found if artifact is not None}
+        return {key: artifact for key, artifact in zip(wanted, found, strict=True) if artifact is not None}
 
     def known(self, keys: Iterable[str]) -> dict[str, Artifact]:
-        """Which keys have an artifact, here or in the shared store. No content is brought, nothing is published."""
-        wanted = list(keys)
+        """Which keys have an artifact or a stand-in, here or in the shared store. No content is brought, nothing is
+        published."""
+        wanted = list(dict.fromkeys(keys))
+        found = self._known(wanted)
+        missing = {stand_in(key): key for key in wanted if key not in found} if self._stand_ins else {}
+        return found | {missing[key]: artifact for key, artifact in self._known(list(missing)).items()}
+
+    def _known(self, wanted: list[str]) -> dict[str, Artifact]:
         found = {key: artifact for key in wanted if (artifact := super(Store, self).get(key))}
         if self.shared is not None and len(found) < len(wanted):
-            found |= self.shared.find_all(key for key in dict.fromkeys(wanted) if key not in found)
+            found |= self.shared.find_all(key for key in wanted if key not in found)
         return found
 
     def put(self, key: str, wheel: Path) -> Artifact:
@@ -96,11 +111,20 @@ class Store(LocalStore):
             return artifact
         return self._publish_shared(artifact, shared)
 
+    def let_stand_in(self, key: str, artifact: Artifact) -> None:
+        """Let a stored wheel that was rebound stand in for the build of a key, unless there is one, or a stand-in."""
+        if self.get(key) is None:
+            self.put(stand_in(key), self.path(artifact))
+
+    def stood_in(self, keys: Iterable[str]) -> Iterator[Artifact]:
+        """What this machine has that stands in for these keys, or did before they were built."""
+        return filter(None, (super(Store, self).get(stand_in(key)) for key in keys))
+
     @contextlib.contextmanager
     def pinned(self, keys: Iterable[str]) -> Iterator[None]:
         """See LocalStore; keeps them from `farm gc --shared` too. A shared store that does not answer is no reason not
         to begin: what is here may be all that is needed."""
-        wanted = list(keys)
+        wanted = with_stand_ins(keys)
         with super().pinned(wanted), contextlib.ExitStack() as stack:
             if self.shared is not None and self.shared.writable:
                 try:
@@ -111,7 +135,7 @@ class Store(LocalStore):
 
     def pinned_here(self, keys: Iterable[str]) -> contextlib.AbstractContextManager[None]:
         """As `pinned`, for this machine alone: for those whose run is pinned in the shared store by somebody else."""
-        return super().pinned(keys)
+        return super().pinned(with_stand_ins(keys))
 
     def _is_shared(self, artifact: Artifact, shared: Shared) -> bool:
         pointer = self.pointer(artifact.key)
@@ -161,12 +185,15 @@ class Store(LocalStore):
         return True
 
 
-def open_store(settings: Settings, *, on_conflict: Callable[[Conflict], None] | None = None) -> Store:
+def open_store(
+    settings: Settings, *, on_conflict: Callable[[Conflict], None] | None = None, stand_ins: bool = True
+) -> Store:
     """The store that the settings name. Raises UsageError for a FARM_STORE that is no address; asks no server yet."""
     if not settings.store_url:
-        return Store(settings.store, on_conflict=on_conflict)
+        return Store(settings.store, on_conflict=on_conflict, stand_ins=stand_ins)
     from farm.store.remote.address import connect
     from farm.store.shared import Shared
 
     shared = Shared(connect(settings.store_url))
-    return Store(settings.store, shared=shared, limit=settings.cache_limit, on_conflict=on_conflict)
+    limit = settings.cache_limit
+    return Store(settings.store, shared=shared, limit=limit, on_conflict=on_conflict, stand_ins=stand_ins)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
 from statistics import median
 
 from sqlalchemy import select
 
-from farm.model.cascade import CascadeState, TaskState
+from farm.model.cascade import TaskState
 from farm.model.rework import Verb
-from farm.store.cascade_tables import cascades, tasks
-from farm.store.database import Database, chunks
+from farm.store.cascade_tables import plan_steps, tasks
+from farm.store.database import Database
 
 _HISTORY = 20_000  # tasks that durations look back
 
 
 class TaskHistoryRecords(Database):
-    """Durations of what is no build (`AttemptRecords.durations` has those of builds), and wheels that were promoted."""
+    """Durations of what is no build (`AttemptRecords.durations` has those of builds), and why wheels were rebound."""
 
     def task_durations(self) -> dict[tuple[Verb, str], float]:
         """Median wall seconds of rebindings and tests that were carried out, by verb and slot."""
@@ -33,21 +32,16 @@ class TaskHistoryRecords(Database):
                 seen[Verb(verb), slot].append(took)
         return {which: median(values) for which, values in seen.items()}
 
-    def stand_ins(self, slots: Collection[str]) -> dict[str, str]:
-        """Of each slot whose newest promoted wheel was rebound, not built: the key of that wheel."""
-        found: dict[str, str] = {}
-        promoted = (cascades.c.id == tasks.c.cascade) & (cascades.c.state == CascadeState.PROMOTED)
+    def rebound_by(self, key: str) -> tuple[int, str] | None:
+        """The newest cascade that rebound a wheel to stand in for the build of a key, and why it could."""
+        at = (plan_steps.c.cascade == tasks.c.cascade) & (plan_steps.c.id == tasks.c.step)
+        query = (
+            select(tasks.c.cascade, tasks.c.why)
+            .join(plan_steps, at)
+            .where(plan_steps.c.key == key, tasks.c.verb == Verb.REBIND, tasks.c.state == TaskState.DONE)
+            .order_by(tasks.c.cascade.desc())
+            .limit(1)
+        )
         with self.reading() as connection:
-            for part in chunks(slots):
-                query = (
-                    select(tasks.c.slot, tasks.c.key, tasks.c.verb)
-                    .join(cascades, promoted)
-                    .where(tasks.c.slot.in_(part), tasks.c.verb != Verb.TEST, tasks.c.state == TaskState.DONE)
-                    .order_by(tasks.c.cascade)
-                )
-                for slot, key, verb in connection.execute(query):
-                    if verb == Verb.REBIND:
-                        found[slot] = key
-                    else:
-                        found.pop(slot, None)
-        return found
+            row = connection.execute(query).first()
+        return None if row is None else (row.cascade, row.why)

@@ -13,6 +13,7 @@ from farm.model.plan import Plan
 from farm.process import Cancel
 from farm.store import pins
 from farm.store.artifacts import Store
+from farm.store.standing import with_stand_ins
 from farm.workers.hands import Hands
 from farm.workers.result import RunResult, StepOutcome
 from farm.workers.schedule import Schedule
@@ -102,11 +103,14 @@ def _run(
     from farm.workers.run import Run
 
     patiently(lambda: ledger.record_plan(plan.steps), cancel)
-    patiently(lambda: ledger.record_artifacts(found.values()), cancel)
+    keys = {step.id: step.key for step in plan.steps}
+    # what stands in for a build was not built
+    built = [artifact for id_, artifact in found.items() if artifact.key == keys[id_]]
+    patiently(lambda: ledger.record_artifacts(built), cancel)
     if found:
         patiently(lambda: ledger.tally("cached", number=len(found)), cancel)
-    pins.settle(store, {step.key for step in plan.steps})
-    schedule = Schedule(plan, {a.key for a in found.values()}, durations=patiently(ledger.durations, cancel))
+    pins.settle(store, with_stand_ins(keys.values()))
+    schedule = Schedule(plan, {keys[id_] for id_ in found}, durations=patiently(ledger.durations, cancel))
     run = Run(plan=plan, schedule=schedule, outcomes=_tell_cached(found, tell), cancel=cancel, tell=tell)
     return run.to_the_end(make_hands(ledger, schedule, cancel, tell))
 

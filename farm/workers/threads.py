@@ -184,6 +184,7 @@ class ThreadHands:
 
     def _take_over(self, step: Step, artifact: Artifact) -> None:
         """Another process built it. It may have been killed before it said so: the ledger hears it from us then."""
-        patiently(lambda: self._ledger.record_artifacts([artifact]), self._cancel)
+        if artifact.key == step.key:  # else it stands in for a build
+            patiently(lambda: self._ledger.record_artifacts([artifact]), self._cancel)
         outcome = StepOutcome(step=step.id, state=State.CACHED, artifact=artifact)
         self._known.append(Report(step=step, outcome=outcome))
