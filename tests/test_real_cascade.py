@@ -1,34 +1,78 @@
-"""A real upgrade of a real library, rolled out as a cascade: libjpeg-turbo 2.1.5 to 3.1.3, under Pillow."""
+"""Real upgrades of real libraries, rolled out as cascades: built, tested by the projects' own suites, promoted, rolled
+back."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import small_farm
-from small_farm import PLATFORM, TAG
+from small_farm import PLATFORM
 
 pytestmark = pytest.mark.slow
 
-RECIPES = {"libjpeg-turbo", "zlib", "pillow"}
-NATIVE = f"libjpeg-turbo@3.1.3/{PLATFORM}"
+
+@dataclass(frozen=True, kw_only=True)
+class Upgrade:
+    """A library moves from one release to another under `above` (beside `below`, which it needs); of these, `built` are
+    built again and say why. `user` is what people install."""
+
+    recipe: str
+    older: str
+    newer: str
+    user: str
+    above: frozenset[str]
+    below: frozenset[str] = frozenset()
+    built: str = ""
 
 
-def catalog(place: Path, *options: str) -> Path:
-    """The project's catalog with an older libjpeg-turbo, and nothing that the test does not need."""
-    command = [sys.executable, "-m", "benchmarks.older", *options, str(place), "libjpeg-turbo"]
+UPGRADES = (
+    Upgrade(
+        recipe="libjpeg-turbo",
+        older="2.1.5",
+        newer="3.1.3",
+        user="pillow",
+        above=frozenset({"pillow"}),
+        below=frozenset({"zlib"}),
+    ),
+    Upgrade(
+        recipe="gmp",
+        older="6.2.1",
+        newer="6.3.0",
+        user="gmpy2",
+        above=frozenset({"mpfr", "mpc", "gmpy2"}),
+        built="it could not be built before: no release of gmp was gmp>=6.3",
+    ),
+    Upgrade(
+        recipe="mpfr",
+        older="4.2.0",
+        newer="4.2.2",
+        user="gmpy2",
+        above=frozenset({"mpc", "gmpy2"}),
+        below=frozenset({"gmp"}),
+        built="it could not be built before: no release of mpfr was mpfr>=4.2.1",
+    ),
+)
+
+
+def catalog(place: Path, upgrade: Upgrade, *options: str) -> Path:
+    """The project's catalog with an older release, and nothing that the test does not need."""
+    command = [sys.executable, "-m", "benchmarks.older", *options, str(place), upgrade.recipe]
     subprocess.run(command, check=True, cwd=small_farm.ROOT)
     for recipe in (place / "recipes").iterdir():
-        if recipe.name not in RECIPES:
+        if recipe.name not in {upgrade.recipe, *upgrade.above, *upgrade.below}:
             shutil.rmtree(recipe)
     return place
 
 
-def test_a_new_libjpeg_turbo_builds_itself_and_tests_pillow(tmp_path: Path) -> None:
+@pytest.mark.parametrize("upgrade", UPGRADES, ids=lambda upgrade: upgrade.recipe)
+def test_a_release_builds_itself_and_tests_what_runs_with_it(upgrade: Upgrade, tmp_path: Path) -> None:
     home = tmp_path / "home"
 
     def farm(at: Path, *words: str) -> str:
@@ -36,35 +80,39 @@ def test_a_new_libjpeg_turbo_builds_itself_and_tests_pillow(tmp_path: Path) -> N
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    before = catalog(tmp_path / "before", "--before")
-    farm(before, "build", "pillow")
-    assert offered(home) == "2.1.5"
-    after = catalog(tmp_path / "after")
-    farm(after, "abi", "accept", "libjpeg-turbo@2.1.5")
+    before = catalog(tmp_path / "before", upgrade, "--before")
+    farm(before, "build", upgrade.user)
+    assert offered(home, upgrade) == upgrade.older
+    after = catalog(tmp_path / "after", upgrade)
 
-    farm(after, "cascade", "start", "--bump", "libjpeg-turbo=3.1.3")
+    farm(after, "cascade", "start", "--bump", f"{upgrade.recipe}={upgrade.newer}", "--suite", "upstream")
     (document,) = json.loads(farm(after, "cascade", "advance", "--json"))
     assert document["state"] == "staged"
-    assert document["verdicts"] == {"libjpeg-turbo@2.1.5 -> libjpeg-turbo@3.1.3": "compatible"}
-    assert document["tasks"] == {"build": {"done": 1}, "rebind": {}, "test": {"done": 2}}
-    assert document["checks"]["imported"] == [f"pillow-13.0.0-{TAG}-{TAG}-{PLATFORM}.whl"]
+    move = f"{upgrade.recipe}@{upgrade.older} -> {upgrade.recipe}@{upgrade.newer}"
+    assert document["verdicts"] == {move: "compatible"}
+    assert [name.partition("-")[0] for name in document["checks"]["imported"]] == [upgrade.user]
     shown = json.loads(farm(after, "cascade", "show", "1", "--all", "--json"))["shown"]
-    assert {task["id"] for task in shown} == {
-        f"build {NATIVE}",
-        f"test {NATIVE}",
-        f"test pillow@13.0.0/{PLATFORM}/{TAG}",
-    }
-    assert offered(home) == "2.1.5", "nothing is offered before it is promoted"
+    assert {task["state"] for task in shown} == {"done"}
+    why = {tuple(task["id"].partition("@")[0].split()): task["why"] for task in shown}
+    tested = {("test", name) for name in (upgrade.recipe, *upgrade.above)}
+    built = {("build", upgrade.recipe), *([("build", upgrade.user)] if upgrade.built else [])}
+    assert why.keys() == built | tested, "and nothing else"
+    if upgrade.built:
+        assert why["build", upgrade.user] == upgrade.built
+    assert f"{upgrade.recipe}@{upgrade.newer}/{PLATFORM}" in {task["step"] for task in shown}
+    assert offered(home, upgrade) == upgrade.older, "nothing is offered before it is promoted"
     farm(after, "cascade", "promote", "1")
-    assert offered(home) == "3.1.3"
+    assert offered(home, upgrade) == upgrade.newer
     farm(after, "cascade", "rollback", "1")
-    assert offered(home) == "2.1.5"
+    assert offered(home, upgrade) == upgrade.older
     assert "nothing to do" in farm(after, "plan")
 
 
-def offered(home: Path) -> str:
-    """The release of libjpeg-turbo that pip takes when Pillow is asked for."""
+def offered(home: Path, upgrade: Upgrade) -> str:
+    """The release of the library that pip takes when somebody installs what uses it."""
     index = (home / "index/staging/simple").as_uri()
     command = [sys.executable, "-m", "pip", "install", "--isolated", "--dry-run", "--ignore-installed", "--no-input"]
-    said = subprocess.run([*command, "--index-url", index, "pillow"], capture_output=True, text=True, check=True).stdout
-    return said.split("native-libjpeg-turbo-62!")[1].split()[0]
+    asked = [*command, "--index-url", index, upgrade.user]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    (found,) = re.findall(rf"native-{upgrade.recipe}-\d+!(\S+)", said.partition("Would install")[2])
+    return str(found)
