@@ -57,6 +57,8 @@ def test_an_empty_farm(catalog: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["start", "--cve", "CVE-1", "--purl", "gmp"], "'gmp' is not a package URL"),
         (["start", "--cve", "CVE-1", "--purl", "pkg:generic/gmp"], "no wheel of channel 'staging' holds"),
         (["start", "--all", "--purl", "pkg:generic/gmp"], "belongs to a weakness"),
+        (["start", "--bump", "tiny=1.0", "pytiny"], "a release or a weakness concerns all that runs with it"),
+        (["start", "--all", "nothing"], "there is no recipe 'nothing'"),
         (["start", "--all", "--channel", "No Channel"], "is not a channel name"),
         (["show", "7"], "there is no cascade 7"),
         (["promote", "7"], "there is no cascade 7"),
@@ -169,7 +171,9 @@ def test_a_changed_toolchain_builds_and_tests_what_is_for_its_platform(catalog: 
     text = toolchain.read_text()
     assert '"-O2"' in text
     toolchain.write_text(text.replace('"-O2"', '"-O3"'))
-    assert farm(catalog, "cascade", "start", "--toolchain", PLATFORM).returncode == 0
+    started = farm(catalog, "cascade", "start", "--toolchain", PLATFORM, "tiny")
+    assert started.returncode == 0, started.stderr
+    assert f"toolchain of {PLATFORM} of tiny (toolchain.flags.c: added -O3, removed -O2) (toolchain)" in started.stdout
     done = farm(catalog, "cascade", "advance", "--json")
     assert done.returncode == 0, done.stderr
     (document,) = json.loads(done.stdout)

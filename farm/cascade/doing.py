@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from farm import trial
 from farm.cascade.hands import Deed
@@ -154,8 +154,9 @@ class FarmHands:
 
     def _tried(self, it: trial.Trial, suite: str, key: str, natives: Iterable[Step], cancel: Cancel) -> SmokeResult:
         result = trial.run(it, suite, cancel=cancel)
-        with_ = {one.recipe: one.version for one in natives}
-        self.ledger.record_verdict(key, suite, result.outcome, reason=result.reason, details={"with": with_})
+        details: dict[str, Any] = {"with": {one.recipe: one.version for one in natives}}
+        details |= asdict(result.counts) if result.counts else {}
+        self.ledger.record_verdict(key, suite, result.outcome, reason=result.reason, details=details)
         return result
 
     def _judged(self, task: CascadeTask, step: Step) -> str:

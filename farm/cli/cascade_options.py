@@ -48,6 +48,12 @@ def _configure_start(start: argparse.ArgumentParser) -> None:
     what.add_argument("--toolchain", metavar="PLATFORM", help="the platform's toolchain was changed")
     what.add_argument("--cve", metavar="ID", help="a weakness that recipes were mended for; with --purl")
     what.add_argument("--all", action="store_true", help="all that is not built yet, as a scheduled run does")
+    start.add_argument(
+        "recipe",
+        nargs="*",
+        metavar="RECIPE",
+        help="with --all or --toolchain: only these, and all that is built against them",
+    )
     start.add_argument("--purl", metavar="PURL", help="the component with the weakness: pkg:generic/gmp@6.2.1")
     _scope(start)
     start.add_argument(

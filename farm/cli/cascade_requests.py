@@ -28,20 +28,26 @@ def request_of(args: argparse.Namespace, rooms: Rooms) -> Request:
     loaded = catalog.load(rooms.settings)
     if args.purl and not args.cve:
         raise UsageError("belongs to a weakness", where="--purl", fix="add --cve ID")
+    if args.recipe and (args.bump or args.cve):
+        raise UsageError(
+            "a release or a weakness concerns all that runs with it",
+            where=args.recipe[0],
+            fix="name recipes with --all or --toolchain only",
+        )
     platforms: list[str] = args.platform
-    recipes: tuple[str, ...] = ()
+    recipes = _named(args.recipe, loaded)
     if args.bump:
         kind, what, recipes = CascadeKind.BUMP, *_bumped(args.bump, loaded)
     elif args.toolchain:
         kind, what, platforms = (
             CascadeKind.TOOLCHAIN,
-            f"toolchain of {args.toolchain}",
+            f"toolchain of {args.toolchain}{_of(args.recipe)}{_changed(args.toolchain, rooms, loaded)}",
             [_platform(args.toolchain, loaded)],
         )
     elif args.cve:
         kind, what, recipes = CascadeKind.SECURITY, *_weak(args, rooms, loaded)
     else:
-        kind, what = CascadeKind.SCHEDULE, "all that is not built yet"
+        kind, what = CascadeKind.SCHEDULE, f"all that is not built yet{_of(args.recipe)}"
     return Request(
         kind=kind,
         what=what,
@@ -123,6 +129,38 @@ def _before(recipe: Recipe, version: str) -> str:
     versions = [release.version for release in oldest_first(recipe)]
     place = versions.index(version)
     return f"{versions[place - 1]} -> " if place else ""
+
+
+def _named(texts: list[str], catalog: Catalog) -> tuple[str, ...]:
+    """The recipes of these names, or that provide them."""
+    if unknown := [text for text in texts if text not in catalog.providers]:
+        raise UsageError(
+            f"there is no recipe {unknown[0]!r}",
+            where="RECIPE",
+            fix="`farm recipe list` has the names, without versions",
+        )
+    return tuple(dict.fromkeys(catalog.providers[text] for text in texts))
+
+
+def _of(recipes: list[str]) -> str:
+    """Of which recipes, for people."""
+    more = f" and {len(recipes) - _SHOWN} more" if len(recipes) > _SHOWN else ""
+    return f" of {', '.join(recipes[:_SHOWN])}{more}" if recipes else ""
+
+
+def _changed(platform: str, rooms: Rooms, catalog: Catalog) -> str:
+    """What changed in a toolchain since the newest build with it: `` (toolchain.flags.c: added -O3, removed -O2)``."""
+    from farm.plan.explain import explain
+    from farm.plan.keys import TOOLCHAIN, toolchain_inputs
+
+    last = rooms.ledger.last_built_on(platform)
+    if last is None:
+        return ""
+    old = [item for item in last.inputs if item.label.startswith(TOOLCHAIN)]
+    now = toolchain_inputs(catalog.toolchains[platform], dependent=last.step.python is not None)
+    changes = explain(old, [item for item in now if item.label.startswith(TOOLCHAIN)])
+    more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+    return f" ({'; '.join(changes[:_SHOWN])}{more})" if changes else ""
 
 
 def _platform(name: str, catalog: Catalog) -> str:

@@ -56,7 +56,7 @@ _TOOLCHAIN_EXCLUDED = frozenset({"format", "system_libraries", "run", "python_pl
 KEY_BYTES = 32  # of a key as it is kept; people and stores see it in hex
 _DIGEST = type(hashlib.sha256()).digest
 _NONE: frozenset[str] = frozenset()
-_TOOLCHAIN = "toolchain."
+TOOLCHAIN = "toolchain."  # before the label of what a toolchain gives
 ABI_EPOCH = "abi.epoch"
 REQUIRES = "requires "  # before a recipe's name: the label of what a step is built against
 _PATCH = "patch "
@@ -139,11 +139,11 @@ def toolchain_inputs(toolchain: Toolchain, *, dependent: bool) -> tuple[KeyInput
     shown = Shown()
     for name, value in set_fields(toolchain, _TOOLCHAIN_EXCLUDED):
         if isinstance(value, BaseModel):
-            fields(shown, f"{_TOOLCHAIN}{name}.", value, _NONE)
+            fields(shown, f"{TOOLCHAIN}{name}.", value, _NONE)
         else:
-            shown.value(f"{_TOOLCHAIN}{name}", value)
+            shown.value(f"{TOOLCHAIN}{name}", value)
     if dependent:
-        shown.value(f"{_TOOLCHAIN}python_platform", toolchain.python_platform)
+        shown.value(f"{TOOLCHAIN}python_platform", toolchain.python_platform)
         if toolchain.binary in _DEPENDENT_RULES:
             shown.value("rules of dependents", _DEPENDENT_RULES[toolchain.binary])
     return shown.inputs()
@@ -214,7 +214,7 @@ def key_of(inputs: Sequence[KeyInput]) -> str:
 
 
 def _group(label: str) -> str:
-    if label.startswith(_TOOLCHAIN):
+    if label.startswith(TOOLCHAIN):
         return "toolchain"
     if label.startswith((REQUIRES, f"{_PYTHON} ")) or label == _PYTHON:
         return "own"

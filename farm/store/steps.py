@@ -63,6 +63,13 @@ class StepRecords(Database):
             row = connection.execute(query.limit(1)).first()
         return None if row is None else self._built_step(row)
 
+    def last_built_on(self, platform: str) -> BuiltStep | None:
+        """The newest build for a platform."""
+        query = _built().where(steps.c.platform == platform).order_by(artifacts.c.built.desc(), steps.c.key)
+        with self.reading() as connection:
+            row = connection.execute(query.limit(1)).first()
+        return None if row is None else self._built_step(row)
+
     def built(self, key: str) -> BuiltStep | None:
         """What is known of the build of a key."""
         with self.reading() as connection:
