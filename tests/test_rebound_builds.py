@@ -12,6 +12,9 @@ import pytest
 import small_farm
 from small_farm import PLATFORM, TAG, TINY, add_release
 
+from farm.store.remote import layout
+from farm.store.standing import stand_in
+
 pytestmark = pytest.mark.slow
 
 PYTINY = f"pytiny@0.5/{PLATFORM}/{TAG}"
@@ -102,10 +105,13 @@ def test_there_is_nothing_to_do_and_the_farm_says_why(place: Path) -> None:
     assert "it was rebound, not built" in farm("reproduce", "pytiny")
 
 
-def test_it_outlives_garbage_collection(place: Path) -> None:
+def test_it_outlives_garbage_collection(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_CACHE", str(place / "cache"))  # others are at work with this user's
     farm = runner(place / "catalog", place / "first")
     farm("gc", "--keep-days", "0")
     farm("gc", "--shared", "--keep-days", "0", "--grace-hours", "1")
+    (key,) = (row["key"] for row in json.loads(farm("plan", "--all", "--json"))["steps"] if row["rebound"])
+    assert layout.record(stand_in(key)) not in json.loads((place / "common" / layout.MARKS).read_text())
     assert "nothing to do" in farm("build")
 
 

@@ -39,11 +39,8 @@ def request_of(args: argparse.Namespace, rooms: Rooms) -> Request:
     if args.bump:
         kind, what, recipes = CascadeKind.BUMP, *_bumped(args.bump, loaded)
     elif args.toolchain:
-        kind, what, platforms = (
-            CascadeKind.TOOLCHAIN,
-            f"toolchain of {args.toolchain}{_of(args.recipe)}{_changed(args.toolchain, rooms, loaded)}",
-            [_platform(args.toolchain, loaded)],
-        )
+        kind, platforms = CascadeKind.TOOLCHAIN, [_platform(args.toolchain, loaded)]
+        what = f"toolchain of {args.toolchain}{_of(args.recipe)}{_changed(args.toolchain, rooms, loaded)}"
     elif args.cve:
         kind, what, recipes = CascadeKind.SECURITY, *_weak(args, rooms, loaded)
     else:
