@@ -22,6 +22,7 @@ from farm.index.generations import Index
 from farm.model.cascade import ENDED, CascadeState, TaskState
 from farm.model.rework import Verb
 from farm.settings import Settings
+from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
 from farm.store.tables import leases
 
@@ -29,6 +30,7 @@ WRITES = [
     (Index, "publish"),
     (Index, "promote"),
     (Index, "rollback"),
+    (Store, "let_stand_in"),
     (Ledger, "move_cascade"),
     (Ledger, "finish_task"),
 ]

@@ -9,6 +9,7 @@ import pytest
 from cascade_farm import Farm, small, wheel
 from plans import PLATFORM, digest, make_plan
 
+from farm.errors import StoreError
 from farm.index.contents import IndexFile
 from farm.index.generations import Index
 from farm.model.artifact import Artifact
@@ -46,6 +47,17 @@ def test_a_stand_in_is_found_by_the_key_that_nobody_built(tmp_path: Path) -> Non
     assert strict.get(KEY) is None
     assert strict.known([KEY]) == strict.get_all([KEY]) == {}
     assert store.get(stand_in(OTHER)) is None, "another key, another decision"
+
+
+def test_only_what_is_stored_gets_another_name(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    moved = stored(store, tmp_path, digest("rebind"), "0moved")
+    store.path(moved).unlink()
+    with pytest.raises(StoreError, match="its content is missing"):
+        store.let_stand_in(KEY, moved)
+    assert store.get(KEY) is None
+    with pytest.raises(StoreError, match="is not a build key"):
+        store.name("../key", moved)
 
 
 def test_a_build_comes_first_and_the_first_stand_in_stays(tmp_path: Path) -> None:

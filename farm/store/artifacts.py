@@ -113,8 +113,11 @@ class Store(LocalStore):
 
     def let_stand_in(self, key: str, artifact: Artifact) -> None:
         """Let a stored wheel that was rebound stand in for the build of a key, unless there is one, or a stand-in."""
-        if self.get(key) is None:
-            self.put(stand_in(key), self.path(artifact))
+        if self.get(key) is not None:
+            return
+        other = self.name(stand_in(key), artifact)
+        if self.shared is not None and self.shared.writable:
+            self._publish_shared(other, self.shared)
 
     def stood_in(self, keys: Iterable[str]) -> Iterator[Artifact]:
         """What this machine has that stands in for these keys, or did before they were built."""

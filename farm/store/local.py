@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -100,6 +101,18 @@ class LocalStore:
                 Conflict(key=key, kept=kept, other_filename=artifact.filename, other_sha256=artifact.sha256)
             )
         return kept
+
+    def name(self, key: str, artifact: Artifact) -> Artifact:
+        """Let one more key mean a stored wheel, unless it means one; returns what it means now. Raises StoreError."""
+        pointers.require_key(key, str(self.root))
+        with disk_errors(self.root), self.locked():
+            first = self.get_unlocked(key)
+            if first is not None and not self._fault(first, deep=False):
+                return first
+            if fault := self._fault(artifact, deep=False):
+                raise StoreError(f"{artifact.filename}: {fault}", where=str(self.root), fix="build it again")
+            self._point(named := replace(artifact, key=key))
+            return named
 
     def keys(self) -> Iterator[str]:
         """All keys that have a pointer, in no order."""
