@@ -89,7 +89,8 @@ def _merged(recipe: dict[str, Any], older: Mapping[str, Any]) -> dict[str, Any]:
         for library in recipe["products"]["library"]:
             library["exports"] = [name for name in library["exports"] if name not in exports.get(library["name"], ())]
         rows.append({"release": f">={version}", "exports": exports})
-    return {**recipe, "release": [*older["release"], *recipe["release"]], "when": rows}
+    build = {**recipe["build"], **older.get("build", {})}
+    return {**recipe, "release": [*older["release"], *recipe["release"]], "build": build, "when": rows}
 
 
 def _toml(table: Mapping[str, Any], path: str = "") -> Iterator[str]:
