@@ -265,6 +265,13 @@ def test_what_requires_the_new_release_is_new_with_it(root: Path, capsys: pytest
     assert done(found)["d build"] == "it could not be built before: neither could mpfr"
 
 
+def test_what_it_needs_beside_the_new_release_was_there_before(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_recipe(root, dependent("d", host=["gmp>=6.3", "mpfr"]))
+    assert farm(root, "d", "--bump", "gmp=6.3", "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)["outcomes"]
+    assert set(done(found)) == {"gmp build", "gmp test", "mpfr test", "d build", "d test"}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.version import InvalidVersion
@@ -89,11 +89,22 @@ def plans(
     old = before(catalog, bumps)
     unmet = _unmet(old)
     asked = [*recipes, *(bump.recipe for bump in bumps)] if recipes else list(catalog.recipes)
-    then = [name for name in asked if catalog.providers.get(name.partition("@")[0], name) not in unmet]
+    then = _possible(old, asked, unmet)
     was, now = make(old, then) if then else Plan(steps=()), make(after(catalog, bumps, breaking=breaking), asked)
     platforms = dict.fromkeys((step.recipe, step.platform) for step in now.steps if step.recipe in unmet)
     rows = (Impossible(recipe=recipe, platform=platform, reason=unmet[recipe]) for recipe, platform in platforms)
     return replace(was, impossible=(*was.impossible, *rows)), now
+
+
+def _possible(catalog: Catalog, asked: Sequence[str], unmet: Collection[str]) -> list[str]:
+    """What of `asked` can be built, and instead of the rest what that needs."""
+    found = list(dict.fromkeys(asked))
+    for name in found:  # grows while it is read
+        recipe = catalog.providers.get(name.partition("@")[0], name)
+        if recipe in unmet:
+            hosts = (parse_host(text).name for text in catalog.recipes[recipe].recipe.requires.host)
+            found += [host for host in hosts if host not in found]
+    return [name for name in found if catalog.providers.get(name.partition("@")[0], name) not in unmet]
 
 
 def _unmet(catalog: Catalog) -> dict[str, str]:
