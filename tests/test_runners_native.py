@@ -177,6 +177,7 @@ def test_upstream_suite_sees_the_wheel_and_is_counted(tmp_path: Path, natives: t
 def test_suite_with_tools_from_the_configured_index(tmp_path: Path, natives: tuple[Tiny, Tiny, str]) -> None:
     test = _suite(natives, tmp_path / "source", "{python}", "-m", "pytest", "-q", "tests")
     test = replace(test, install=replace(test.install, requires=("pytest",)))
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = "--of-another-project"\n')
     result = RUNNER.run_suite(test, tmp_path / "work")
     assert result.counts is not None, result
     assert (result.counts.passed, result.counts.failed, result.counts.skipped) == (1, 1, 1)

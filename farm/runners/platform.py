@@ -65,6 +65,9 @@ class PlatformRunner:
 
         def run(prepared: Environment, scratch: Path) -> SmokeResult:
             place = _copy(test.source, test.copy_paths, scratch / "tests")
+            # pytest looks upwards for options until it finds a file like this: those of the project that FARM_HOME
+            # lies in are not the suite's
+            (scratch / "pytest.ini").touch()
             replaced = {"{python}": str(prepared.python), "{source}": str(test.source)}
             argv = [_replace(word, replaced) for word in test.command]
             variables = prepared.variables(_directory(scratch / "home"))
