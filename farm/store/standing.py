@@ -4,7 +4,7 @@ A build key means one wheel for ever, the one that was built. A wheel that was r
 the build that it spares; it is stored under a key that is made from the build key. So it counts for exactly the inputs
 that the decision to rebind was made for: whatever changes them, changes the build key. A build of the key comes first
 in any case. No wheel is built against a dependent, so nobody else's key depends on which of the two there is
-(docs/decisions/015).
+(docs/decisions/016).
 """
 
 from __future__ import annotations
