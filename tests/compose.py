@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import databases
+from redis_server import MORTAL
 from ruamel.yaml import YAML
 from small_farm import ROOT
 
@@ -74,6 +75,7 @@ class Bare:
         log = (self.place / f"{name or service}.log").open("wb")
         command = [*self.words(service), *more]
         command[0] = databases._program(command[0]) or command[0]
+        command = [*MORTAL, *command]
         self.children.append(
             subprocess.Popen(
                 command, env=environment, cwd="/", user=user, stdout=log, stderr=log, start_new_session=True

@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MORTAL = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Before a command: it dies with the thread that started it, even if that is killed."""
+
 
 def why_no_redis() -> str:
     """Why no Redis server can be started here; empty if one can."""
@@ -28,8 +31,9 @@ class Redis:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        words = [*MORTAL, "redis-server"]
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self._place]
-        self._child = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL, start_new_session=True)
+        self._child = subprocess.Popen([*words, *options], stdout=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with socket.socket() as probe:
