@@ -183,7 +183,8 @@ class ForgeError(FarmError):
 
 
 class FleetError(FarmError):
-    """A job is not signed by whom a worker trusts, asks for what it may not, or cannot be done by this worker."""
+    """A job is not signed by whom a worker trusts, asks for what it may not, or cannot be done by this worker; or the
+    broker refuses us, or is not the one it should be."""
 
     exit_code = 15
     kind = "fleet"

@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Serve until interrupted, which is its ordinary end."""
+    from farm.fleet import greeting
     from farm.fleet.beat import Beat
     from farm.fleet.broker import Waker, shown
     from farm.store import home
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if not args.run_due >= 0 or not args.keep_days >= 0:
         raise UsageError("must be 0 or more", where="--run-due, --keep-days", fix="0 runs nothing; keeps nothing")
     url = fleet_options.broker_of(args)
+    greeting.greet(url)
     home.prepare(settings.home)
     waker = Waker(url)
     with Ledger.open(settings.ledger) as ledger:

@@ -86,13 +86,14 @@ def slot(args: argparse.Namespace, settings: Settings) -> Iterator[Slot]:
 
 def hands(args: argparse.Namespace, settings: Settings, store: Store, ended: contextlib.ExitStack) -> MakeHands:
     """The fleet as the hands of a run; what it opens is closed with `ended`. Raises what makes that impossible."""
-    from farm.fleet import bundle, queues
+    from farm.fleet import bundle, greeting, queues
     from farm.fleet.broker import Waker
     from farm.fleet.hands import FleetHands, new_run
     from farm.fleet.show import Watcher
     from farm.store import frozen
 
     url, signer, right = broker_of(args), signer_of(settings), right_of(args)
+    greeting.greet(url)
 
     def make(ledger: Ledger, schedule: Schedule, cancel: Cancel, tell: Listener) -> Hands:
         root = frozen.place(settings, frozen.freeze(settings, settings.catalog))
@@ -125,11 +126,13 @@ def hands(args: argparse.Namespace, settings: Settings, store: Store, ended: con
 def task_hands(args: argparse.Namespace, own: FarmHands) -> Iterator[FleetTaskHands]:
     """The fleet as the hands of a cascade."""
     from farm.cascade.fleet import FleetTaskHands
+    from farm.fleet import greeting
     from farm.fleet.broker import Waker
     from farm.fleet.hands import new_run
     from farm.fleet.show import Watcher
 
     url, run = broker_of(args), new_run()
+    greeting.greet(url)
     waker = Waker(url)
     made = FleetTaskHands(run=run, own=own, signer=signer_of(own.settings), rights="build", wake=waker.wake)
     watcher = Watcher(url, run, own.listener, lambda _step, _lines: None, made.look)

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _worker(args: argparse.Namespace, settings: Settings) -> int:
-    from farm.fleet import broker
+    from farm.fleet import broker, greeting
     from farm.fleet.worker import Worker
     from farm.process import Child
     from farm.store import home
@@ -62,6 +62,7 @@ def _worker(args: argparse.Namespace, settings: Settings) -> int:
     url, queues = fleet_options.broker_of(args), fleet_options.queues_of(args)
     home.prepare(settings.home)
     fleet_keys.trusted_keys(args, settings)  # refuses before anything starts
+    greeting.greet(url)
     seconds = fleet_options.lease_of(args)
     command = [sys.executable, "-m", "farm.cli", *args.argv, "--slot"]
     env = {**os.environ, "FARM_BROKER": url}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -27,6 +26,7 @@ _TIMEOUT = 2.0  # seconds that Redis may take to answer before we go on without 
 _REST = 3.0  # seconds until a Redis that did not answer is tried again
 _STALE = 60.0  # seconds after which a wake-up is worth nothing
 _MOST_WAKES = 32  # per queue at once: each wakes a whole machine
+_CHECKS = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}  # of rediss://
 
 
 def shown(url: str) -> str:
@@ -81,13 +81,11 @@ def app(url: str, wake: Callable[[str, str], None] = lambda _queue, _key: None) 
         broker_connection_max_retries=None,
         broker_transport_options={"socket_connect_timeout": _TIMEOUT, "socket_timeout": 30.0},
     )
-    if url.startswith("rediss:") and "ssl_cert_reqs" not in url:
-        made.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
 
     def run_step(queue: str = "", key: str = "") -> None:
         wake(str(queue), str(key))
 
-    made.task(name=TASK, ignore_result=True)(run_step)
+    made.task(name=TASK, ignore_result=True, shared=False)(run_step)  # each application has its own
     return made
 
 
@@ -98,6 +96,7 @@ def listen(url: str, queues: Iterable[str], wake: Callable[[str, str], None]) ->
     def serve() -> None:
         from celery.worker.worker import WorkController
 
+        made.set_current()  # of this thread: tasks are looked up there
         for name in ("celery", "kombu", "amqp"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         while True:
@@ -163,7 +162,16 @@ class Waker:
 
 def _celery_url(url: str) -> str:
     """Sockets are named by kombu and redis-py in different ways."""
-    return "redis+socket" + url[4:] if url.startswith("unix:") else url
+    return "redis+socket" + url[4:] if url.startswith("unix:") else _verified(url)
+
+
+def _verified(url: str) -> str:
+    """Whom we talk to is checked, by both libraries and in all their versions, unless the URL says otherwise."""
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        return url
+    more = [f"{name}={value}" for name, value in _CHECKS.items() if name not in parts.query]
+    return parts._replace(query="&".join(filter(None, [parts.query, *more]))).geturl()
 
 
 def redis_client(url: str) -> Any:
@@ -174,5 +182,5 @@ def redis_client(url: str) -> Any:
         raise MissingToolError(
             f"the fleet's libraries are not installed: {error}", fix="pip install 'wheel-farm[fleet]'"
         ) from error
-    plain = url.replace("redis+socket:", "unix:", 1)
+    plain = _verified(url.replace("redis+socket:", "unix:", 1))
     return redis.Redis.from_url(plain, socket_connect_timeout=_TIMEOUT, socket_timeout=_TIMEOUT)

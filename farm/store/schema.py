@@ -18,10 +18,19 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from farm.errors import MissingToolError, StoreError, UnavailableError
 from farm.store.files import disk_errors, file_lock, make_dirs
+from farm.store.refusals import refusal
 
 HEAD = "0005"  # the newest migration; read here so that an up-to-date ledger opens without importing alembic
 WRITE = "farm_write"  # execution option of connections that will write
 _BUSY_MS = 30_000
+# A network that is cut tells nobody: without these, libpq would wait for hours on a connection that is dead.
+_PATIENCE = {
+    "connect_timeout": 15,  # seconds, as the next two
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # milliseconds
+}
 _ADVISORY_LOCK = 0x6661726D  # "farm": one number for all farms of a PostgreSQL database
 
 
@@ -67,6 +76,8 @@ def database_errors(url: URL) -> Iterator[None]:
                 where=place,
                 fix="restore it from a backup, or move it away: artifacts are kept, history is lost (docs/state.md)",
             ) from error
+        if (refused := refusal(why)) is not None:
+            raise StoreError(f"the ledger is not to be used: {refused[0]}", where=place, fix=refused[1]) from error
         if error.connection_invalidated or "locked" in why or type(error).__name__ == "OperationalError":
             raise UnavailableError(
                 f"the ledger does not answer: {why}", where=place, fix="is the database running and reachable?"
@@ -109,7 +120,8 @@ def _engine(url: URL) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
-        return create_engine(url, pool_pre_ping=True, max_overflow=-1)
+        patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+        return create_engine(url, pool_pre_ping=True, max_overflow=-1, connect_args=patience)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise MissingToolError(
             f"the database driver is not installed: {error}", fix="pip install 'wheel-farm[postgresql]'"
