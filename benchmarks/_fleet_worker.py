@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from farm.fleet import broker, signing, slot_process
+from farm.fleet import broker, slot_process, trust
 from farm.fleet.doing import Done
 from farm.fleet.order import Order
 from farm.fleet.show import Teller
@@ -57,7 +57,7 @@ def slot(place: Path, url: str, address: str) -> Iterator[Slot]:
             ledger=ledger,
             queues=QUEUES,
             doers={"build": trivial},
-            trusted=signing.trusted(place / "trusted"),
+            trusted=trust.TrustFile(place / "trusted"),
             right="build",
             screen=Screen(Teller(address)),
             lease_seconds=LEASE,

@@ -29,7 +29,7 @@ from databases import postgresql  # type: ignore[import-not-found]
 from redis_server import redis  # type: ignore[import-not-found]
 
 from farm.cli.output import print_json, print_table
-from farm.fleet import broker, signing
+from farm.fleet import broker, signing, trust
 from farm.fleet.order import Order
 from farm.fleet.show import Watcher
 from farm.model.job import JobState, NewJob
@@ -129,7 +129,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, redis() as server, postgresql(durable=True) as url:
         place = Path(name)
         signer = signing.make_key(place / "key.pem")
-        signing.trust(place / "trusted", signer, ("build",), "benchmark")
+        trust.trust(place / "trusted", trust.line_of(signer, ("build",), "benchmark"))
         with Ledger.open(url) as ledger:
             ours: list[float] = []
             theirs: list[float] = []

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from farm.fleet import signing
+from farm.fleet import signing, trust
 
 DAYS = 825
 USER = "farm"  # PostgreSQL takes the certificate's common name for the user
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     _certificate(place, "client", USER, authority, ())
     signer = signing.make_key(place / "fleet_key")
     if not (place / "trusted_keys").exists():
-        signing.trust(place / "trusted_keys", signer, signing.RIGHTS, "compose")
+        trust.trust(place / "trusted_keys", trust.line_of(signer, trust.RIGHTS, "compose"))
     return 0
 
 

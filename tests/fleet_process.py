@@ -18,7 +18,7 @@ from plans import make_plan
 
 from farm import log
 from farm.errors import ProcessError
-from farm.fleet import broker, queues, signing, slot_process
+from farm.fleet import broker, queues, signing, slot_process, trust
 from farm.fleet.build import StepDoer
 from farm.fleet.hands import FleetHands, new_run
 from farm.fleet.show import Teller, Watcher
@@ -53,7 +53,7 @@ PLAN = make_plan(EDGES)
 
 def key_of(home: Path) -> signing.Signer:
     made = signing.make_key(home / "fleet/key.pem")
-    signing.trust(home / "fleet/trusted", made, ("build",), "test")
+    trust.trust(home / "fleet/trusted", trust.line_of(made, ("build",), "test"))
     return made
 
 
@@ -161,7 +161,7 @@ def slot(home: Path, url: str, address: str, seconds: float, lease: float) -> It
             ledger=ledger,
             queues=QUEUES,
             doers={"build": doer},
-            trusted=signing.trusted(home / "fleet/trusted"),
+            trusted=trust.TrustFile(home / "fleet/trusted"),
             right="build",
             screen=Screen(Teller(address), home),
             lease_seconds=lease,

@@ -18,7 +18,7 @@ from farm.cascade.advance import Advance, Advanced
 from farm.cascade.doing import Catalogs
 from farm.cascade.fleet import FleetTaskHands, TaskDoer, key_of
 from farm.errors import StoreError
-from farm.fleet import queues, signing
+from farm.fleet import queues, signing, trust
 from farm.fleet.slot import Slot
 from farm.gates.audit import AuditPolicy
 from farm.model.cascade import CascadeState
@@ -37,7 +37,7 @@ def farm(at: Settings) -> Iterator[Farm]:
 def fleet(farm: Farm, rebind: object) -> Iterator[FleetTaskHands]:
     """The hands of one who asks, with a worker elsewhere."""
     signer = signing.make_key(farm.at.home / "key.pem")
-    signing.trust(farm.at.home / "trusted", signer, ("build",), "test")
+    trust.trust(farm.at.home / "trusted", trust.line_of(signer, ("build",), "test"))
     there = replace(farm.at, home=farm.at.home.parent / "there", catalog=farm.at.home.parent / "none")
     home.prepare(there.home)
     own = hands(farm, rebind)
@@ -45,7 +45,7 @@ def fleet(farm: Farm, rebind: object) -> Iterator[FleetTaskHands]:
         ledger=farm.ledger,
         queues=queues.of_machine("build", "x86_64"),
         doers={"task": TaskDoer(hands=replace(own, settings=there, catalogs=Catalogs(settings=there)))},
-        trusted=signing.trusted(farm.at.home / "trusted"),
+        trusted=trust.TrustFile(farm.at.home / "trusted"),
         right="build",
         screen=Silent(),  # type: ignore[arg-type]
     )

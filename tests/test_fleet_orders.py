@@ -19,7 +19,7 @@ from plans import digest
 from redis_server import redis, why_no_redis
 
 from farm.errors import FleetError, UsageError
-from farm.fleet import broker, bundle, queues, signing
+from farm.fleet import broker, bundle, queues, signing, trust
 from farm.fleet.beat import Beat
 from farm.fleet.order import Order
 from farm.fleet.slot import Slot
@@ -40,10 +40,10 @@ def test_a_trusted_key_gets_a_line_of_its_own_behind_one_that_was_written_by_han
     path = tmp_path / "trusted"
     path.write_text(f"build {first.public} by hand")
     for _ in range(2):
-        signing.trust(path, first, ("build",), "by hand")
-        signing.trust(path, second, ("pr",), "made")
+        trust.trust(path, trust.line_of(first, ["build"], "by hand"))
+        trust.trust(path, trust.line_of(second, ["pr"], "made"))
     assert len(path.read_text().splitlines()) == 2
-    assert {key.owner: key.rights for key in signing.trusted(path).values()} == {"by hand": {"build"}, "made": {"pr"}}
+    assert {key.owner: key.rights for key in trust.read(path).values()} == {"by hand": {"build"}, "made": {"pr"}}
 
 
 def test_an_order_is_read_as_it_was_written_and_nothing_else_is() -> None:
@@ -83,7 +83,7 @@ def test_a_list_of_trusted_keys_says_what_is_wrong_with_it(tmp_path: Path, text:
     path = tmp_path / "trusted"
     path.write_text(text)
     with pytest.raises(FleetError, match=why):
-        signing.trusted(path)
+        trust.read(path)
 
 
 class Silent:
@@ -115,7 +115,7 @@ def refusal(ledger: Ledger, tmp_path: Path, order: Order, by: signing.Signer, **
         ledger=ledger,
         queues=["build"],
         doers={"build": never},  # type: ignore[dict-item]
-        trusted=signing.trusted(tmp_path / "trusted"),
+        trusted=trust.TrustFile(tmp_path / "trusted"),
         right="build",
         screen=Silent(),  # type: ignore[arg-type]
     )
@@ -135,8 +135,8 @@ def refusal(ledger: Ledger, tmp_path: Path, order: Order, by: signing.Signer, **
 def test_a_worker_refuses_what_is_not_signed_for_it(ledger: Ledger, tmp_path: Path) -> None:
     ours, theirs = (signing.make_key(tmp_path / name) for name in ("ours.pem", "theirs.pem"))
     proposer = signing.make_key(tmp_path / "pr.pem")
-    signing.trust(tmp_path / "trusted", ours, ("build",), "us")
-    signing.trust(tmp_path / "trusted", proposer, ("pr",), "the pull requests' machine")
+    trust.trust(tmp_path / "trusted", trust.line_of(ours, ("build",), "us"))
+    trust.trust(tmp_path / "trusted", trust.line_of(proposer, ("pr",), "the pull requests' machine"))
     assert "does not trust" in refusal(ledger, tmp_path, ORDER, theirs)
     assert "does not fit" in refusal(ledger, tmp_path, ORDER, theirs, signer=ours.name)
     other = ORDER.model_copy(update={"key": digest("other")})

@@ -23,6 +23,7 @@ EPILOG = """examples:
   farm fleet key                       make FARM_HOME/fleet/key.pem, trust it here, print its line
   farm fleet key --rights pr           of a machine that asks for what pull requests propose: it never publishes
   farm fleet key --show                print the line again
+  farm fleet key --show --until 2027-06-30 --recipe 'zlib*'    a line that counts for some time, for some recipes
   farm fleet queues                    what waits and what runs
   farm fleet sweep --days 30           forget jobs that ended a month ago
 """
@@ -37,6 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     key.add_argument(
         "--rights", default="build,pr", metavar="R,R", help="what it may ask for: build, pr (default both)"
     )
+    key.add_argument("--until", default="", metavar="DATE", help="the last day that it counts: 2027-06-30 (UTC)")
+    key.add_argument("--recipe", action="append", default=[], metavar="GLOB", help="what it may ask for; repeatable")
     key.add_argument("--name", default="", help="whose it is, for those who read the list; default: this host")
     actions.add_parser("queues", help="show what waits and what runs")
     sweep = actions.add_parser("sweep", help="forget jobs that ended long ago")
@@ -58,7 +61,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def _key(args: argparse.Namespace, settings: Settings) -> int:
     import socket
 
-    from farm.fleet import signing
+    from farm.fleet import signing, trust
     from farm.store import home
 
     rights = _rights(args.rights)
@@ -68,8 +71,9 @@ def _key(args: argparse.Namespace, settings: Settings) -> int:
     else:
         home.prepare(settings.home)
         signer = signing.make_key(fleet_keys.key_path(settings))
-        signing.trust(fleet_keys.trusted_path(settings), signer, rights, owner)
-    line = f"{','.join(rights)} {signer.public} {owner}"
+    line = trust.line_of(signer, rights, owner, until=args.until, recipes=args.recipe)
+    if not args.show:
+        trust.trust(fleet_keys.trusted_path(settings), line)
     if args.json:
         print_json({"key": str(fleet_keys.key_path(settings)), "fingerprint": signer.name, "line": line})
     else:
@@ -78,7 +82,7 @@ def _key(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _rights(text: str) -> tuple[Right, ...]:
-    from farm.fleet.signing import RIGHTS
+    from farm.fleet.trust import RIGHTS
 
     wanted = text.split(",")
     if not set(wanted) <= set(RIGHTS):

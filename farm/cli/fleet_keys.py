@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
 
-    from farm.fleet.signing import Signer, Trusted
+    from farm.fleet.signing import Signer
+    from farm.fleet.trust import TrustFile
     from farm.settings import Settings
 
 KEY = "FARM_FLEET_KEY"
@@ -35,18 +35,19 @@ def signer_of(settings: Settings) -> Signer:
     return signing.signer(key_path(settings))
 
 
-def trusted_keys(args: argparse.Namespace, settings: Settings) -> Mapping[str, Trusted]:
+def trusted_keys(args: argparse.Namespace, settings: Settings) -> TrustFile:
     """The keys whose orders a worker takes: without any, it does not start. Raises FleetError."""
-    from farm.fleet import signing
+    from farm.fleet.trust import TrustFile
 
     if not args.trusted:
         _make_own_key(settings)
-    return signing.trusted(Path(args.trusted) if args.trusted else trusted_path(settings))
+    return TrustFile(Path(args.trusted) if args.trusted else trusted_path(settings))
 
 
 def _make_own_key(settings: Settings) -> None:
     """With a ledger of its own a farm is one machine and one user's: it trusts itself. Others name whom they trust."""
-    from farm.fleet import signing
+    from farm.fleet import signing, trust
 
     if not settings.ledger_url and not os.environ.get(KEY) and not trusted_path(settings).exists():
-        signing.trust(trusted_path(settings), signing.make_key(key_path(settings)), signing.RIGHTS, "this-machine")
+        signer = signing.make_key(key_path(settings))
+        trust.trust(trusted_path(settings), trust.line_of(signer, trust.RIGHTS, "this-machine"))

@@ -1,29 +1,21 @@
-"""Signatures of orders: Ed25519 keys, and the list of those that a worker trusts and with what.
-
-A line of the list is ``RIGHTS KEY NAME``: rights joined by commas (``build``, ``pr``), the public key (32 bytes in
-base64), and whose it is. The private key is a PEM file (PKCS #8) that only its owner reads.
-"""
+"""Signatures of orders: Ed25519 keys (RFC 8032). The private key is a PEM file (PKCS #8) that only its owner reads."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farm.errors import FleetError, MissingToolError
-from farm.fleet.order import Right
 from farm.store.files import disk_errors, make_dirs, write_new
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-RIGHTS: tuple[Right, ...] = ("build", "pr")
 _KEY_BYTES = 32
 _MAX_FILE = 1 << 20
 
@@ -42,12 +34,30 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trusted:
-    """A public key, whose it is, and what it may ask for."""
+class Verifier:
+    """A public key. `name` is its fingerprint."""
 
-    rights: frozenset[str]
-    owner: str
-    key: Ed25519PublicKey
+    name: str
+    _key: Ed25519PublicKey
+
+    def fits(self, text: str, signature: str) -> bool:
+        """Whether the key's owner has signed this text."""
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            self._key.verify(base64.b64decode(signature, validate=True), text.encode())
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+def verifier(public: str) -> Verifier:
+    """A public key: 32 bytes in base64. Raises ValueError, MissingToolError."""
+    raw = base64.b64decode(public, validate=True)
+    if len(raw) != _KEY_BYTES:
+        raise ValueError(f"{len(raw)} bytes are no key")
+    key = _crypto().hazmat.primitives.asymmetric.ed25519.Ed25519PublicKey.from_public_bytes(raw)
+    return Verifier(name=_fingerprint(raw), _key=key)
 
 
 def signer(path: Path) -> Signer:
@@ -79,10 +89,10 @@ def signer(path: Path) -> Signer:
 
 def make_key(path: Path) -> Signer:
     """Make a private key that only this user reads; one that is there stays. Raises FleetError, StoreError."""
-    crypto = _crypto()
+    library = _crypto()
     if not path.exists():
-        serialization = crypto.hazmat.primitives.serialization
-        data = crypto.hazmat.primitives.asymmetric.ed25519.Ed25519PrivateKey.generate().private_bytes(
+        serialization = library.hazmat.primitives.serialization
+        data = library.hazmat.primitives.asymmetric.ed25519.Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         with disk_errors(path.parent):
@@ -98,77 +108,13 @@ def make_key(path: Path) -> Signer:
     return signer(path)
 
 
-def trust(path: Path, signer: Signer, rights: tuple[Right, ...], owner: str) -> None:
-    """Add a key to a list of trusted ones, unless its line is there. Raises StoreError."""
-    line = f"{','.join(rights)} {signer.public} {owner}\n"
-    with disk_errors(path.parent):
-        make_dirs(path.parent)
-        with path.open("a+", encoding="utf-8") as stream:
-            stream.seek(0)
-            there = stream.read()
-            if line.rstrip("\n") not in there.splitlines():
-                stream.write(line if not there or there.endswith("\n") else f"\n{line}")  # people write the file, too
-                stream.flush()
-                os.fsync(stream.fileno())
-
-
-def trusted(path: Path) -> Mapping[str, Trusted]:
-    """The keys of a list by fingerprint. Raises FleetError naming file and line; a list without a key is none."""
-    ed25519 = _crypto().hazmat.primitives.asymmetric.ed25519
-    how = "`farm fleet key --show` on the machine that asks prints the line; put it into this file"
-    try:
-        text = path.read_text("utf-8")[:_MAX_FILE]
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise FleetError(f"the list of trusted keys cannot be read: {why}", where=str(path), fix=how) from error
-    found: dict[str, Trusted] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        try:
-            rights, key, *owner = line.split()
-            raw = base64.b64decode(key, validate=True)
-            if not set(rights.split(",")) <= set(RIGHTS) or len(raw) != _KEY_BYTES:
-                raise ValueError(line)
-            public = ed25519.Ed25519PublicKey.from_public_bytes(raw)
-        except (ValueError, binascii.Error) as error:
-            raise FleetError(f"line {number} is no trusted key: RIGHTS KEY NAME", where=str(path), fix=how) from error
-        found[_fingerprint(raw)] = Trusted(rights=frozenset(rights.split(",")), owner=" ".join(owner), key=public)
-    if not found:
-        raise FleetError("the list of trusted keys is empty", where=str(path), fix=how)
-    return found
-
-
-def check(keys: Mapping[str, Trusted], signer: str, text: str, signature: str, right: Right) -> None:
-    """Raise FleetError unless a trusted key that holds the right has signed the text."""
-    from cryptography.exceptions import InvalidSignature
-
-    known = keys.get(signer)
-    if known is None:
-        raise FleetError(
-            f"is signed by {signer}, which this worker does not trust",
-            where="job",
-            fix="add the key to the worker's list of trusted keys",
-        )
-    try:
-        known.key.verify(base64.b64decode(signature, validate=True), text.encode())
-    except (InvalidSignature, ValueError) as error:
-        raise FleetError(
-            "its signature does not fit: somebody changed the job", where="job", fix="find out who writes the ledger"
-        ) from error
-    if right not in known.rights:
-        raise FleetError(
-            f"asks for the right to {right!r}, which the key of {known.owner or signer} does not have",
-            where="job",
-            fix=f"sign with a key that has it, or give this one {right!r} in the worker's list",
-        )
-
-
 def _fingerprint(raw: bytes) -> str:
+    """The name of a public key."""
     return f"SHA256:{base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip('=')}"
 
 
 def _crypto() -> Any:
+    """The library. Raises MissingToolError."""
     try:
         import cryptography
         import cryptography.hazmat.primitives.asymmetric.ed25519

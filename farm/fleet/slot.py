@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from farm.errors import FarmError, FleetError, StoreError, may_pass
-from farm.fleet import signing
+from farm.fleet import trust
 from farm.fleet.doing import Doer, Done, failure
 from farm.fleet.order import Order, Right
 from farm.log import about
@@ -48,12 +48,13 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Serves queues with the doers it has (by kind of order), for orders that keys in `trusted` sign with `right`."""
+    """Serves queues with the doers it has (by kind of order), for orders that keys in `trusted` sign with `right`.
+    While nobody is trusted, it takes none."""
 
     ledger: Ledger
     queues: Sequence[str]
     doers: Mapping[str, Doer]
-    trusted: Mapping[str, signing.Trusted]
+    trusted: trust.TrustFile
     right: Right
     screen: Screen
     lease_seconds: float = FLEET_LEASE_SECONDS
@@ -67,7 +68,7 @@ class Slot:
         try:
             taken: _Taken | None = None
             while taken or not (stop.is_set or no_more.is_set()):
-                taken = taken or self._claim()
+                taken = taken or (self._claim() if self.trusted.keys() else None)
                 if taken is None:
                     wake.wait(_LOOK_SECONDS)
                     wake.clear()
@@ -97,7 +98,7 @@ class Slot:
         if cancel.lost:
             _log.warning("another worker took it over; what this one found does not count")
             return None
-        queues = () if stop.is_set or no_more.is_set() else self.queues
+        queues = self.queues if self.trusted.keys() and not (stop.is_set or no_more.is_set()) else ()
         written, taken = patiently(lambda: self._write(job, lease, done, stop, queues))
         self.screen.ended(job.run)
         if not written:
@@ -107,7 +108,8 @@ class Slot:
     def _done(self, job: Job, cancel: StepCancel) -> Done:
         try:
             order = Order.read(job.payload)
-            signing.check(self.trusted, job.signer, job.payload, job.signature, order.rights)
+            signed = trust.Signed(signer=job.signer, text=job.payload, signature=job.signature)
+            trust.check(self.trusted.keys(), signed, order, self.ledger.clock)
             if order.rights != self.right or order.key != job.key:
                 raise FleetError("is in a queue where it does not belong", where="job", fix="find out who put it there")
             doer = self.doers[order.kind]

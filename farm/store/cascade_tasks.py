@@ -21,7 +21,7 @@ from farm.store.database import chunks, now
 from farm.store.happenings import first_line, note
 from farm.store.leases import LeaseRecords
 from farm.store.records import Lease
-from farm.store.tables import now_ms
+from farm.store.tables import is_past, now_ms
 from farm.store.tallies import CACHED, RETRY, TallyRecords
 
 _KEPT_ERROR = 20_000  # characters
@@ -34,7 +34,7 @@ class CascadeTaskRecords(LeaseRecords, TallyRecords):
 
     def ready_tasks(self, cascade: int, limit: int) -> tuple[CascadeTask, ...]:
         """The most urgent tasks that may be carried out now, at most `limit`; others may be at work on some of them."""
-        frontier = (tasks.c.cascade == cascade) & (tasks.c.state == TaskState.READY) & (tasks.c.not_before <= now_ms())
+        frontier = (tasks.c.cascade == cascade) & (tasks.c.state == TaskState.READY) & is_past(tasks.c.not_before)
         query = select(*_COLUMNS).where(frontier).order_by(tasks.c.rank).limit(limit)
         with self.reading() as connection:
             return tuple(_task(row) for row in connection.execute(query))

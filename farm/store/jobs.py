@@ -8,6 +8,7 @@ word is refused, because the lease went to another. Times are the database's, so
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from sqlalchemy import JSON, Connection, Row, bindparam, delete, func, insert, select, update
@@ -15,10 +16,10 @@ from sqlalchemy import JSON, Connection, Row, bindparam, delete, func, insert, s
 from farm.model.job import Job, JobEnd, JobState, NewJob, QueueDepth
 from farm.store.database import chunks
 from farm.store.job_tables import jobs
-from farm.store.leases import LEASE_SECONDS, NOBODY, LeaseRecords
+from farm.store.leases import AGE, LEASE_SECONDS, NOBODY, LeaseRecords
 from farm.store.owner import Owner, this_process
 from farm.store.records import Lease
-from farm.store.tables import leases, now_ms
+from farm.store.tables import is_past, leases, now_ms
 from farm.store.tallies import RETRY, TallyRecords
 
 MAX_ATTEMPTS = 5  # a job that took so many workers with it is the fault of the job
@@ -90,9 +91,8 @@ class JobRecords(LeaseRecords, TallyRecords):
         """Queue running jobs again whose worker is gone: its lease ended, or ran out and shows no heartbeat. Returns
         how many. One that was handed out too often has failed instead."""
         lost = (leases.c.key.is_(None)) | (leases.c.token != jobs.c.token) | (leases.c.owner == NOBODY)
-        expired = (leases.c.expires < now_ms()).label("expired")
         query = (
-            select(jobs.c.id, jobs.c.attempts, jobs.c.token.label("job_token"), lost.label("lost"), leases, expired)
+            select(jobs.c.id, jobs.c.attempts, jobs.c.token.label("job_token"), lost.label("lost"), leases, *AGE)
             .outerjoin(leases, leases.c.key == jobs.c.key)
             .where(jobs.c.queue.in_(queues), jobs.c.state == JobState.RUNNING)
         )
@@ -136,6 +136,12 @@ class JobRecords(LeaseRecords, TallyRecords):
             )
             for queue in sorted({row[0] for row in rows})
         )
+
+    def clock(self) -> datetime:
+        """The database's time: no worker's clock counts."""
+        with self.reading() as connection:
+            at = connection.execute(select(now_ms())).scalar_one()
+        return datetime.fromtimestamp(at / 1000, UTC)
 
     def keys_of_jobs(self) -> set[str]:
         """Keys of jobs that are queued or at work."""
@@ -210,7 +216,7 @@ class _Resting:
 
 
 # What every step needs is made once: SQLAlchemy takes longer to make a statement than PostgreSQL to carry it out.
-_MAY = (jobs.c.queue == bindparam("in_queue")) & (jobs.c.state == JobState.QUEUED) & (jobs.c.not_before <= now_ms())
+_MAY = (jobs.c.queue == bindparam("in_queue")) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before)
 _FIRST = select(*_JOB, jobs.c.attempts, jobs.c.rank).where(_MAY).order_by(jobs.c.rank, jobs.c.id).limit(1)
 _FIRST_LOCKED = _FIRST.with_for_update(skip_locked=True)
 _THIS = (jobs.c.id == bindparam("job")) & (jobs.c.state == JobState.QUEUED)

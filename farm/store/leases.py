@@ -2,7 +2,8 @@
 
 A lease is free if it was released, if its process is known to be dead (same machine: at once), or if it has expired
 *and* showed no heartbeat during a second look on our own monotonic clock. The second look is what a jump of the
-database's clock, a suspended laptop or a restarted database would else turn into two builds at once.
+database's clock, a suspended laptop or a restarted database would else turn into two builds at once. It is longer where
+the clock itself looks wrong: a lease that was over long before we came, or that ends hours from now.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from sqlalchemy.sql.dml import ReturningInsert
 from farm.store.database import Database
 from farm.store.owner import Owner, this_process
 from farm.store.records import Holder, Lease
-from farm.store.tables import leases, now_ms
+from farm.store.tables import is_past, leases, now_ms
 
 LEASE_SECONDS = 12.0
 _SECOND_LOOK = 1 / 3  # of the lease's time; heartbeats come every quarter
+_WHOLE_LOOK = 4 / 3  # where the lease's end says nothing
 NOBODY = ""
+AGE = (is_past(leases.c.expires).label("expired"), (now_ms() - leases.c.expires).label("late"))
 
 
 class LeaseRecords(Database):
@@ -31,7 +34,7 @@ class LeaseRecords(Database):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._take_free = _take_free(self._insert_of(leases))
-        self._expired_since: dict[str, tuple[int, int, float]] = {}  # key -> token, beats, monotonic time of first look
+        self._expired_since: dict[str, tuple[int, int, float]] = {}  # key -> token, beats, monotonic time: free then
 
     def lease(self, key: str, owner: Owner | None = None, ttl: float = LEASE_SECONDS) -> Lease | None:
         """Take the lease of a key for `ttl` seconds, or None if somebody else has it. Does not wait."""
@@ -98,7 +101,7 @@ class LeaseRecords(Database):
 
     def leased_keys(self) -> set[str]:
         """Keys that somebody builds now: leases neither released, nor expired, nor of a dead process."""
-        query = select(leases, (leases.c.expires < now_ms()).label("expired")).where(leases.c.owner != NOBODY)
+        query = select(leases, *AGE).where(leases.c.owner != NOBODY)
         with self.reading() as connection:
             holders = [_holder(row) for row in connection.execute(query)]
         return {h.key for h in holders if not (h.expired or h.owner.is_surely_dead())}
@@ -110,7 +113,7 @@ class LeaseRecords(Database):
         return connection.execute(query).first() is not None
 
     def _row(self, connection: Connection, key: str) -> Row[Any] | None:
-        query = select(leases, (leases.c.expires < now_ms()).label("expired")).where(leases.c.key == key)
+        query = select(leases, *AGE).where(leases.c.key == key)
         return connection.execute(query).first()
 
     def _may_take(self, holder: Holder, ttl: float) -> bool:
@@ -119,11 +122,12 @@ class LeaseRecords(Database):
         if not holder.expired:
             self._expired_since.pop(holder.key, None)
             return False
-        token, beats, since = self._expired_since.get(holder.key, (-1, -1, 0.0))
+        token, beats, free = self._expired_since.get(holder.key, (-1, -1, 0.0))
         if (token, beats) != (holder.token, holder.beats):
-            self._expired_since[holder.key] = (holder.token, holder.beats, time.monotonic())
+            look = _SECOND_LOOK if 0 <= holder.late <= ttl else _WHOLE_LOOK
+            self._expired_since[holder.key] = (holder.token, holder.beats, time.monotonic() + ttl * look)
             return False
-        return time.monotonic() - since >= ttl * _SECOND_LOOK
+        return time.monotonic() >= free
 
 
 def _take_free(fresh: sqlite.Insert | postgresql.Insert) -> ReturningInsert[Any]:
@@ -154,4 +158,6 @@ def _mine(lease: Lease) -> Any:
 
 def _holder(row: Row[Any]) -> Holder:
     owner = Owner.parse(row.owner)
-    return Holder(key=row.key, owner=owner, token=row.token, beats=row.beats, expired=bool(row.expired))
+    return Holder(
+        key=row.key, owner=owner, token=row.token, beats=row.beats, expired=bool(row.expired), late=row.late / 1000
+    )

@@ -84,10 +84,12 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who has the lease of a key now. `expired` is judged by the database's clock."""
+    """Who has the lease of a key now. `expired` is judged by the database's clock; `late` says for how long it has been
+    so, in seconds (negative: so much is left)."""
 
     key: str
     owner: Owner
     token: int
     beats: int
     expired: bool
+    late: float

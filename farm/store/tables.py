@@ -54,6 +54,9 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+_FAR_MS = 2 * 3_600_000
+
+
 class now_ms(ColumnElement[int]):  # noqa: N801 - reads as the SQL function that it is
     """The database's clock in milliseconds since 1970: leases of all machines are judged by this one clock."""
 
@@ -69,6 +72,13 @@ def _sqlite_now(element: now_ms, compiler: Any, **options: Any) -> str:  # noqa:
 @compiles(now_ms, "postgresql")
 def _postgresql_now(element: now_ms, compiler: Any, **options: Any) -> str:  # noqa: ARG001 - SQLAlchemy's signature
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+def is_past(moment: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether a moment that the farm wrote has come. Nothing is put off for longer than an hour or two, so one that is
+    farther away was written by a clock that was wrong, and counts as come. (With SQLite each process's clock is the
+    database's; on any machine a clock may be set back.)"""
+    return (moment < now_ms()) | (moment > now_ms() + _FAR_MS)
 
 
 def _key() -> Column[str]:
