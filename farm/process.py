@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from farm.errors import MissingToolError, ProcessError
+from farm.errors import MissingToolError, ProcessError, StoreError
 
 _GRACE_SECONDS = 2.0
 _KEPT_OUTPUT = 200_000
 _LONGEST_LINE = 1 << 20  # bytes; what goes on for longer comes in pieces
+_SAYS_FULL = ("No space left on device", "NoSpaceLeft", "Disk quota exceeded", "DiskQuota")  # C programs', zig's words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ def run(
     `on_line`. `timeout` is in seconds.
 
     Raises MissingToolError if the program does not exist, ProcessError if it fails (unless `check` is false), runs out
-    of time or is cancelled.
+    of time or is cancelled; StoreError if it fails because a disk is full.
     """
     args = tuple(os.fspath(a) for a in argv)
     if cancel is not None and cancel.is_set:
@@ -278,6 +279,11 @@ def _judge(done: Completed, *, check: bool, limit: float | None, cancel: Cancel 
             returncode=done.returncode,
             output=done.output,
         )
+    if check and done.returncode != 0 and says_full(done.output):
+        raise StoreError(
+            f"no space was left on the device while {name} ran",
+            fix="free some space (`farm gc` removes what no live generation needs) and run the command again",
+        )
     if check and done.returncode != 0:
         raise ProcessError(
             f"exit code {done.returncode}: {' '.join(done.argv)}"[:2000],
@@ -285,6 +291,11 @@ def _judge(done: Completed, *, check: bool, limit: float | None, cancel: Cancel 
             returncode=done.returncode,
             output=done.output,
         )
+
+
+def says_full(output: str) -> bool:
+    """Whether a program told of a full disk before it failed: then its failure is no word about what it worked on."""
+    return any(sign in output for sign in _SAYS_FULL)
 
 
 class Child:

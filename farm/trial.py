@@ -10,16 +10,17 @@ from farm import runners
 from farm.build import pysdk, sources, testpython, toolchain
 from farm.build.frame import release_of
 from farm.catalog.values import Catalog, LoadedRecipe
+from farm.errors import StoreError
 from farm.model.outcome import Outcome
 from farm.model.plan import Step
 from farm.model.recipe import Release
 from farm.model.toolchain import Toolchain
 from farm.plan.effective import merged
-from farm.process import Cancel
+from farm.process import Cancel, says_full
 from farm.runners import Install, ProgramTest, PythonTest, Runner, SmokeResult, SuiteTest, mapped
 from farm.runners.counts import difference
 from farm.settings import Settings
-from farm.store.home import work_dir
+from farm.store.home import is_out_of_room, work_dir
 
 SUITES = ("smoke", "upstream")
 
@@ -84,12 +85,21 @@ class Trial:
 
 def run(trial: Trial, suite: str, *, compare: bool = False, cancel: Cancel | None = None) -> SmokeResult:
     """Run one suite of `SUITES`. `compare` runs upstream's suite against the wheel of the configured index, too, and
-    fails if a test ends differently."""
+    fails if a test ends differently. Raises StoreError if the disk was full: that says nothing about the wheel."""
     with work_dir(trial.settings.work, "trial") as folder:
         if suite == "upstream":
-            return _upstream(trial, folder, compare, cancel)
-        make = {"library": _smoke_library, "dependent": _smoke_dependent}[trial.step.kind]
-        return make(trial, folder, cancel)
+            result = _upstream(trial, folder, compare, cancel)
+        else:
+            make = {"library": _smoke_library, "dependent": _smoke_dependent}[trial.step.kind]
+            result = make(trial, folder, cancel)
+        full = says_full(f"{result.reason}\n{result.output}") or is_out_of_room(folder)
+    if result.outcome is Outcome.FAILED and full:
+        raise StoreError(
+            "no space was left on the device during the test",
+            where=trial.step.id,
+            fix="free some space (`farm gc` removes what no live generation needs) and test again",
+        )
+    return result
 
 
 def _none(what: str) -> SmokeResult:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+_PIECE = 16 << 20
 
 
 @contextmanager
@@ -22,3 +27,25 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+@contextmanager
+def filled(disk: Path) -> Iterator[None]:
+    """No byte is free on a disk."""
+    filler = disk / "filler"
+    handle = os.open(filler, os.O_CREAT | os.O_WRONLY)
+    try:
+        piece, at = _PIECE, 0
+        while piece >= 4096:  # the size of a page: what is left is less
+            try:
+                os.posix_fallocate(handle, at, piece)
+                at += piece
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                piece //= 4
+        yield
+    finally:
+        os.close(handle)
+        with contextlib.suppress(FileNotFoundError):
+            filler.unlink()

@@ -161,6 +161,12 @@ def make(catalog: Path, *, files: dict[str, str] | None = None) -> Path:
     return catalog
 
 
+def add_platforms(catalog: Path) -> Path:
+    """All of this project's toolchains, and what they test with. Returns the catalog."""
+    shutil.copytree(ROOT / "toolchains", catalog / "toolchains", dirs_exist_ok=True)
+    return catalog
+
+
 def add_release(catalog: Path, version: str, files: dict[str, str]) -> None:
     """Upstream makes a newer release of `tiny`; `files` replaces or adds files of the first one."""
     folder = catalog / "recipes/tiny"

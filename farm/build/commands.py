@@ -11,9 +11,10 @@ from typing import BinaryIO
 
 from farm.build.sandbox import Mount, Sandbox
 from farm.build.systems.base import Command
-from farm.errors import BuildError, ProcessError
+from farm.errors import BuildError, ProcessError, StoreError
 from farm.model import json_text
-from farm.process import Cancel, Completed
+from farm.process import Cancel, Completed, says_full
+from farm.store.home import is_out_of_room
 
 TAIL_LINES = 20
 SESSION = "session.json"
@@ -32,7 +33,8 @@ class Runner:
     cancel: Cancel | None = None
 
     def run(self, sandbox: Sandbox, command: Command) -> Completed:
-        """Run one command. Raises BuildError if it fails, ProcessError if the step was cancelled."""
+        """Run one command. Raises BuildError if it fails, StoreError if that was for a full disk, ProcessError if the
+        step was cancelled."""
         self.report_phase(command.phase)
         save_session(self.root, sandbox, command.cwd, command.env)
         shown = shlex.join(command.argv)
@@ -43,6 +45,12 @@ class Runner:
         )
         if self.cancel is not None and self.cancel.is_set:
             raise ProcessError("cancelled", where=self.step, returncode=done.returncode)
+        if done.returncode and (says_full(done.output) or is_out_of_room(self.root)):
+            raise StoreError(
+                f"no space was left on the device during {command.phase}",
+                where=self.step,
+                fix="free some space (`farm gc` removes what no live generation needs) and build again",
+            )
         if done.returncode:
             raise self._error(command, done, shown)
         return done

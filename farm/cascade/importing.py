@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from farm import runners, trial
 from farm.cascade.doing import Catalogs, deed_of
 from farm.cascade.stage import Imported
-from farm.errors import FarmError
+from farm.errors import FarmError, StoreError
 from farm.model.cascade import Cascade, TaskState
 from farm.model.outcome import Outcome
 
@@ -68,6 +68,8 @@ class GenerationImporter:
         )
         try:
             deed = deed_of(trial.run(it, "smoke"))
+        except StoreError:  # a full disk: what was not tried is not offered
+            raise
         except FarmError as error:  # this machine lacks something: no word about the wheel
             return Imported(filename=file.filename, outcome=Outcome.NOT_RUN, reason=error.what)
         return Imported(filename=file.filename, outcome=deed.outcome, reason=deed.reason)
