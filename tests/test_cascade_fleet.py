@@ -22,6 +22,7 @@ from farm.fleet import queues, signing, trust
 from farm.fleet.slot import Slot
 from farm.gates.audit import AuditPolicy
 from farm.model.cascade import CascadeState
+from farm.model.outcome import Outcome
 from farm.process import Cancel
 from farm.settings import Settings
 from farm.store import frozen, home
@@ -99,6 +100,19 @@ def test_what_a_worker_could_not_do_is_tried_again_or_blocks_as_at_home(farm: Fa
     assert "internal error" in failed.error
     assert farm.ledger.task_at(1, failed.position) == failed
     assert farm.ledger.task_at(1, 99) is None
+
+
+def test_what_was_done_for_somebody_who_was_killed_is_not_done_again(farm: Farm) -> None:
+    task = started(farm)
+    made = wheel(farm.at.home, "gmpy2", "2.2", "native-gmp>=11!6", tag=f"{toy.PYTHON}-none-any", content="moved")
+    farm.store.put(task.key, made)
+
+    def never(*_: object) -> Path:
+        raise AssertionError("carried out")
+
+    with fleet(farm, never) as asking:
+        deed = asking.carry_out(farm.ledger.cascade(1), task, Cancel())
+    assert deed.outcome is Outcome.PASSED
 
 
 def test_a_worker_refuses_a_task_that_was_planned_anew(farm: Farm) -> None:

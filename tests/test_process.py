@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.errors import MissingToolError, ProcessError
+from farm.errors import MissingToolError, ProcessError, StoreError, may_pass
 from farm.process import Cancel, run
 
 
@@ -32,6 +32,13 @@ def test_failure_keeps_the_output() -> None:
         run(["sh", "-c", "echo why; exit 3"])
     assert caught.value.returncode == 3
     assert caught.value.output == "why\n"
+
+
+def test_a_program_that_fails_on_a_full_disk_met_a_fault_that_passes() -> None:
+    with pytest.raises(StoreError, match="no space was left on the device while sh ran") as told:
+        run(["sh", "-c", "echo 'cp: cannot create: No space left on device' >&2; exit 1"])
+    assert may_pass(told.value)
+    assert run(["sh", "-c", "echo 'No space left on device'"]).returncode == 0
 
 
 def test_unchecked_failure_is_a_value() -> None:
