@@ -6,12 +6,13 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plans import digest
 from test_fleet_orders import ORDER, STEP, Silent, ledger, refusal
 
-from farm.errors import FleetError
+from farm.errors import FleetError, UsageError
 from farm.fleet import signing, trust
 from farm.fleet.doing import Done
 from farm.fleet.order import Order
@@ -50,6 +51,13 @@ def test_a_key_counts_for_some_recipes_and_for_some_time(ledger: Ledger, tmp_pat
     assert f"asks for {STEP.recipe}, which the key of zlib's machine may not: it may zlib,py*" in said
     signed = trust.Signed(signer=keys["good"].name, text=ORDER.text(), signature=keys["good"].sign(ORDER.text()))
     trust.check(trust.read(tmp_path / "trusted"), signed, ORDER, ledger.clock)
+
+
+@pytest.mark.parametrize("options", [{"until": "soon"}, {"recipes": ["a b"]}, {"recipes": [""]}])
+def test_a_line_that_would_be_none_is_not_made(tmp_path: Path, options: dict[str, Any]) -> None:
+    made = signing.make_key(tmp_path / "key.pem")
+    with pytest.raises(UsageError, match="no line of a list"):
+        trust.line_of(made, ["build"], "x=y" if "a b" in str(options) else "me", **options)
 
 
 class Doing:

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from farm.errors import FleetError
+from farm.errors import FleetError, UsageError
 from farm.fleet.order import Order, Right
 from farm.fleet.signing import Signer, Verifier, verifier
 from farm.store.files import disk_errors, make_dirs
@@ -40,10 +40,17 @@ class Trusted:
 
 
 def line_of(signer: Signer, rights: Sequence[str], owner: str, *, until: str = "", recipes: Sequence[str] = ()) -> str:
-    """A line of the list. Raises FleetError if it would be none."""
+    """A line of the list. Raises UsageError if it would be none."""
     options = [*([f"until={until}"] if until else []), *([f"recipes={','.join(recipes)}"] if recipes else [])]
     line = " ".join([",".join(rights), signer.public, *options, owner])
-    _parsed(line, "a line of a list of trusted keys")
+    try:
+        _parsed(line, "")
+    except FleetError as error:
+        raise UsageError(
+            f"that is no line of a list of trusted keys: {line}",
+            where="--until, --recipe, --name",
+            fix="a day like 2027-06-30, globs without commas and spaces, a name without =",
+        ) from error
     return line
 
 
