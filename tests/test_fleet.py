@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from farm.process import Cancel
 from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
 
+PATIENCE = 300.0  # seconds, on a machine with much else to do
 SCRIPT = str(Path(__file__).parent / "fleet_process.py")
 
 
@@ -65,7 +66,14 @@ def home(tmp_path: Path) -> Path:
 
 @contextmanager
 def worker(
-    home: Path, url: str, address: str, *, slots: int = 2, seconds: float = 0.05, lease: float = 3.0
+    home: Path,
+    url: str,
+    address: str,
+    *,
+    slots: int = 2,
+    seconds: float = 0.05,
+    lease: float = 3.0,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     arguments = ["worker", home, url, address, slots, seconds, lease]
     child = subprocess.Popen(
@@ -73,6 +81,7 @@ def worker(
         stdout=subprocess.PIPE,
         text=True,
         stderr=(home / "worker.log").open("a"),
+        env={**os.environ, **(env or {})},
     )
     try:
         assert child.stdout is not None
@@ -82,7 +91,7 @@ def worker(
         if child.poll() is None:
             child.send_signal(signal.SIGCONT)
             child.send_signal(signal.SIGINT)
-            child.wait(60)
+            child.wait(PATIENCE)
         for pid in slots_of(home):
             os.kill(pid, signal.SIGKILL)
 
@@ -108,7 +117,7 @@ def lines(home: Path, word: str) -> list[tuple[str, int]]:
 
 
 def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -139,7 +148,7 @@ class Building(threading.Thread):
             )
 
     def states(self) -> set[State]:
-        self.join(100)
+        self.join(PATIENCE)
         assert not self.is_alive(), (self.args[0] / "worker.log").read_text()
         return {outcome.state for outcome in self.result.outcomes.values()}  # type: ignore[attr-defined]
 
