@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from farm.cascade import faults
 from farm.cascade.hands import Deed, Hands
+from farm.errors import FarmError
 from farm.log import about, happened
 from farm.model.cascade import AT_WORK, Cascade, CascadeState, CascadeTask
 from farm.model.outcome import Outcome
@@ -181,6 +182,8 @@ class Advance:
         try:
             with about(cascade=task.cascade, step=task.step, platform=task.platform):
                 deed = self._hands.carry_out(self._cascade, task, cancel)
+        except (FarmError, OSError) as error:  # a full disk where the task is handed out from: no bug
+            deed = Deed(outcome=Outcome.FAILED, reason=str(error), seconds=time.monotonic() - started, error=error)
         except BaseException as error:  # noqa: BLE001 - raised again by the main thread
             bug = error
             if isinstance(error, Exception):
