@@ -88,10 +88,13 @@ def require_tools(toolchain: Toolchain) -> None:
 
 def exports(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
     """The ABI of a build as its exports alone tell."""
-    named = surface.names_in(_headers(built, recipe))
+    return replace(exports_of_build(step, built, recipe), headers={})
+
+
+def exports_of_build(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
+    """The exports of a build and the macros of its headers: what can be pinned without a build for debugging."""
     linkages = {linked.link_name: library.linkage_of(linked.path) for linked in built.libraries}
-    libraries = {name: surface.symbols_of(at, named, _mangling(recipe, name)) for name, at in linkages.items()}
-    return _abi(step, recipe, libraries, next(iter(linkages.values())))
+    return _exported(step, recipe, linkages, built.headers)
 
 
 def exports_of_wheel(step: Step, wheel: Path, recipe: Recipe) -> Abi:
@@ -100,11 +103,14 @@ def exports_of_wheel(step: Step, wheel: Path, recipe: Recipe) -> Abi:
     with tempfile.TemporaryDirectory(prefix="farm-abi-") as scratch:
         with WheelArchive.open(wheel) as archive:
             archive.extract(Path(scratch), prefix=f"{recipe.import_name}/include/")
-        include = Path(scratch) / recipe.import_name / "include"
-        headers = _matching(include, recipe)
-        named = surface.names_in(headers)
-        libraries = {name: surface.symbols_of(at, named, _mangling(recipe, name)) for name, at in known.items()}
-        return _abi(step, recipe, libraries, next(iter(known.values())), surface.headers_of(include, headers))
+        return _exported(step, recipe, known, Path(scratch) / recipe.import_name / "include")
+
+
+def _exported(step: Step, recipe: Recipe, linkages: Mapping[str, Linkage], include: Path) -> Abi:
+    headers = _matching(include, recipe)
+    named = surface.names_in(headers)
+    libraries = {name: surface.symbols_of(at, named, _mangling(recipe, name)) for name, at in linkages.items()}
+    return _abi(step, recipe, libraries, next(iter(linkages.values())), surface.headers_of(include, headers))
 
 
 def _describe(step: Step, built: BuiltLibrary, recipe: Recipe, cancel: Cancel | None) -> Abi:

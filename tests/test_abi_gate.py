@@ -229,6 +229,17 @@ def test_what_the_gate_refused_is_judged_again_without_building(refused: Tiny) -
 
 
 @needs_abidw
+def test_what_the_gate_refused_can_be_pinned_as_it_is(refused: Tiny) -> None:
+    """What differs on one platform by nature was built, so its exports are known."""
+    shutil.rmtree(refused.folder / "abi")
+    assert refused("abi", "accept", "tiny@1.1", "--exports") == 0, refused.said
+    (file,) = (refused.folder / "abi").rglob("*.abi")
+    assert "symbol tiny_add func" in file.read_text()
+    assert refused("build", "tiny", "--no-publish") == 0, refused.said
+    assert "kept from the last try" in refused.said
+
+
+@needs_abidw
 def test_what_may_have_changed_since_is_built_again(refused: Tiny) -> None:
     assert refused("shell", "tiny@1.1", "-c", "true") == 0, refused.said
     assert refused("build", "tiny", "--no-publish") == 7, refused.said

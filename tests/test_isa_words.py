@@ -85,11 +85,18 @@ def test_a_dispatched_function_is_exempt() -> None:
     assert isa.excess_of(newer, level="armv8.0-a", dispatched=["cou*"]) == ()
 
 
-def test_nasms_labels_within_macros_begin_no_function() -> None:
-    text = 't_sum_avx2: call \\"..@15.done\\"\\n\\"..@15.done\\": pop %rax\\nvpaddd %ymm0, %ymm1, %ymm2\\nret'
-    source = f'__asm__(".text\\n.globl t_sum_avx2\\n{text}");'
-    found = program(elf("x86_64-linux-gnu.2.17", "-mcpu=x86_64", source=source, strip=False))
-    assert "..@15.done" in {function.name for function in found.functions}
+@pytest.mark.parametrize(
+    ("target", "label"),
+    [("x86_64-linux-gnu.2.17", "..@15.done"), ("x86_64-macos.10.13", ".L15")],
+    ids=["NASM", "macOS"],
+)
+def test_labels_of_assemblers_begin_no_function(target: str, label: str) -> None:
+    name = "_t_sum_avx2" if "macos" in target else "t_sum_avx2"
+    text = f'{name}: call \\"{label}\\"\\n\\"{label}\\": pop %rax\\nvpaddd %ymm0, %ymm1, %ymm2\\nret'
+    source = f'__asm__(".text\\n.globl {name}\\n{text}");'
+    flags = ("-dynamiclib",) if "macos" in target else ()
+    found = program(elf(target, "-mcpu=x86_64", *flags, source=source, strip=False))
+    assert label in {function.name for function in found.functions}
     (excess,) = isa.excess_of(found, level="x86-64")
     assert excess.function == "t_sum_avx2"
     assert isa.excess_of(found, level="x86-64", dispatched=["t_*_avx2"]) == ()

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from farm.abi.baseline import Accepted
     from farm.catalog import Catalog
     from farm.model.abi import Abi
+    from farm.model.plan import Step
+    from farm.model.recipe import Recipe
     from farm.settings import Settings
+    from farm.store.artifacts import Store
 
 
 def accept(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
@@ -80,8 +83,9 @@ def _typed(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> Ite
 
 
 def _exported(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> Iterator[Abi]:
-    """What stored wheels export, of platforms for which no pin says just that. A platform without a file of its own is
-    held to one of its class, so each class needs one and platforms that differ need theirs."""
+    """What stored wheels, and builds that a gate refused, export, of platforms for which no pin says just that. A
+    platform without a file of its own is held to one of its class, so each class needs one and platforms that differ
+    need theirs."""
     from farm.abi import baseline
 
     for text in args.release:
@@ -102,17 +106,34 @@ def _exported(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> 
 
 
 def _stored(text: str, args: argparse.Namespace, loaded: Catalog, settings: Settings) -> Iterator[Abi]:
-    from farm import measure
     from farm.cli import measuring
     from farm.store.artifacts import open_store
 
     store = open_store(settings)
     for step in measuring.steps_of(text, _platforms(args, loaded), loaded)[1]:
-        wheel = store.get(step.key)
-        if wheel is not None:
-            yield measure.exports_of_wheel(step, store.path(wheel), loaded.recipes[step.recipe].recipe)
+        found = _export(step, loaded.recipes[step.recipe].recipe, store, settings)
+        if found is not None:
+            yield found
         elif not args.json:
             print(f"{step.recipe} {step.version} for {step.platform}: not built here, so not looked at")
+
+
+def _export(step: Step, recipe: Recipe, store: Store, settings: Settings) -> Abi | None:
+    """What the stored wheel of a step exports, or its finished build that a gate refused."""
+    from farm import measure
+    from farm.build import finished
+    from farm.build.result import BuiltLibrary
+
+    wheel = store.get(step.key)
+    if wheel is not None:
+        return measure.exports_of_wheel(step, store.path(wheel), recipe)
+    built = finished.again(step, settings, BuiltLibrary)
+    if built is None:
+        return None
+    try:
+        return measure.exports_of_build(step, built, recipe)
+    finally:
+        built.workspace.release()
 
 
 def _differ(pinned: Abi, found: Abi) -> bool:

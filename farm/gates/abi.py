@@ -36,7 +36,7 @@ def _breaks(difference: AbiDifference) -> tuple[Finding, ...]:
         "`farm abi diff` says more. A name that no header declares, and so no program uses, is for `internal` of [abi]"
     )
     if older.platform != newer.platform:
-        accept = f"farm abi accept {newer.recipe}@{newer.release} --platform {newer.platform}"
+        accept = f"farm abi accept {newer.recipe}@{newer.release} --exports --platform {newer.platform}"
         fix += f". If it differs from {older.platform} by nature: {accept}"
     shown = [
         _finding(change, f"breaks the ABI of {older.release}: {_words(change)}", fix) for change in changes[:_SHOWN]

@@ -31,7 +31,9 @@ from farm.wheel.platforms import machine
 _code_of = attrgetter("code")
 # Disassembled data gives many invalid instructions (about 1 in 10) for each that looks like AVX; code gives none.
 _DATA_LIKE = 4
-_MACRO_LABEL = "..@"  # NASM's labels within macros, ``..@15.done``: they are in symbol tables and begin no function
+# Labels that are in symbol tables and begin no function: NASM's within macros, ``..@15.done``, and on macOS those of
+# assembly that was written for ELF, whose assembler drops ``.L15``.
+_LABELS = ("..@", ".L")
 _DOUBT = "perhaps data, or guarded by its caller"
 _NAMELESS = "perhaps one of audit.dispatched: such files do not tell the names of hidden functions"
 
@@ -162,7 +164,7 @@ def _pieces(code: CodeRange, functions: tuple[Function, ...]) -> Iterator[_Piece
         at = function.address
         if at >= stop:
             break
-        if function.name.startswith(_MACRO_LABEL) or (at < covered and at not in names and not function.size):
+        if function.name.startswith(_LABELS) or (at < covered and at not in names and not function.size):
             continue  # a label within a function
         names.setdefault(at, []).append(function.name)
         ends[at] = max(ends.get(at, 0), min(at + function.size, stop) if function.size else 0)
