@@ -104,3 +104,10 @@ def test_owners_are_told_apart(tmp_path: Path) -> None:
     assert Owner(machine=me.machine, pid=me.pid, started=me.started + 1, host="").is_surely_dead(), "a reused pid"
     elsewhere = Owner(machine="0" * 12, pid=999_999, started=1, host="other")
     assert not elsewhere.is_surely_dead(), "nobody can know"
+
+
+def test_two_processes_may_make_one_home(tmp_path: Path) -> None:
+    """The other's marker is there under the name that it is written by."""
+    (tmp_path / "..farm.0.67f305ed7dfc-7952-729636").write_text("{}")
+    prepare(tmp_path)
+    assert (tmp_path / ".farm").exists()

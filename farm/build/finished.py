@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from farm.build import workspace
 from farm.build.result import Built
 from farm.build.workspace import Workspace
+from farm.errors import BusyError
 from farm.model.plan import Step
 from farm.settings import Settings, boot_id
 from farm.store.files import write_atomic
@@ -37,11 +38,15 @@ def note(step: Step, built: B, *, debug: bool = False) -> B:
 
 
 def again(step: Step, settings: Settings, kind: type[B], *, debug: bool = False) -> B | None:
-    """The finished build of a step's key, its workspace claimed; None if there is none. Raises BusyError."""
+    """The finished build of a step's key, its workspace claimed; None if there is none, or if another process has it:
+    who waits for that process learns what came of it."""
     root = workspace.location(settings, step.id)
     if _read(root, kind, _identity(step, debug=debug)) is None:
         return None
-    space = workspace.claim(settings, step.id, fresh=False)
+    try:
+        space = workspace.claim(settings, step.id, fresh=False)
+    except BusyError:
+        return None
     built = _read(root, kind, _identity(step, debug=debug))  # as it is now that nobody else can be in there
     if built is None:
         space.release()

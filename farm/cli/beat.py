@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--run-due", type=numbers.amount, default=0.0, metavar="MINUTES", help="run scheduled cascades so often"
     )
     parser.add_argument(
-        "--keep-days", type=numbers.amount, default=_DAYS, metavar="N", help=f"of ended jobs; default {_DAYS:g}"
+        "--keep-days", type=numbers.days, default=_DAYS, metavar="N", help=f"of ended jobs; default {_DAYS:g}"
     )
     parser.add_argument("--lease", type=float, metavar="SECONDS", help="as given to the workers")
 

@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     key.add_argument("--name", default="", help="whose it is, for those who read the list; default: this host")
     actions.add_parser("queues", help="show what waits and what runs")
     sweep = actions.add_parser("sweep", help="forget jobs that ended long ago")
-    sweep.add_argument("--days", type=numbers.amount, default=_DAYS, metavar="N", help=f"default {_DAYS:g}")
+    sweep.add_argument("--days", type=numbers.days, default=_DAYS, metavar="N", help=f"default {_DAYS:g}")
     for one in actions.choices.values():
         one.add_argument("--json", action="store_true", help="print one JSON document")
 

@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from farm.cli import gc_rules, history, output
+from farm.cli import gc_rules, history, numbers, output
 from farm.cli.cascading import frozen_in_use, over_for
 from farm.errors import CatalogError, PlanError, UsageError
 
@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show what would be removed, remove nothing")
     parser.add_argument(
         "--keep-days",
-        type=float,
+        type=numbers.days,
         default=_KEEP_DAYS,
         metavar="N",
         help=f"keep what is younger (default {_KEEP_DAYS:g})",

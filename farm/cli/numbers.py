@@ -19,6 +19,17 @@ def whole(text: str) -> int:
     return number
 
 
+def days(text: str) -> float:
+    """For how long something is kept, for `argparse`: more days than there are dates are for ever."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if number != number or number < -_MOST_AMOUNT:
+        raise argparse.ArgumentTypeError(f"{text[:_SHOWN]!r} is not a number of days")
+    return min(number, _MOST_AMOUNT)
+
+
 def amount(text: str) -> float:
     """A number that may have a fraction, for `argparse`: neither infinite nor none (``nan``)."""
     try:

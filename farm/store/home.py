@@ -141,7 +141,8 @@ def _make_writable(function: object, name: str, _error: object) -> None:
 
 def _claim(home: Path) -> None:
     """Make a directory a farm's home; never one that holds other things."""
-    foreign = sorted(p.name for p in home.iterdir() if p.name not in _KNOWN) if home.is_dir() else []
+    names = {path.name for path in home.iterdir()} if home.is_dir() else set()
+    foreign = sorted(name for name in names - _KNOWN if not name.startswith(f".{_MARKER}."))  # another process's marker
     if foreign:
         raise StoreError(
             f"is not a farm's home: it holds {', '.join(foreign[:3])}{' ...' if len(foreign) > 3 else ''}",
