@@ -57,7 +57,7 @@ class Redirect:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEdit:
     """All changes of one file. `runpath` is None where it stays, empty where it goes. In Mach-O files only that is
-    ever changed. `strip_debug`: an ELF file loses its debug information."""
+    ever changed. `strip_debug`: it loses its debug information."""
 
     replace_needed: tuple[tuple[str, str], ...] = ()
     remove_needed: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ class RepairOptions:
     """`platform` is the tag the wheel gets, after a check; None keeps a manylinux tag and computes one for ``linux_*``.
     `epoch_seconds` dates new members; None takes the wheel's own date. `requires` are further requirements (PEP 508),
     added unless the wheel has the very line; `build` is the build tag, None keeps what the wheel has. `strip_debug`
-    takes the debug information out of ELF files."""
+    takes the debug information out of ELF files, and the debug map out of Mach-O files."""
 
     platform: str | None = None
     epoch_seconds: int | None = None

@@ -12,7 +12,7 @@ from farm.binary import formats
 from farm.errors import BinaryFormatError, MissingToolError
 from farm.model.binary import BinaryFormat
 from farm.process import run
-from farm.repair import patch_macho, strip_elf
+from farm.repair import patch_macho, strip_elf, strip_macho
 from farm.repair.graft import FileEdit
 
 _SECONDS = 300.0
@@ -52,6 +52,8 @@ def _by_patchelf(content: bytes, edit: FileEdit) -> bytes:
 
 
 def _macho(content: bytes, edit: FileEdit, name: str) -> bytes:
+    if edit.strip_debug:
+        content = strip_macho.without_debug_map(content, name)
     return content if edit.runpath is None else patch_macho.with_run_paths(content, edit.runpath, name)
 
 

@@ -33,6 +33,7 @@ from farm.wheel.system_libraries import is_libpython
 
 SBOM = "sboms/native-libraries.cdx.json"
 _LEVEL = 6  # every extension module is packed anew; 9 would take most of the time for 0.6 % of the size
+_STRIPPED = frozenset({BinaryFormat.ELF, BinaryFormat.MACHO})  # formats whose debug information can be taken out
 _AUDITWHEEL_SBOM = "sboms/auditwheel.cdx.json"
 
 
@@ -130,7 +131,7 @@ def _binaries(job: Job, *, strip_debug: bool) -> dict[str, bytes]:
     for binary in job.staying:
         change = graft.edits(binary, job.graft, job.natives, emptied=before - left, musl_libc=libc)
         linkage = binary.linkage
-        if strip_debug and linkage.format is BinaryFormat.ELF and linkage.has_debug_info:
+        if strip_debug and linkage.format in _STRIPPED and linkage.has_debug_info:
             change = replace(change, strip_debug=True)
         if not change.is_empty:
             found[binary.member] = patched(
