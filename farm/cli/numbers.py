@@ -21,10 +21,7 @@ def whole(text: str) -> int:
 
 def days(text: str) -> float:
     """For how long something is kept, for `argparse`: more days than there are dates are for ever."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
+    number = _float(text, "a number of days")
     if number != number or number < -_MOST_AMOUNT:
         raise argparse.ArgumentTypeError(f"{text[:_SHOWN]!r} is not a number of days")
     return min(number, _MOST_AMOUNT)
@@ -32,10 +29,14 @@ def days(text: str) -> float:
 
 def amount(text: str) -> float:
     """A number that may have a fraction, for `argparse`: neither infinite nor none (``nan``)."""
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:_SHOWN]!r} is not a number") from None
+    number = _float(text, "a number")
     if not -_MOST_AMOUNT <= number <= _MOST_AMOUNT:  # nan is neither
         raise argparse.ArgumentTypeError(f"{text[:_SHOWN]!r} is not a number up to {_MOST_AMOUNT}")
     return number
+
+
+def _float(text: str, what: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:_SHOWN]!r} is not {what}") from None

@@ -14,7 +14,7 @@ from farm.errors import FleetError
 from farm.fetch import archives
 from farm.settings import Settings
 from farm.store.artifacts import Store
-from farm.store.files import disk_errors, file_sha256, make_dirs
+from farm.store.files import disk_errors, file_sha256, make_dirs, settle_dir
 from farm.store.home import work_dir
 
 _MODE = 0o644
@@ -50,11 +50,7 @@ def place(digest: str, store: Store, settings: Settings) -> Path:
     with disk_errors(settings.fleet), work_dir(settings.work, "catalog") as scratch:
         archives.unpack(store.path(artifact), scratch / "tree", strip=False)
         make_dirs(root.parent)
-        try:
-            (scratch / "tree").rename(root)
-        except OSError:
-            if not root.is_dir():  # else another worker was first
-                raise
+        settle_dir(scratch / "tree", root)
     return root
 
 

@@ -19,6 +19,7 @@ from farm.model.job import JobEnd, JobState, NewJob
 from farm.model.plan import Step
 from farm.process import Cancel
 from farm.store.artifacts import Store
+from farm.store.home import log_of
 from farm.workers.hands import Report
 from farm.workers.result import StepOutcome
 from farm.workers.step import patiently
@@ -135,7 +136,7 @@ class FleetHands:
 
     def _report(self, end: JobEnd) -> Report:
         step = self._out.pop(end.key)
-        log = self._logs / f"{step.key}.log"
+        log = log_of(self._logs, step.key)
         outcome = StepOutcome(step=step.id, state=State.FAILED, log=log if log.exists() else None)
         return Report(step=step, outcome=self._judged(step, end, outcome))
 
