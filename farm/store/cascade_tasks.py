@@ -47,9 +47,11 @@ class CascadeTaskRecords(LeaseRecords, TallyRecords):
         return None if row is None else _task(row)
 
     def next_try(self, cascade: int) -> float | None:
-        """Seconds until the first of the tasks that wait before they are tried again; None if none waits."""
+        """Seconds until the first of the tasks that met a fault is tried again, 0 if that is now; None if none is left.
+
+        A task whose moment comes between this question and the last `ready_tasks` must be in one of the answers."""
         first = select(func.min(tasks.c.not_before) - now_ms()).where(
-            tasks.c.cascade == cascade, tasks.c.state == TaskState.READY, tasks.c.not_before > now_ms()
+            tasks.c.cascade == cascade, tasks.c.state == TaskState.READY, tasks.c.not_before > 0
         )
         with self.reading() as connection:
             left = connection.execute(first).scalar()

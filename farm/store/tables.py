@@ -78,7 +78,7 @@ def is_past(moment: ColumnElement[int]) -> ColumnElement[bool]:
     """Whether a moment that the farm wrote has come. Nothing is put off for longer than an hour or two, so one that is
     farther away was written by a clock that was wrong, and counts as come. (With SQLite each process's clock is the
     database's; on any machine a clock may be set back.)"""
-    return (moment < now_ms()) | (moment > now_ms() + _FAR_MS)
+    return (moment <= now_ms()) | (moment > now_ms() + _FAR_MS)
 
 
 def _key() -> Column[str]:
