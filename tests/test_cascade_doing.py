@@ -5,21 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import catalog_builder
 import pytest
 import toy
 from cascade_farm import Farm, small, wheel
-from cascades import draft
+from cascades import draft, step
 from plans import PLATFORM
 
+from farm import trial
 from farm.cascade.advance import Advance
 from farm.cascade.doing import Catalogs, FarmHands
 from farm.errors import GateError
 from farm.gates.audit import AuditPolicy
-from farm.model.cascade import CascadeState, CascadeTask, TaskState
-from farm.model.rework import Verb
+from farm.model.cascade import CascadeState, CascadeTask, DraftTask, TaskState
+from farm.model.outcome import Outcome
+from farm.model.plan import Step
+from farm.model.rework import Task, Verb
+from farm.runners import SmokeResult
 from farm.settings import Settings
 from farm.store import frozen
+from farm.trial import Trial
+from farm.wheel.archive import WheelArchive
 
 R = Verb.REBIND
 
@@ -100,3 +108,61 @@ def test_a_wheel_that_is_gone_is_said(farm: Farm) -> None:
     assert ended.cascade.state is CascadeState.BLOCKED
     (task,) = farm.ledger.tasks_of(1)
     assert "its wheel is not in the store any more" in task.error
+
+
+def test_a_dependent_is_tested_with_the_wheels_that_its_cascade_made(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gmpy2 runs with two others: one is moved by the cascade, one stays as it is stored."""
+    catalog_builder.write_recipe(farm.at.catalog, catalog_builder.dependent("moved", host=["gmp"]))
+    catalog_builder.write_recipe(farm.at.catalog, catalog_builder.dependent("stays", host=["gmp"]))
+    needs = {"host": ["gmp"], "dependents": ["moved", "stays"]}
+    catalog_builder.write_recipe(farm.at.catalog, catalog_builder.dependent("gmpy2", requires=needs))
+    frozen_at = frozen.freeze(farm.at, farm.at.catalog)
+
+    def of(name: str, kind: str = "dependent") -> Step:
+        one, python = step(name), f"/{toy.PYTHON}" if kind == "dependent" else ""
+        made = replace(one, kind=kind, python=python[1:] or None, requires=())  # type: ignore[arg-type]
+        return replace(made, id=f"{one.id}{python}", slot=f"{one.slot}{python}")
+
+    steps = {name: of(name) for name in ("gmpy2", "moved", "stays")} | {"gmp": of("gmp", "library")}
+    moved, tested = f"rebind {steps['moved'].id}", f"test {steps['gmpy2'].id}"
+    common: dict[str, Any] = {"why": "because", "seconds": None}
+    tasks = (
+        Task(id=moved, verb=R, step=steps["moved"].id, key="1" * 64, requires=(), natives={}, **common),
+        Task(
+            id=tested, verb=Verb.TEST, step=steps["gmpy2"].id, key="2" * 64, requires=(moved,), natives={"gmp": "1.0"},
+            beside=(steps["moved"].id, steps["stays"].id), **common,
+        ),
+    )  # fmt: skip
+    drafted = tuple(
+        DraftTask(task=task, source=steps[name].key, rank=rank)
+        for rank, (task, name) in enumerate(zip(tasks, ("moved", "gmpy2"), strict=True))
+    )
+    base = draft({("gmp", R): []})
+    farm.ledger.create_cascade(
+        replace(base, catalog=frozen_at, before=frozen_at, tasks=drafted, steps=tuple(steps.values()))
+    )
+    tag = f"{toy.PYTHON}-{toy.PYTHON}-{PLATFORM}"
+    for name, one in steps.items():
+        project, tags = (f"native-{name}", "") if name == "gmp" else (name, tag)
+        farm.store.put(one.key, wheel(farm.at.home, project, "1.0", tag=tags, content=f"{name} as it was"))
+    farm.ledger.record_plan(list(steps.values()))
+    tried: list[Trial] = []
+    monkeypatch.setattr(trial, "run", lambda it, *_, **__: tried.append(it) or SmokeResult(outcome=Outcome.PASSED))
+
+    def rebind(source: Path, natives: Mapping[str, Path], out: Path, policy: AuditPolicy) -> Path:
+        return wheel(out, "moved", "1.0", tag=tag, content="moved now")
+
+    Advance(farm.ledger.cascade(1), ledger=farm.ledger, hands=hands(farm, rebind)).to_the_end()
+    assert [task.state for task in farm.ledger.tasks_of(1)] == ["done", "done"], [
+        task.error for task in farm.ledger.tasks_of(1)
+    ]
+    (it,) = tried
+    assert {content(path) for path in it.beside} == {"gmp as it was", "moved now", "stays as it was"}
+
+
+def content(path: Path) -> str:
+    """What the one module of a wheel says."""
+    with WheelArchive.open(path) as archive:
+        return archive.read(f"{path.name.partition('-')[0]}/__init__.py").decode().split("'")[1]

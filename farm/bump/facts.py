@@ -21,6 +21,7 @@ from farm.plan import rework
 from farm.plan.epochs import of_epoch
 from farm.plan.moves import Move, Plans
 from farm.plan.reach import Facts
+from farm.plan.selection import needed_to_run
 from farm.settings import Settings
 from farm.store.artifacts import open_store
 
@@ -66,6 +67,11 @@ def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, seco
         differences={move: found for move, found in differences if found},
         abis={row: abi for row, abi in abis if abi},
         seconds=seconds,
+        beside={
+            name: needed_to_run([name], lambda other: catalog.recipes[other].recipe)
+            for name, loaded in catalog.recipes.items()
+            if loaded.recipe.requires.dependents
+        },
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +22,7 @@ from farm.model.outcome import Outcome
 from farm.model.plan import Step
 from farm.model.rework import Verb
 from farm.pipeline import Pipeline
+from farm.plan.selection import ids_beside
 from farm.process import Cancel
 from farm.runners import SmokeResult
 from farm.settings import Settings
@@ -139,7 +140,7 @@ class FarmHands:
             step=step,
             wheel=self._wheel(task.source, step.slot),
             deps=wheels,
-            beside=tuple(wheels.values()) if step.kind == "dependent" else (),
+            beside=(*wheels.values(), *self._beside(cascade, step)) if step.kind == "dependent" else (),
             index_url=(self.settings.index / cascade.channel / "simple").as_uri(),
             catalog=self.catalogs.of(cascade),
             settings=self.settings,
@@ -178,6 +179,13 @@ class FarmHands:
             names = [name for one in new for name in one.requires if name.partition("@")[0] not in chosen]
             chosen.update(name.partition("@")[0] for name in names)
         return list(found.values())
+
+    def _beside(self, cascade: Cascade, step: Step) -> Iterator[Path]:
+        """The wheels of other dependents that a dependent needs when it runs."""
+        ids = ids_beside(step, self.catalogs.of(cascade).recipes)
+        made = self.ledger.made_by(cascade.id, ids)
+        for id_, other in self.ledger.steps_of(cascade.id, ids).items():
+            yield self._wheel(made.get(id_, other.key), id_)
 
     def _steps(self, cascade: Cascade, ids: Iterable[str]) -> list[Step]:
         wanted = tuple(dict.fromkeys(ids))

@@ -114,7 +114,8 @@ class _Work:
         if task.verb is Verb.TEST and f"{Verb.REBIND} {step.id}" not in task.requires:
             yield step
         names = step.requires if task.verb is Verb.BUILD or not task.natives else self.natives(task)
-        yield from (self._named(name, task) for name in names)
+        beside = (name for name in task.beside if f"{Verb.REBIND} {name}" not in task.requires)
+        yield from (self._named(name, task) for name in (*names, *beside))
 
     def natives(self, task: Task) -> list[str]:
         """The step ids of the native wheels that a task works with."""

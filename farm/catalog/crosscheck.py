@@ -36,7 +36,7 @@ def providers(recipes: Recipes, faults: list[Fault]) -> dict[str, str]:
 def check(recipes: Recipes, by_name: Mapping[str, str], unread: Iterable[str]) -> list[Fault]:
     """Faults between recipes. Requirements on `unread` recipes (their own faults are reported) are not judged."""
     faults = [*_requirements(recipes, by_name, frozenset(unread)), *_distributions(recipes)]
-    faults += _shared_names(recipes)
+    faults += [*_dependents(recipes, frozenset(unread)), *_shared_names(recipes)]
     faults += _cycles(recipes, by_name)
     return faults
 
@@ -64,6 +64,21 @@ def _requirements(recipes: Recipes, by_name: Mapping[str, str], unread: frozense
                 yield _fault(name, ("requires", "host", i), f"no recipe provides {requirement.name!r}{near}")
             elif why := _unusable(recipes[provider], requirement):
                 yield _fault(name, ("requires", "host", i), why)
+
+
+def _dependents(recipes: Recipes, unread: frozenset[str]) -> Iterator[Fault]:
+    """What a dependent needs when it runs is another dependent of the farm."""
+    for name, loaded in recipes.items():
+        for i, other in enumerate(loaded.recipe.requires.dependents):
+            at = ("requires", "dependents", i)
+            if loaded.recipe.kind == "library":
+                yield _fault(name, at, "does not belong to a library: no Python package runs with it")
+            elif other not in recipes and other not in unread:
+                yield _fault(name, at, f"there is no recipe {other!r}{did_you_mean(other, recipes)}")
+            elif other == name:
+                yield _fault(name, at, "is the recipe itself")
+            elif other in recipes and recipes[other].recipe.kind == "library":
+                yield _fault(name, at, f"{other} is a native library; what is linked to goes to `requires.host`")
 
 
 def _unusable(target: LoadedRecipe, requirement: HostRequirement) -> str:

@@ -9,7 +9,7 @@ from packaging.specifiers import InvalidSpecifier
 from packaging.version import InvalidVersion
 
 from farm.model.recipe import Recipe
-from farm.plan.requirements import bound, parse_version
+from farm.plan.requirements import bound, parse_version, python_version
 
 Found = Iterator[tuple[tuple[str | int, ...], str]]
 NOT_OF_DEPENDENTS = "does not belong to a dependent: nothing links to it"
@@ -86,4 +86,19 @@ def _rows(recipe: Recipe) -> Found:
             yield ("when", i, "exports", name), f"is no library of this recipe{known}"
 
 
-RULES = (_releases, _epochs, _sources, _rows)
+def _pythons(recipe: Recipe) -> Found:
+    """`requires.pythons`: a bound, of a dependent, that lets it be built with the Python of its stable ABI."""
+    text, at = recipe.requires.pythons, ("requires", "pythons")
+    try:
+        pythons = bound(text)
+    except InvalidSpecifier:
+        yield at, f"{text!r} is not a version bound, like '>=3.12'"
+        return
+    if text and recipe.kind == "library":
+        yield at, "does not belong to a library: no Python is linked to it"
+    stable = recipe.build.abi3
+    if text and stable and not pythons.contains(python_version(stable)):
+        yield at, f"does not go with `abi3`: it is built with {stable}, which is not {text}"
+
+
+RULES = (_releases, _epochs, _sources, _rows, _pythons)

@@ -78,6 +78,7 @@ def _test(
 ) -> SmokeResult:
     from farm import trial
     from farm.index.contents import STAGING
+    from farm.plan.selection import ids_beside
     from farm.store.ledger import Ledger
     from farm.store.standing import judged
 
@@ -88,6 +89,7 @@ def _test(
         step=step,
         wheel=paths[step.id],
         deps={id_: paths[id_] for id_ in step.requires},
+        beside=tuple(paths[id_] for id_ in ids_beside(step, loaded.recipes) if id_ in paths),
         index_url=(settings.index / STAGING / "simple").as_uri(),
         catalog=loaded,
         settings=settings,

@@ -72,6 +72,14 @@ class Requires(Frozen):
         default=None, description="requirements file with hashes: the build's Python packages (PEP 517 backends)"
     )
     run: tuple[str, ...] = Field(default=(), description="further run-time requirements of the wheel, PEP 508")
+    dependents: tuple[Name, ...] = Field(
+        default=(),
+        description="other dependents of the farm that a dependent needs when it runs: who asks for it gets them too, "
+        "and it is tested with the farm's",
+    )
+    pythons: str = Field(
+        default="", max_length=100, description="Pythons that a dependent can be built for, as a bound: `>=3.12`"
+    )
 
 
 class Build(Frozen):

@@ -33,7 +33,8 @@ class Task:
     so that a task that passed once is never done again. `requires` are ids of tasks of the same rework that must have
     passed before. `why` is a sentence for maintainers that names a symbol or an input. `seconds` is the expected
     duration from recorded ones, None if nothing like it was recorded. `natives`, for REBIND and TEST: recipe -> version
-    to rebind to or to test with; empty for BUILD.
+    to rebind to or to test with; empty for BUILD. `beside`, for TEST: ids of the steps of other dependents that it runs
+    with.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Task:
     why: str
     seconds: float | None
     natives: Mapping[str, str]
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

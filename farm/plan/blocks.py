@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from farm.errors import PlanError
@@ -14,6 +14,7 @@ from farm.plan.effective import impossible, merged
 from farm.plan.entry import Part
 from farm.plan.lanes import LaneMaker, Lanes
 from farm.plan.parts import part
+from farm.plan.requirements import bound, python_version
 from farm.plan.resolve import Node
 from farm.plan.selection import python_tag
 from farm.plan.values import Wanted
@@ -72,22 +73,29 @@ class BlockMaker:
         if reasons:
             platforms = tuple([platform for platform in platforms if platform not in reasons])
         pythons = _NO_PYTHON if recipe.kind == "library" else self._pythons_of(recipe)
-        lanes = self._lanes.lanes(platforms, pythons)
+        unfit = _unfit(recipe, pythons) if recipe.requires.pythons else ()
+        lanes = self._lanes.lanes(platforms, [python for python in pythons if python not in unfit])
         cannot: tuple[Impossible, ...] = ()
         if reasons or pythons is not _NO_PYTHON:
-            cannot = tuple(self._impossible(node.name, platforms, pythons, reasons))
+            cannot = tuple(self._impossible(recipe, platforms, pythons, reasons, unfit))
         parts = tuple([part(node.values, release, lanes.platforms) for release in releases])
         return Block(node, releases, lanes, parts, reasons, cannot)
 
     def _impossible(
-        self, name: str, platforms: Iterable[str], pythons: Iterable[str | None], reasons: Mapping[str, str]
+        self,
+        recipe: Recipe,
+        platforms: Iterable[str],
+        pythons: Iterable[str | None],
+        reasons: Mapping[str, str],
+        unfit: Collection[str | None],
     ) -> Iterator[Impossible]:
         for platform, reason in reasons.items():
-            yield Impossible(recipe=name, platform=platform, reason=reason)
+            yield Impossible(recipe=recipe.name, platform=platform, reason=reason)
         for platform in platforms:
             for python in pythons:
-                if reason := self._without.get(f"{python}/{platform}", ""):
-                    yield Impossible(recipe=name, platform=platform, reason=reason, python=python)
+                why = f"it needs Python {recipe.requires.pythons}" if python in unfit else ""
+                if reason := why or self._without.get(f"{python}/{platform}", ""):
+                    yield Impossible(recipe=recipe.name, platform=platform, reason=reason, python=python)
 
     def _pythons_of(self, recipe: Recipe) -> tuple[str | None, ...]:
         if not (self._pythons or recipe.build.abi3):
@@ -105,3 +113,9 @@ class BlockMaker:
             if reason:
                 found[platform] = reason
         return found
+
+
+def _unfit(recipe: Recipe, pythons: Iterable[str | None]) -> frozenset[str | None]:
+    """The Pythons that a recipe cannot be built for."""
+    fit = bound(recipe.requires.pythons)
+    return frozenset([python for python in pythons if python and not fit.contains(python_version(python))])

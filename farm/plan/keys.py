@@ -58,6 +58,7 @@ _DIGEST = type(hashlib.sha256()).digest
 _NONE: frozenset[str] = frozenset()
 TOOLCHAIN = "toolchain."  # before the label of what a toolchain gives
 ABI_EPOCH = "abi.epoch"
+STABLE_ABI = "build.abi3"  # the label of the oldest Python that a wheel of the stable ABI is for
 REQUIRES = "requires "  # before a recipe's name: the label of what a step is built against
 _PATCH = "patch "
 _PYTHON = "python"

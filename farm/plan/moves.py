@@ -3,14 +3,14 @@ is built against moved to another ABI epoch. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
 from farm.model.plan import KeyInput, Plan, Step
 from farm.plan.explain import explain
-from farm.plan.keys import ABI_EPOCH, REQUIRES
+from farm.plan.keys import ABI_EPOCH, REQUIRES, STABLE_ABI
 from farm.plan.requirements import parse_version
 
 _NOT_PLANNED = "it was not planned before"
@@ -140,9 +140,23 @@ class _View:
             self._required[step.id] = {self.steps[id_].recipe: self.steps[id_] for id_ in step.requires}
         return self._required[step.id]
 
-    def runs_with(self, step: Step) -> dict[str, Step]:
-        """The newest release of each library that a step runs with: of the ABI epoch that it was built against."""
-        return {name: self._newest_of_epoch(linked) for name, linked in self.required(step).items()}
+    def runs_with(self, step: Step, beside: Iterable[str] = ()) -> dict[str, Step]:
+        """The newest release of each library that a step runs with, of the ABI epoch that it was built against; the
+        dependents `beside` it; and the libraries that these run with."""
+        others = [other for name in beside if (other := self._for_the_same(step, name)) is not None]
+        found = {other.recipe: other for other in others}
+        for one in (step, *others):
+            for name, linked in self.required(one).items():
+                found.setdefault(name, self._newest_of_epoch(linked))
+        return found
+
+    def _for_the_same(self, step: Step, recipe: str) -> Step | None:
+        """The newest release of another dependent for the platform and the Python of a step, or with the stable ABI."""
+        place = f"{recipe}/{step.platform}/"
+        if own := self.newest_of_slot(f"{place}{step.python}"):
+            return own
+        others = (steps[-1] for slot, steps in self._slots.items() if slot.startswith(place))
+        return next((other for other in others if any(item.label == STABLE_ABI for item in other.inputs)), None)
 
     def _newest_of_epoch(self, linked: Step) -> Step:
         epoch = epoch_in(linked)

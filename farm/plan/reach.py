@@ -37,13 +37,15 @@ class Facts:
 
     `imports` are by the build key of the wheel before the change. `differences` say what a move changes. `abis` are of
     libraries that were built against, by recipe, release and platform: which of their functions take which types.
-    `seconds` are usual durations, by verb and slot.
+    `seconds` are usual durations, by verb and slot. `beside`, by recipe, are all the dependents that one needs when
+    it runs.
     """
 
     imports: Mapping[str, Imports] = field(default_factory=dict)
     differences: Mapping[Move, AbiDifference] = field(default_factory=dict)
     abis: Mapping[tuple[str, str, str], Abi] = field(default_factory=dict)
     seconds: Mapping[tuple[Verb, str], float] = field(default_factory=dict)
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def reached(move: Move, imports: Imports, through: Mapping[str, str], facts: Facts) -> str:

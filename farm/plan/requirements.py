@@ -55,6 +55,11 @@ def parse_version(text: str) -> Version:
     return pypa.version(text)
 
 
+def python_version(tag: str) -> str:
+    """``3.12`` of ``cp312``."""
+    return f"{tag[2:3]}.{tag[3:]}"
+
+
 def oldest_first(recipe: Recipe) -> tuple[Release, ...]:
     """The recipe's releases by version."""
     if len(recipe.release) == 1:

@@ -53,28 +53,43 @@ def rework(before: Plan, after: Plan, facts: Facts) -> Rework:
     """What it takes to get from one plan to the other. The same input gives the same rework."""
     plans = Plans(before, after)
     tasks: dict[str, Task] = {}
-    touched: set[str] = set()
-    for step in plans.after.steps.values():
-        for task in _tasks(step, plans, facts, tasks):
-            tasks[task.id] = task
-            touched.add(step.id)
+    for steps in _in_turn(plans.after.steps.values(), facts):
+        made = {step.id: _made_anew(step, plans, facts, tasks) for step in steps}
+        tasks.update((task.id, task) for task in made.values() if task is not None)
+        tested = (_tested(step, made[step.id], plans, facts, tasks) for step in steps)
+        tasks.update((task.id, task) for task in tested if task is not None)
+    touched = {task.step for task in tasks.values()}
     return Rework(
         tasks=tuple(tasks.values()), untouched=len(plans.after.steps) - len(touched), verdicts=_verdicts(plans, facts)
     )
 
 
-def _tasks(step: Step, plans: Plans, facts: Facts, done: Mapping[str, Task]) -> Iterator[Task]:
+def _in_turn(steps: Iterable[Step], facts: Facts) -> Iterator[list[Step]]:
+    """Steps one by one; at last those whose tests need other dependents, together: these are made before any of their
+    tests."""
+    last = []
+    for step in steps:
+        if step.recipe in facts.beside:
+            last.append(step)
+        else:
+            yield [step]
+    yield last
+
+
+def _made_anew(step: Step, plans: Plans, facts: Facts, done: Mapping[str, Task]) -> Task | None:
+    """What makes a step's wheel, if it must be another one."""
     cause = plans.causes[step.id]
-    makes: Task | None = None
-    if cause.change is Change.MOVED and not (why := _must_build(step, cause, plans, facts)):
-        makes = _rebind(step, cause, plans, facts, done)
-        yield makes
-    elif cause.change is not Change.SAME:
-        makes = _build(step, why if cause.change is Change.MOVED else cause.why, facts, done)
-        yield makes
-    why = _why_tested(step, cause, makes, plans)
-    if why:
-        yield _test(step, why, makes, plans, facts, done)
+    if cause.change is Change.SAME:
+        return None
+    if cause.change is not Change.MOVED:
+        return _build(step, cause.why, facts, done)
+    why = _must_build(step, cause, plans, facts)
+    return _build(step, why, facts, done) if why else _rebind(step, cause, plans, facts, done)
+
+
+def _tested(step: Step, makes: Task | None, plans: Plans, facts: Facts, done: Mapping[str, Task]) -> Task | None:
+    why = _why_tested(step, plans.causes[step.id], makes, plans, facts)
+    return _test(step, why, makes, plans, facts, done) if why else None
 
 
 def _must_build(step: Step, cause: Cause, plans: Plans, facts: Facts) -> str:
@@ -132,33 +147,35 @@ def _rebind(step: Step, cause: Cause, plans: Plans, facts: Facts, done: Mapping[
     )
 
 
-def _why_tested(step: Step, cause: Cause, makes: Task | None, plans: Plans) -> str:
+def _why_tested(step: Step, cause: Cause, makes: Task | None, plans: Plans, facts: Facts) -> str:
     if makes is not None:
         return {Verb.BUILD: "it is built", Verb.REBIND: "it is rebound"}[makes.verb]
     assert cause.old is not None
-    was = plans.before.runs_with(cause.old)
+    beside = facts.beside.get(step.recipe, ())
+    was = plans.before.runs_with(cause.old, beside)
     changes = []
-    for name, native in plans.after.runs_with(step).items():
+    for name, other in plans.after.runs_with(step, beside).items():
         old = was.get(name)
-        if old is None or old.version != native.version:
-            changes.append(f"{name} {native.version}" + (f", was {old.version}" if old else ""))
-        elif old.key != native.key:
-            changes.append(f"{name} {native.version}, which is built anew ({plans.causes[native.id].why})")
+        if old is None or old.version != other.version:
+            changes.append(f"{name} {other.version}" + (f", was {old.version}" if old else ""))
+        elif old.key != other.key:
+            changes.append(f"{name} {other.version}, which is built anew ({plans.causes[other.id].why})")
     return f"it runs with {' and '.join(changes)}" if changes else ""
 
 
 def _test(step: Step, why: str, makes: Task | None, plans: Plans, facts: Facts, done: Mapping[str, Task]) -> Task:
-    natives = plans.after.runs_with(step)
-    needed = _made((native.id for native in natives.values()), done)
+    others = plans.after.runs_with(step, facts.beside.get(step.recipe, ()))
+    needed = _made((other.id for other in others.values()), done)
     return Task(
         id=f"{Verb.TEST} {step.id}",
         verb=Verb.TEST,
         step=step.id,
-        key=_key(Verb.TEST, makes.key if makes else step.key, natives),
+        key=_key(Verb.TEST, makes.key if makes else step.key, others),
         requires=(makes.id, *needed) if makes else needed,
         why=why,
         seconds=facts.seconds.get((Verb.TEST, step.slot)),
-        natives={name: native.version for name, native in natives.items()},
+        natives={name: other.version for name, other in others.items() if other.kind == "library"},
+        beside=tuple(other.id for other in others.values() if other.kind == "dependent"),
     )
 
 

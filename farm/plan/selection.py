@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from farm.errors import PlanError, UsageError
+from farm.model.plan import Step
 from farm.model.recipe import Recipe, Release
 from farm.plan.effective import matches
-from farm.plan.values import CatalogValues
+from farm.plan.values import CatalogValues, RecipeValues
 
 _PYTHON = re.compile(r"(?:cp)?(\d)\.?(\d+)")
 
@@ -24,6 +25,7 @@ def python_tag(text: str) -> str:
 
 def wanted_recipes(catalog: CatalogValues, wanted: Iterable[str]) -> dict[str, Release | None]:
     """Recipe names, sorted, with the one release asked for or None for the newest; nothing asked for means all.
+    Dependents that others need when they run are asked for with them.
 
     Raises UsageError for a recipe or release that is not in the catalog.
     """
@@ -34,7 +36,33 @@ def wanted_recipes(catalog: CatalogValues, wanted: Iterable[str]) -> dict[str, R
         if provider is None:
             raise UsageError(f"there is no recipe {name!r}{_close(name, catalog.providers)}", fix="`farm recipe list`")
         asked[provider] = _release(catalog.recipes[provider].recipe, version) if version else None
-    return dict(sorted(asked.items())) if asked else dict.fromkeys(sorted(catalog.recipes))
+    if not asked:
+        return dict.fromkeys(sorted(catalog.recipes))
+    for name in needed_to_run(asked, lambda name: catalog.recipes[name].recipe):
+        asked.setdefault(name, None)
+    return dict(sorted(asked.items()))
+
+
+def needed_to_run(names: Iterable[str], recipe: Callable[[str], Recipe]) -> tuple[str, ...]:
+    """The dependents that some recipes need when they run, directly or not, but for the recipes themselves."""
+    found = dict.fromkeys(names)
+    asked = frozenset(found)
+    waiting = list(found)
+    for name in waiting:  # grows while it is read
+        new = [other for other in recipe(name).requires.dependents if other not in found]
+        found.update(dict.fromkeys(new))
+        waiting += new
+    return tuple(name for name in found if name not in asked)
+
+
+def ids_beside(step: Step, recipes: Mapping[str, RecipeValues]) -> tuple[str, ...]:
+    """The ids of the steps of what a dependent's step needs when it runs: the newest releases."""
+    if step.kind == "library":
+        return ()
+    others = [recipes[name].recipe for name in needed_to_run([step.recipe], lambda name: recipes[name].recipe)]
+    return tuple(
+        f"{other.name}@{other.current.version}/{step.platform}/{other.build.abi3 or step.python}" for other in others
+    )
 
 
 def _release(recipe: Recipe, version: str) -> Release:

@@ -212,6 +212,16 @@ class CascadeTaskRecords(LeaseRecords, TallyRecords):
                 return
             last = page[-1].position
 
+    def made_by(self, cascade: int, steps: Collection[str]) -> dict[str, str]:
+        """The keys of the wheels that a cascade makes of some steps, by the step's id."""
+        mine = (tasks.c.cascade == cascade) & (tasks.c.verb != Verb.TEST)
+        found: dict[str, str] = {}
+        with self.reading() as connection:
+            for part in chunks(steps):
+                rows = connection.execute(select(tasks.c.step, tasks.c.key).where(mine, tasks.c.step.in_(part)))
+                found.update({row.step: row.key for row in rows})
+        return found
+
     def steps_of(self, cascade: int, ids: Collection[str]) -> dict[str, Step]:
         """Steps of the plan after the change, by id; without their inputs."""
         found: dict[str, Step] = {}
