@@ -60,7 +60,9 @@ class Chaos:
             self.fill_disk,
             self.fill_disk,
         ]
-        self.chance.choice(acts)()
+        act = self.chance.choice(acts)
+        self._say("act", act.__name__)
+        act()
 
     def kill_slot(self) -> None:
         """kill -9 of one process that works."""
@@ -143,6 +145,7 @@ class Chaos:
                 self.askers.remove(asker)
                 self.codes.append(code)
                 if code == 9 and not self.askers:
+                    self._say("asking-again")
                     self.ask()
         return not self.askers
 

@@ -75,8 +75,10 @@ class Place:
 
     @property
     def env(self) -> dict[str, str]:
+        """A round starts some thirty interpreters, so they compile the farm once, as an installation does."""
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         places = {"FARM_LEDGER": self.ledger, "FARM_STORE": str(self.store), "FARM_CORES": "1"}
-        return {**os.environ, **places, **({"FARM_BROKER": self.broker} if self.broker else {})}
+        return {**kept, **places, **({"FARM_BROKER": self.broker} if self.broker else {})}
 
     def command(self, *words: str, home: Path | None = None) -> list[str]:
         places = ["--catalog", str(self.catalog), "--home", str(home or self.home)]

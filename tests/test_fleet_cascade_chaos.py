@@ -21,6 +21,7 @@ import pytest
 import witness_log
 from chaos import Chaos
 from chaos_farm import CHANGES, Place, Seeds, must
+from chaos_story import told
 from databases import copied, dropped, postgresql, why_no_postgresql
 from disks import small_disk
 from redis_server import redis, why_no_redis
@@ -59,6 +60,7 @@ def survive(seed: int, seeds: Seeds, tmp_path: Path) -> None:
         broker = stack.enter_context(redis())
         place = Place(disk, begun.catalog, copied(seeds.server, database, change), broker.url)
         place.make_workers()
+        stack.enter_context(told(seed, change, place.log))
         chaos = Chaos(chance, place, seeds.server, broker)
         stack.callback(chaos.end)
         chaos.begin()

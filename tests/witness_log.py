@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from pathlib import Path
 
 
 def say(log: Path, *words: object) -> None:
-    """Append a line, whole, whoever else writes."""
+    """Append a line, whole, whoever else writes: the seconds of the machine's monotonic clock, and words."""
     handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(handle, f"{' '.join(map(str, words))}\n".encode())
+    os.write(handle, f"{time.monotonic():.3f} {' '.join(map(str, words))}\n".encode())
     os.close(handle)
 
 
+def timed(log: Path) -> list[tuple[float, list[str]]]:
+    """What was said, and when."""
+    lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+    return [(float(at), words) for at, *words in lines]
+
+
 def rows(log: Path) -> list[list[str]]:
-    return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+    return [words for _, words in timed(log)]
 
 
 def assert_never_twice_at_once(log: Path) -> None:
