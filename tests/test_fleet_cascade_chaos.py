@@ -27,11 +27,13 @@ from disks import small_disk
 from redis_server import redis, why_no_redis
 
 from farm.index.generations import Index
+from farm.model.rework import Verb
 from farm.store.files import file_sha256
 from farm.store.ledger import Ledger
 from farm.store.remote import layout
 from farm.store.remote.directory import DirectoryRemote
 from farm.store.shared import Shared
+from farm.store.standing import stand_in
 
 DISK = "400M"
 PATIENCE = 600.0  # seconds, on a machine with much else to do
@@ -114,7 +116,24 @@ def assert_sound(place: Place, change: str) -> None:
         must(place.farm("cascade", "rollback", "1"))
         assert offered(place) == "1.0"
     assert_stored(place)
+    assert_stands_in(place, moves=change == "breaking")
     assert_generations_whole(place)
+
+
+def assert_stands_in(place: Place, *, moves: bool) -> None:
+    """What was rebound stands in for the build that nobody made, for all that share the store."""
+    shared = Shared(DirectoryRemote(place.store))
+    with Ledger.open(place.ledger) as ledger:
+        rebound = [task for task in ledger.wheels_of(1) if task.verb is Verb.REBIND]
+        steps = ledger.steps_of(1, [task.step for task in rebound])
+        for task in rebound:
+            key = steps[task.step].key
+            made, found = shared.find(task.key), shared.find(stand_in(key))
+            assert made is not None
+            assert found is not None
+            assert (found.filename, found.sha256, shared.find(key)) == (made.filename, made.sha256, None)
+            assert [by.cascade for by in ledger.rebound_by(key)] == [1]
+    assert bool(rebound) == moves
 
 
 def assert_stored(place: Place) -> None:

@@ -64,8 +64,7 @@ def build_dependent(
     """
     effective = merged(recipe.recipe, release_of(recipe, step), step.platform)
     check_machine(effective, settings)
-    if kept := finished.again(step, settings, BuiltWheel):
-        report_phase("kept from the last try")
+    if kept := finished.again(step, settings, BuiltWheel, report_phase):
         return kept
     report_phase("toolchain")
     cxx = toolchain.wants_cxx((), effective.tools)

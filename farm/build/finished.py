@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,9 +37,17 @@ def note(step: Step, built: B, *, debug: bool = False) -> B:
     return built
 
 
-def again(step: Step, settings: Settings, kind: type[B], *, debug: bool = False) -> B | None:
+def again(
+    step: Step,
+    settings: Settings,
+    kind: type[B],
+    report_phase: Callable[[str], None] = lambda _phase: None,
+    *,
+    debug: bool = False,
+) -> B | None:
     """The finished build of a step's key, its workspace claimed; None if there is none, or if another process has it:
-    who waits for that process learns what came of it."""
+    who waits for that process learns what came of it. `report_phase` is told of it; what that raises (the step is
+    cancelled) is raised, and the workspace given back."""
     root = workspace.location(settings, step.id)
     if _read(root, kind, _identity(step, debug=debug)) is None:
         return None
@@ -51,6 +59,11 @@ def again(step: Step, settings: Settings, kind: type[B], *, debug: bool = False)
     if built is None:
         space.release()
         return None
+    try:
+        report_phase("kept from the last try")
+    except BaseException:
+        space.release()
+        raise
     return replace(built, workspace=space)
 
 

@@ -49,8 +49,7 @@ def build_library(
     """
     effective = merged(recipe.recipe, release_of(recipe, step), step.platform)
     check_machine(effective, settings)
-    if kept := finished.again(step, settings, BuiltLibrary, debug=debug):
-        report_phase("kept from the last try")
+    if kept := finished.again(step, settings, BuiltLibrary, report_phase, debug=debug):
         return kept
     report_phase("toolchain")
     system = [name for product in recipe.recipe.products.library for name in product.system]

@@ -99,9 +99,11 @@ class Workspace:
             os.set_inheritable(self.lock, True)
 
     def remove(self) -> None:
-        """Remove the files, then give the lock back."""
-        remove_tree(self.root)
-        self.release()
+        """Remove the files, then give the lock back, whatever became of them."""
+        try:
+            remove_tree(self.root)
+        finally:
+            self.release()
 
 
 def location(settings: Settings, step: str) -> Path:
@@ -112,7 +114,7 @@ def location(settings: Settings, step: str) -> Path:
 def claim(settings: Settings, step: str, *, fresh: bool = True) -> Workspace:
     """Lock a step's workspace; `fresh` empties it first.
 
-    Raises BusyError if another process is using it.
+    Raises BusyError if another process is using it, OSError if the disk is full; it is not locked then.
     """
     root = location(settings, step)
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -126,15 +128,23 @@ def claim(settings: Settings, step: str, *, fresh: bool = True) -> Workspace:
             where=step,
             fix="wait for it, leave its `farm shell`, or end that process",
         ) from error
-    os.ftruncate(lock, 0)
     space = Workspace(root=root, lock=lock)
+    try:
+        _prepare(space, step, fresh=fresh)
+    except BaseException:  # a full disk: a lock that nobody knows of would keep this very process out, too
+        space.release()
+        raise
+    return space
+
+
+def _prepare(space: Workspace, step: str, *, fresh: bool) -> None:
+    os.ftruncate(space.lock, 0)
     if fresh:
-        remove_tree(root)
+        remove_tree(space.root)
     for place in (space.deps, space.tools, space.out):
         place.mkdir(parents=True, exist_ok=True)
     space.baseline.create()
-    (root / STEP).write_text(step + "\n", "utf-8")
-    return space
+    (space.root / STEP).write_text(step + "\n", "utf-8")
 
 
 def claim_in_turn(settings: Settings, step: str, tell: Callable[[], None], cancel: Cancel | None = None) -> Workspace:
