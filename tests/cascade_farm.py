@@ -110,12 +110,13 @@ class Farm:
 
 
 @contextmanager
-def small(at: Settings) -> Iterator[Farm]:
-    """A channel that serves gmp 6.2.1 and a gmpy2 that was built against it."""
+def small(at: Settings, *, ledger: str = "", store: Store | None = None) -> Iterator[Farm]:
+    """A channel that serves gmp 6.2.1 and a gmpy2 that was built against it. `ledger` is the URL of a database, else
+    it is a file of its own."""
     root = at.catalog
     catalog_builder.catalog(root, catalog_builder.library("gmp"), catalog_builder.dependent("gmpy2", host=["gmp"]))
     home.prepare(at.home)
-    store, index = Store(at.store), Index(at.index)
+    store, index = store or Store(at.store), Index(at.index)
     make = {
         "gmp": ("native-gmp", "11!6.3.0"),
         "gmpy2": ("gmpy2", "2.2", "native-gmp>=11!6.3.0,<12!0"),
@@ -133,5 +134,5 @@ def small(at: Settings) -> Iterator[Farm]:
         ),
     ]
     index.publish("staging", [IndexFile(path=path) for path in old])
-    with fresh() as ledger:
-        yield Farm(at, ledger, store, index, WheelHands(at.home, store, make))
+    with Ledger.open(ledger) if ledger else fresh() as opened:
+        yield Farm(at, opened, store, index, WheelHands(at.home, store, make))

@@ -16,6 +16,18 @@ from pathlib import Path
 from typing import Any
 
 BUCKET = "farm-bucket"
+SECRET = "verySecretHunter2"
+
+
+def credentials(patch: Any, place: Path) -> None:
+    """Credentials that the server takes, and no others of this machine; `patch` is pytest's monkeypatch."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    patch.setenv("AWS_ACCESS_KEY_ID", "AKIDFARM")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    patch.setenv("AWS_CONFIG_FILE", str(place / "none"))
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(place / "none"))
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 
 import pytest
 from plans import digest
-from s3_server import BUCKET, s3
+from s3_server import BUCKET, SECRET, credentials, s3
 
 from farm.errors import StoreError, UnavailableError, UsageError
 from farm.store.artifacts import Store
@@ -31,7 +31,6 @@ from farm.store.shared import Shared
 
 KEY = digest("key")
 NAME = "native_gmp-10!6.3.0-py3-none-any.whl"
-SECRET = "verySecretHunter2"
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +41,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDFARM")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    credentials(monkeypatch, tmp_path)
 
 
 def remote(endpoint: str, prefix: str, bucket: str = BUCKET) -> S3Remote:

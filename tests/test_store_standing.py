@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cascade_farm import Farm, small, wheel
+from cascade_farm import wheel
 from plans import PLATFORM, digest, make_plan
 
 from farm.errors import StoreError
 from farm.index.contents import IndexFile
 from farm.index.generations import Index
 from farm.model.artifact import Artifact
-from farm.model.cascade import CascadeState
 from farm.model.outcome import Outcome
-from farm.settings import Settings
 from farm.store import pins
 from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
@@ -141,33 +138,3 @@ def test_a_channel_offers_the_build_instead_of_what_stood_in(tmp_path: Path) -> 
     served = index.current("staging")
     assert served is not None
     assert [file.filename for file in index.files_in(served)] == [new.name]
-
-
-@pytest.fixture
-def farm(at: Settings) -> Iterator[Farm]:
-    with small(at) as farm:
-        yield farm
-
-
-def key_of_gmpy2(farm: Farm, id_: int) -> str:
-    step = f"gmpy2@1.0/{PLATFORM}"
-    return farm.ledger.steps_of(id_, [step])[step].key
-
-
-def test_what_a_cascade_rebound_stands_in_once_it_is_staged(farm: Farm) -> None:
-    id_ = farm.start("gmp", "gmpy2")
-    key = key_of_gmpy2(farm, id_)
-    assert farm.store.get(key) is None
-    assert farm.advance(id_).state is CascadeState.STAGED
-    found = farm.store.get(key)
-    assert found is not None
-    assert found.key == stand_in(key)
-    assert found.sha256 in farm.offered(f"cascade-{id_}").values()
-    assert farm.ledger.rebound_by(key) == (id_, "because")
-
-
-def test_what_failed_stands_in_for_nothing(farm: Farm) -> None:
-    id_ = farm.start("gmp", "gmpy2")
-    farm.hands.make["gmpy2"] = ("gmpy2", "2.2", "native-gmp>=12!0")  # nothing that the channel has
-    assert farm.advance(id_).state is CascadeState.BLOCKED
-    assert farm.store.get(key_of_gmpy2(farm, id_)) is None

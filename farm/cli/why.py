@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from farm.settings import Settings
     from farm.store.artifacts import Store
     from farm.store.ledger import Ledger
-    from farm.store.records import Attempt, BuiltStep
+    from farm.store.records import Attempt, BuiltStep, ReboundBy
 
 EPILOG = """examples:
   farm why gmpy2                                       all steps of a recipe
@@ -93,7 +93,7 @@ def _rebound(step: Step, stored: Artifact | None, store: Store, ledger: Ledger |
         return None
     from farm.repair.provenance import rebindings_of
 
-    by = ledger.rebound_by(step.key) if ledger else None
+    by = rebound_by(stored, ledger.rebound_by(step.key), store) if ledger else None
     wheel = store.path(stored)
     last = rebindings_of(wheel)[-1:] if wheel.exists() else ()  # else it is in the shared store alone
     return {
@@ -101,9 +101,16 @@ def _rebound(step: Step, stored: Artifact | None, store: Store, ledger: Ledger |
         "wheel": stored.filename,
         "from": last[0].wheel.filename if last else None,
         "moved": dict(last[0].moved) if last else {},
-        "cascade": by[0] if by else None,
-        "why": by[1] if by else "",
+        "cascade": by.cascade if by else None,
+        "why": by.why if by else "",
     }
+
+
+def rebound_by(stored: Artifact, cascades: Sequence[ReboundBy], store: Store) -> ReboundBy | None:
+    """The cascade whose wheel it is; where that is not known any more, the first that let one stand in."""
+    theirs = store.known(each.key for each in cascades)
+    made = (each for each in cascades if each.key in theirs and theirs[each.key].sha256 == stored.sha256)
+    return next(made, next(iter(cascades), None))
 
 
 def _before(step: Step, ledger: Ledger) -> BuiltStep | None:

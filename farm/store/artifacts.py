@@ -60,9 +60,10 @@ class Store(LocalStore):
 
         What is only here is published first: a build that was killed between the two is finished this way.
         """
-        return self._get(key) or (self._get(stand_in(key)) if self._stand_ins else None)
+        return self.built(key) or (self.built(stand_in(key)) if self._stand_ins else None)
 
-    def _get(self, key: str) -> Artifact | None:
+    def built(self, key: str) -> Artifact | None:
+        """`get`, but nothing stands in: for whoever was asked for a build."""
         shared = self.shared
         if shared is None:
             return super().get(key)

@@ -18,7 +18,7 @@ from farm.model.rework import Verb
 from farm.store.cascade_tables import edges, fences, plan_steps, results, tasks
 from farm.store.cascades import reopen, touch
 from farm.store.database import chunks, now
-from farm.store.happenings import first_line, note
+from farm.store.happenings import about_cascade, first_line, note
 from farm.store.leases import LeaseRecords
 from farm.store.records import Lease
 from farm.store.tables import is_past, now_ms
@@ -110,7 +110,7 @@ class CascadeTaskRecords(LeaseRecords, TallyRecords):
             if is_first:  # the others are in the summary of the cascade, and in that it waits
                 said = {"task": task.id, "recipe": task.recipe, "platform": task.platform}
                 text = f"{task.id}: {first_line(error)}"
-                about = f"cascade {task.cascade}"
+                about = about_cascade(task.cascade)
                 note(connection, Kind.FAILED, about, cascade=task.cascade, key=task.key, text=text, details=said)
             behind = (
                 select(edges.c.task)

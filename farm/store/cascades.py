@@ -14,7 +14,7 @@ from farm.model.cascade import ENDED, Cascade, CascadeKind, CascadeState, Draft,
 from farm.model.happening import Kind
 from farm.store.cascade_tables import cascades, edges, fences, plan_steps, tasks
 from farm.store.database import Database, chunks, now
-from farm.store.happenings import kind_of_move, note
+from farm.store.happenings import about_cascade, kind_of_move, note
 
 _BULK = 5000  # rows per statement of many
 _OPEN = tuple(state for state in CascadeState if state not in ENDED)
@@ -32,7 +32,7 @@ class CascadeRecords(Database):
             assert done.inserted_primary_key is not None
             id_ = int(done.inserted_primary_key[0])
             self._fill(connection, id_, draft)
-            note(connection, Kind.STARTED, f"cascade {id_}", cascade=id_, text=draft.reason)
+            note(connection, Kind.STARTED, about_cascade(id_), cascade=id_, text=draft.reason)
         return self.cascade(id_)
 
     def replan_cascade(self, id_: int, draft: Draft, *, note: str) -> Cascade:
@@ -77,7 +77,7 @@ class CascadeRecords(Database):
                 return False
             if (kind := kind_of_move(before, state)) is not None:
                 text = str(values.get("note", ""))
-                note(connection, kind, f"cascade {id_}", cascade=id_, text=text, details={"before": before})
+                note(connection, kind, about_cascade(id_), cascade=id_, text=text, details={"before": before})
             return True
 
     def rivals(self, cascade: Cascade) -> tuple[Cascade, ...]:
@@ -129,7 +129,7 @@ class CascadeRecords(Database):
             connection.execute(insert(fences), [{"cascade": id_, "recipe": name, **values} for name in wanted])
             said = {"recipes": list(wanted), "until": until.isoformat()}
             text = f"{', '.join(wanted)} until {until:%Y-%m-%d}: {reason}"
-            note(connection, Kind.FENCED, f"cascade {id_}", cascade=id_, text=text, details=said)
+            note(connection, Kind.FENCED, about_cascade(id_), cascade=id_, text=text, details=said)
             mine = (tasks.c.cascade == id_) & tasks.c.recipe.in_(wanted) & (tasks.c.state != TaskState.DONE)
             connection.execute(update(tasks).where(mine).values(state=TaskState.FENCED, culprit=""))
 

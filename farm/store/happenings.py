@@ -32,6 +32,11 @@ _TOLD = {
 _WAITING = deliveries.c.state == DeliveryState.WAITING
 
 
+def about_cascade(id_: int) -> str:
+    """What happenings to a cascade are about."""
+    return f"cascade {id_}"
+
+
 def note(
     connection: Connection,
     kind: Kind,

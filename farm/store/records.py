@@ -93,3 +93,12 @@ class Holder:
     beats: int
     expired: bool
     late: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReboundBy:
+    """A cascade that rebound a wheel: the key that the wheel is stored under, and why it needed no build."""
+
+    cascade: int
+    key: str
+    why: str
