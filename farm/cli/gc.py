@@ -15,19 +15,18 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from farm.cli import gc_rules, history, numbers, output
+from farm.cli import gc_first, gc_rules, history, numbers, output
 from farm.cli.cascading import frozen_in_use, over_for
 from farm.errors import CatalogError, PlanError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from farm.index.generations import Index
     from farm.model.cascade import Cascade
     from farm.settings import Settings
     from farm.store.ledger import Ledger
-    from farm.store.sweep import Removal
+    from farm.store.removal import Removal
 
 EPILOG = """examples:
   farm gc --dry-run            what would go
@@ -38,7 +37,6 @@ EPILOG = """examples:
 """
 _KEEP_DAYS = 14.0
 _ALWAYS_MANY = ("work", "imports")  # kinds of removals that have no plural of their own
-_USED_DAYS = 1.0  # so long a worker may use the catalog of a job, and a test its Python
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,56 +58,51 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from farm.index.generations import Index
     from farm.store import home
     from farm.store.artifacts import open_store
-    from farm.store.sweep import sweep_named_by_key, sweep_store, sweep_work
+    from farm.store.sweep import sweep_named_by_key, sweep_store
 
     if not args.keep_days >= 0:
         raise UsageError("must be 0 or more", where="--keep-days", fix="0 keeps only what is needed")
     gc_rules.check(args, settings)
     home.require(settings.home)
     store = open_store(settings)
+    first = [] if args.shared else gc_first.sweep(settings, keep_days=args.keep_days, dry_run=args.dry_run)
     served, pruned = gc_rules.prune(Index(settings.index), args)
-    with history.ledger_if_any(settings) as ledger:
+    with gc_first.room(settings, first, args), history.ledger_if_any(settings) as ledger:
         keep = _keys_to_keep(settings, ledger)
         catalogs = frozen_in_use(ledger) if ledger is not None else None
         over = over_for(ledger, args.keep_days) if ledger is not None else ()
-        if ledger is not None and not args.dry_run:
-            ledger.forget_happenings()
     days, dry = args.keep_days, args.dry_run
     if args.shared:
         collected, waiting = gc_rules.collect_shared(store, args, keys=keep, served=served)
         _print(pruned + collected, args, waiting=waiting)
         return 0
     size = gc_rules.size_of(args.max_size)
-    removals = pruned + sweep_store(
-        store, keep_keys=keep, keep_sha256=served, keep_days=days, dry_run=dry, max_size=size
+    removals = (
+        first
+        + pruned
+        + sweep_store(store, keep_keys=keep, keep_sha256=served, keep_days=days, dry_run=dry, max_size=size)
     )
     kept = keep | (set(store.keys()) - {r.key for r in removals})
     for folder, kind in ((settings.logs, "log"), (settings.abi, "abi"), (settings.abi, "imports")):
         removals += sweep_named_by_key(folder, kind, keep_keys=kept, keep_days=days, dry_run=dry)
     if catalogs is not None:
         removals += _hidden(Index(settings.index), over, args) + _catalogs(settings, catalogs, args)
-    for place, least in _made_again(settings):
-        removals += sweep_work(place, keep_days=max(days, least), dry_run=dry)
+    if not args.dry_run:
+        _forget(settings)
     _print(removals, args)
     return 0
 
 
-def _made_again(settings: Settings) -> tuple[tuple[Path, float], ...]:
-    """Directories of what is only kept so that it is not made twice, and for how many days it may be in use after
-    somebody asked for it. Those of the cache are the user's: other farms make again what they want."""
-    return (
-        (settings.work, 0.0),
-        (settings.fleet / "catalogs", _USED_DAYS),
-        (settings.sources, 0.0),
-        (settings.cache / "pythons", _USED_DAYS),
-        (settings.cache / "wine", _USED_DAYS),
-        (settings.containers, _USED_DAYS),
-    )
+def _forget(settings: Settings) -> None:
+    """What was told long ago leaves the ledger. A write: last, when there is room again."""
+    with history.ledger_if_any(settings) as ledger:
+        if ledger is not None:
+            ledger.forget_happenings()
 
 
 def _hidden(index: Index, over: Sequence[Cascade], args: argparse.Namespace) -> list[Removal]:
     """The hidden channels of cascades that are over."""
-    from farm.store.sweep import Removal
+    from farm.store.removal import Removal
 
     found = [cascade.hidden for cascade in over if index.numbers(cascade.hidden)]
     for channel in found if not args.dry_run else ():
@@ -120,7 +113,7 @@ def _hidden(index: Index, over: Sequence[Cascade], args: argparse.Namespace) -> 
 def _catalogs(settings: Settings, keep: frozenset[str], args: argparse.Namespace) -> list[Removal]:
     """Frozen catalogs of cascades that are over; young ones may be of a cascade that is just being started."""
     from farm.store import frozen
-    from farm.store.sweep import Removal
+    from farm.store.removal import Removal
 
     return [
         Removal(kind="catalog", path=path, size=0, name=path.name)

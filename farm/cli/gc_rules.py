@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from farm.index.generations import Index
     from farm.settings import Settings
     from farm.store.artifacts import Store
-    from farm.store.sweep import Removal
+    from farm.store.removal import Removal
 
 _GRACE_HOURS = 24.0
 
@@ -63,7 +63,7 @@ def check(args: argparse.Namespace, settings: Settings) -> None:
 
 def prune(index: Index, args: argparse.Namespace) -> tuple[frozenset[str], list[Removal]]:
     """Forget old generations if asked to; gives the hashes of what the others serve, and what went."""
-    from farm.store.sweep import Removal
+    from farm.store.removal import Removal
 
     gone = []
     for channel in index.channels() if args.keep_generations is not None else ():

@@ -15,8 +15,8 @@ from farm.store import pointers
 from farm.store.guard import BATCH_SECONDS, pinned_names, pins, read_marks, sweeping
 from farm.store.remote import layout
 from farm.store.remote.protocol import Entry, Remote
+from farm.store.removal import Removal
 from farm.store.shared import Shared
-from farm.store.sweep import Removal
 
 _log = logging.getLogger(__name__)
 _THREADS = 16

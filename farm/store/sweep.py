@@ -7,34 +7,18 @@ running farm has pinned it, or if it is young. A blob goes when no key points at
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from farm.model.artifact import Artifact
 from farm.store import pins
-from farm.store.files import disk_errors, scan, temporary_name, try_lock
-from farm.store.home import remove_tree, stale_work
+from farm.store.files import disk_errors, scan
 from farm.store.local import LocalStore
-from farm.store.owner import owner_of_name
+from farm.store.removal import Removal
 
-_log = logging.getLogger(__name__)
 _KEY = 64  # characters of a build key
 _DAY = 86_400.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
-    """One thing that was, or would be, removed. `kind` is a word for people, without its plural; `size` in bytes."""
-
-    kind: str
-    path: Path
-    size: int
-    name: str
-    key: str = ""
 
 
 def sweep_store(
@@ -104,46 +88,6 @@ def _fitting(
     return list(fresh[start:])
 
 
-def sweep_work(work: Path, *, keep_days: float, dry_run: bool) -> list[Removal]:
-    """Remove scratch space: of dead processes at once; workspaces that are kept for `farm shell`, and unpacked sources,
-    after `keep_days`.
-
-    `NAME` is in use while somebody holds the lock on `NAME.lock` (farm.build.workspace, farm.build.sources).
-    """
-    old = time.time() - keep_days * _DAY
-    dead = set(stale_work(work))
-    removals: list[Removal] = []
-    for entry in sorted(scan(work), key=lambda e: e.name):
-        path = Path(entry.path)
-        if path not in dead and (owner_of_name(path.name) is not None or path.suffix == ".lock"):
-            continue
-        with try_lock(path.with_name(path.name + ".lock")) as free:
-            if path in dead or (free and _mtime(path) < old):
-                removals.append(Removal(kind="work", path=path, size=_size(path), name=path.name))
-                if not dry_run:
-                    _remove(path)
-    return removals
-
-
-def _mtime(path: Path) -> float:
-    """When it was last of use; now, if somebody has just taken it away."""
-    try:
-        return path.lstat().st_mtime
-    except FileNotFoundError:
-        return time.time()
-
-
-def _remove(path: Path) -> None:
-    """Take a tree away in one step, then remove it: who looks for it by its name finds all of it or nothing. What is
-    left of a removal that was killed is named after its process, and goes with the next one."""
-    gone = path.with_name(temporary_name(".gone"))
-    try:
-        path.rename(gone)
-    except FileNotFoundError:
-        return
-    remove_tree(gone)
-
-
 def sweep_named_by_key(
     folder: Path, kind: str, *, keep_keys: Collection[str], keep_days: float, dry_run: bool
 ) -> list[Removal]:
@@ -197,17 +141,3 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
     except OSError:
         return
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file or of a tree, as far as it is there."""
-    if not path.is_dir() or path.is_symlink():
-        with contextlib.suppress(FileNotFoundError):
-            return path.lstat().st_size
-        return 0
-    size = 0
-    for folder, _, files in os.walk(path):
-        for name in files:
-            with contextlib.suppress(FileNotFoundError):
-                size += (Path(folder) / name).lstat().st_size
-    return size
