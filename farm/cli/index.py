@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farm.cli import numbers, overlay, overlay_options
+from farm.cli import index_repair, numbers, overlay, overlay_options
 from farm.cli.output import human_size, print_json, print_table
 from farm.errors import INTERRUPTED_EXIT_CODE, IndexFormatError, UsageError
 from farm.index.contents import STAGING
@@ -25,6 +25,7 @@ examples:
   farm index rollback --channel staging 12          serve generation 12 again
   farm index promote stable                         stable offers exactly what staging serves now
   farm index prune --keep 30                        forget old generations, and the files only they offer
+  farm index repair                                 check every hash; make again what is damaged of a generation
   farm index overlay list                           metadata that was corrected after publishing (see its --help)
   farm index serve --port 8000                      http://127.0.0.1:8000/staging/simple/
   farm index serve --with-store                     other farms fetch with FARM_STORE=http://127.0.0.1:8000/store
@@ -59,6 +60,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     prune = actions.add_parser("prune", help="remove old generations; the served and the newest one stay")
     _common(prune)
     prune.add_argument("--keep", type=numbers.whole, required=True, metavar="N", help="how many of the newest stay")
+    mend = actions.add_parser("repair", help="check a generation, and make again what is damaged of it")
+    _common(mend)
+    index_repair.configure(mend)
     overlay_parser = actions.add_parser(
         "overlay",
         help="correct metadata of published wheels: bounds of requirements",
@@ -79,8 +83,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     if args.action == "serve":
         return _serve(args, Index(settings.index), settings.store if args.with_store else None)
-    if args.action == "overlay":
-        return overlay.run(args, settings, Index(settings.index))
+    with_settings = {"overlay": overlay.run, "repair": index_repair.run}
+    if args.action in with_settings:
+        return with_settings[args.action](args, settings, Index(settings.index))
     actions: dict[str, Callable[[argparse.Namespace, Index], int]] = {
         "build": _build,
         "generations": _generations,

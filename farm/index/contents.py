@@ -168,7 +168,7 @@ class Contents:
             raise IndexFormatError(
                 f"is damaged: {error}",
                 where=where,
-                fix="serve another one (`farm index rollback NUMBER`), then remove this generation's directory",
+                fix="`farm index repair --channel CHANNEL NUMBER` makes it again from the generation's pages",
             ) from error
 
 

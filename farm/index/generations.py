@@ -160,7 +160,7 @@ class Index(IndexReader):
     def rollback(self, channel: str, number: int, *, instead_of: int | None = None) -> Generation:
         """Serve an older (or newer) generation that is kept. The next publish continues from there. Raises
         ChannelMovedError if another one than `instead_of` is served."""
-        with disk_errors(self.root), self._lock():
+        with disk_errors(self.root), self.locked():
             self.check_served(channel, instead_of)
             generation = self.generation(channel, number)
             self._flip(generation)
@@ -169,7 +169,7 @@ class Index(IndexReader):
     def prune(self, channel: str, *, keep: int) -> tuple[Generation, ...]:
         """Remove all but the newest `keep` generations, never the one that is served nor the newest; then the files
         that no generation of any channel offers. Returns what was removed."""
-        with disk_errors(self.root), self._lock():
+        with disk_errors(self.root), self.locked():
             pool.clean(self.root)
             numbers = self.numbers(channel)
             kept = {*numbers[max(0, len(numbers) - max(keep, 1)) :], self.current_number(channel)}
@@ -184,7 +184,7 @@ class Index(IndexReader):
     def drop(self, channel: str) -> None:
         """Remove a channel with all its generations. What other channels offer stays. Removing twice is safe."""
         check_channel(channel)
-        with disk_errors(self.root), self._lock():
+        with disk_errors(self.root), self.locked():
             pool.clean(self.root)
             (self.root / channel).unlink(missing_ok=True)
             for number in self.numbers(channel):
@@ -211,7 +211,7 @@ class Index(IndexReader):
         """
         check_channel(channel)
         moment = now or datetime.now(UTC)
-        with disk_errors(self.root), self._lock():
+        with disk_errors(self.root), self.locked():
             pool.clean(self.root)
             self.check_served(channel, instead_of)
             parent = self.current(channel)
@@ -257,6 +257,7 @@ class Index(IndexReader):
         temporary.replace(link)
         fsync_dir(self.root)
 
-    def _lock(self) -> AbstractContextManager[None]:
+    def locked(self) -> AbstractContextManager[None]:
+        """Nobody else changes any channel meanwhile."""
         make_dirs(self.root)
         return file_lock(self.root / ".lock")

@@ -55,7 +55,8 @@ class IndexReader:
         try:
             return Contents.load(place.read_bytes(), str(place))
         except FileNotFoundError:
-            raise IndexFormatError("is missing", where=str(place), fix="roll back to another generation") from None
+            fix = f"`farm index repair --channel {generation.channel} {generation.number}` makes it again"
+            raise IndexFormatError("is missing", where=str(place), fix=fix) from None
 
     def files_in(self, generation: Generation) -> tuple[PublishedFile, ...]:
         """The files of a generation, sorted by name."""
