@@ -41,9 +41,9 @@ def build_library(
     """Build and link the libraries of a step.
 
     `deps` maps what the step requires to the native wheels it is built against. Output goes to the end of the file
-    `log`. `debug` compiles with debug information (for ABI dumps): it is in the unstripped twins only. The result's
-    files live in a workspace until its `discard`; after an error the workspace stays for `farm shell`. What was built
-    to the end before comes back as it is (farm.build.finished).
+    `log`. `debug` compiles with debug information (for ABI dumps), which is in the unstripped twins only, and without
+    variants. The result's files live in a workspace until its `discard`; after an error the workspace stays for
+    `farm shell`. What was built to the end before comes back as it is (farm.build.finished).
 
     Raises SourceError, MissingToolError, BuildError, or ProcessError when cancelled.
     """
@@ -88,7 +88,8 @@ def _build(
     )
     baseline = task.sandbox(space.baseline)
     _run_prepare(task, baseline)
-    levels = [(v, space.variant(v.level)) for v in effective.variants]
+    # A variant has just what its baseline exports: who measures an ABI needs the one.
+    levels = [] if debug else [(v, space.variant(v.level)) for v in effective.variants]
     for _, rooms in levels:  # before the baseline is built: an in-tree build would be copied along
         rooms.create()
         shutil.copytree(space.baseline.source, rooms.source, symlinks=True, dirs_exist_ok=True)
