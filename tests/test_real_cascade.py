@@ -81,7 +81,7 @@ UPGRADES = (
 
 def catalog(place: Path, upgrade: Upgrade, *options: str) -> Path:
     """The project's catalog with an older release, and nothing that the test does not need."""
-    command = [sys.executable, "-m", "benchmarks.older", *options, str(place), upgrade.recipe]
+    command = [sys.executable, "-m", "benchmarks.older", "--baseline", *options, str(place), upgrade.recipe]
     subprocess.run(command, check=True, cwd=small_farm.ROOT)
     for recipe in (place / "recipes").iterdir():
         if recipe.name not in {upgrade.recipe, *upgrade.above, *upgrade.below}:
