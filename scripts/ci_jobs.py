@@ -138,7 +138,8 @@ def build_jobs(rows: Iterable[Row], handed: Iterable[Row] = ()) -> list[dict[str
 
 def _handout(row: Row) -> dict[str, Any]:
     linked = [str(id_).partition("/")[0] for id_ in row["requires"]]
-    return {"recipe": row["recipe"], "tag": row["python"], "python": _version(row["python"]), "requires": linked}
+    named = {key: row[key] for key in ("step", "key", "recipe")}
+    return {**named, "tag": row["python"], "python": _version(row["python"]), "requires": linked}
 
 
 def handout_jobs(handed: Iterable[Row]) -> list[dict[str, Any]]:

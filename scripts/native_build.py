@@ -3,7 +3,7 @@
 Runs on any system, by a Python of the version and processor that is built for, 3.11 or newer; on Linux with docker or
 podman (CIBW_CONTAINER_ENGINE), too. HANDOUT is a directory, or a .tar of one. cibuildwheel, and the farm where that
 does not run in a container, go into an environment of their own. The wheel and its report `<key>.json` are left in
---output; a build that fails leaves nothing there.
+--output; a build that fails leaves nothing there, and the others are built.
 
   python scripts/native_build.py handouts/*.tar --runner "windows-11-arm run 17" --output results
 """
@@ -25,7 +25,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 TOOLS = HERE / "cibuildwheel.txt"
 FORMAT = 1
-FAILED = 13  # as `farm test` ends
+BROKEN = 12  # as the farm ends when a program fails or runs out of time
 TIMEOUT = 5 * 3600
 
 
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="farm-", ignore_cleanup_errors=True) as name:
         place = Path(name).resolve()
         python = _tools(place / "tools", args.tools)
-        codes = [_build(handout, place / str(i), python, args) for i, handout in enumerate(args.handouts)]
+        codes = [_ended(handout, place / str(i), python, args) for i, handout in enumerate(args.handouts)]
     return next((code for code in codes if code), 0)
 
 
@@ -60,6 +60,15 @@ def _tools(place: Path, requirements: Path) -> Path:
 def _pip(python: Path, *words: str) -> None:
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "-q"]
     subprocess.run([*pip, *words], check=True, timeout=TIMEOUT)
+
+
+def _ended(handout: Path, work: Path, python: Path, args: argparse.Namespace) -> int:
+    """The exit code of one handout. Whatever it dies of, the others are built."""
+    try:
+        return _build(handout, work, python, args)
+    except (OSError, subprocess.SubprocessError, tarfile.TarError, ValueError) as error:
+        print(f"{handout}: {error}", file=sys.stderr, flush=True)
+        return BROKEN
 
 
 def _build(handout: Path, work: Path, python: Path, args: argparse.Namespace) -> int:

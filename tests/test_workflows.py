@@ -162,7 +162,10 @@ def test_what_a_recipe_leaves_to_native_runners_is_handed_out(real: Catalog) -> 
     (build,) = made.build_jobs([], [rows["win_arm64"]])
     assert build == {
         "platform": "win_arm64", "recipes": [], "pythons": list(made.PYTHONS),
-        "handouts": [{"recipe": "gmpy2", "tag": "cp313", "python": "3.13", "requires": ["gmp@1", "mpfr@1"]}],
+        "handouts": [{
+            "step": "gmpy2@1/win_arm64", "key": KEYS["gmpy2"], "recipe": "gmpy2", "tag": "cp313", "python": "3.13",
+            "requires": ["gmp@1", "mpfr@1"],
+        }],
     }  # fmt: skip
     assert made.handout_jobs([rows["win_arm64"]]) == [
         {"platform": "win_arm64", "runner": "windows-11-arm", "processor": "arm64", "python": "3.13", "tag": "cp313"}
