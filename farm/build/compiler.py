@@ -13,7 +13,8 @@ from farm.fetch import archives, download
 from farm.model.toolchain import Toolchain
 from farm.process import Cancel
 from farm.settings import Settings, build_machine
-from farm.store.files import file_lock, publish_dir
+from farm.store.files import publish_dir
+from farm.store.keeping import keep
 
 
 def materialise(toolchain: Toolchain, settings: Settings, place: Path, cancel: Cancel | None = None) -> Path:
@@ -29,11 +30,12 @@ def materialise(toolchain: Toolchain, settings: Settings, place: Path, cancel: C
             fix=f"add its hash to [compiler.sha256] of toolchains/{toolchain.platform}.toml",
         )
     target = _directory(toolchain, place, sha256)
-    if not _is_whole(target):
-        with file_lock(target.with_name(target.name + ".lock")):
-            if not _is_whole(target):
-                wheel = _wheel(toolchain, sha256, settings.downloads, cancel)
-                publish_dir(target, lambda folder: archives.unpack(wheel, folder, strip=False))
+
+    def make() -> None:
+        wheel = _wheel(toolchain, sha256, settings.downloads, cancel)
+        publish_dir(target, lambda folder: archives.unpack(wheel, folder, strip=False))
+
+    keep(target, lambda: _is_whole(target), make)
     return target
 
 
@@ -41,6 +43,12 @@ def present(toolchain: Toolchain, settings: Settings) -> bool:
     """Whether the compiler is in the cache already (for `farm doctor`)."""
     sha256 = toolchain.compiler.sha256.get(build_machine(), "")
     return bool(sha256) and _directory(toolchain, settings.cache / "toolchains", sha256).is_dir()
+
+
+def directories(toolchain: Toolchain) -> frozenset[str]:
+    """The names in the cache of the compilers that a toolchain pins, for any machine."""
+    pinned = toolchain.compiler.sha256.values()
+    return frozenset(_directory(toolchain, Path(), sha256).name for sha256 in pinned)
 
 
 def _directory(toolchain: Toolchain, place: Path, sha256: str) -> Path:

@@ -21,7 +21,7 @@ from farm.build.pysdk import PythonSdk
 from farm.errors import BuildError, FarmError, ProcessError, SourceError, UnreachableError
 from farm.process import Cancel
 from farm.settings import Settings
-from farm.store.files import file_lock
+from farm.store.keeping import keep
 from farm.wheel.archive import WheelArchive
 
 _SECONDS = 1200.0
@@ -33,14 +33,15 @@ def fetch(lock: Path, sdk: PythonSdk, settings: Settings, *, cancel: Cancel | No
     Raises UnreachableError if the index does not answer, SourceError for a wrong hash or a lock that leaves out a
     package.
     """
-    name = hashlib.sha256(f"{sdk.tag}\n".encode() + lock.read_bytes()).hexdigest()
+    name = directory(lock, sdk.tag)
     folder = settings.cache / "python-build" / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not folder.is_dir():
-        with file_lock(folder.parent / f"{name}.lock"):
-            if not folder.is_dir():
-                _download(lock, sdk, folder, cancel)
+    keep(folder, folder.is_dir, lambda: _download(lock, sdk, folder, cancel))
     return tuple(sorted(folder.glob("*.whl")))
+
+
+def directory(lock: Path, python_tag: str) -> str:
+    """The name in the cache of the wheels of a lock file for a Python (``cp311``)."""
+    return hashlib.sha256(f"{python_tag}\n".encode() + lock.read_bytes()).hexdigest()
 
 
 def _download(lock: Path, sdk: PythonSdk, folder: Path, cancel: Cancel | None) -> None:

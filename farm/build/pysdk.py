@@ -28,6 +28,7 @@ from farm.model.toolchain import Toolchain
 from farm.process import Cancel
 from farm.settings import Settings, build_machine
 from farm.store.files import settle_dir
+from farm.store.keeping import keep
 
 LAYOUT = 2
 """Raised when what is written here changes, so that keys change too."""
@@ -91,6 +92,11 @@ def digest(python_tag: str, platform: Toolchain, catalog: Catalog) -> str:
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
+def directory(python_tag: str, platform: Toolchain, whole: str) -> str:
+    """The name in the cache of the SDK with that digest."""
+    return f"{python_tag}-{platform.platform}-{whole[:16]}"
+
+
 def sdk(
     python_tag: str, platform: Toolchain, catalog: Catalog, settings: Settings, *, cancel: Cancel | None = None
 ) -> PythonSdk:
@@ -106,8 +112,9 @@ def sdk(
     flavour = Flavour(version=python.version)
     data = sysconfig_data(flavour, platform)
     whole = digest(python_tag, platform, catalog)
-    root = settings.cache / "sdk" / f"{python_tag}-{platform.platform}-{whole[:16]}"
-    if not root.is_dir():
+    root = settings.cache / "sdk" / directory(python_tag, platform, whole)
+
+    def make() -> None:
         headers, naming = pysdk_headers.read(python, entry, catalog, settings)
         with _Layout(root) as layout:
             layout.write(flavour, headers, data)
@@ -116,6 +123,8 @@ def sdk(
                 tools = toolchain.materialise(platform, settings, cancel=cancel)
                 for library, text in naming.items():
                     pysdk_imports.make(library, text, layout.libraries, tools, cancel=cancel)
+
+    keep(root, root.is_dir, make)
     pinned = pysdk_interpreter.sysroot_of(python, catalog)
     return PythonSdk(
         tag=python_tag,
@@ -175,10 +184,13 @@ def _machine_parts(
 
 def _of_machine(python_tag: str, platform: Toolchain, settings: Settings) -> PythonSdk:
     python, headers, data, whole = _machine_parts(python_tag, platform)
-    root = settings.cache / "sdk" / f"{python_tag}-{platform.platform}-{whole[:16]}"
-    if not root.is_dir():
+    root = settings.cache / "sdk" / directory(python_tag, platform, whole)
+
+    def make() -> None:
         with _Layout(root) as layout:
             layout.write(python.flavour, headers, data)
+
+    keep(root, root.is_dir, make)
     return PythonSdk(
         tag=python_tag,
         version=python.version,

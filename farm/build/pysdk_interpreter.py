@@ -19,6 +19,7 @@ from farm.process import Cancel
 from farm.repair.patch import patchelf
 from farm.settings import Settings, build_machine
 from farm.store.files import settle_dir
+from farm.store.keeping import keep
 
 _PROGRAM = "python"
 
@@ -64,6 +65,11 @@ def adapt(pinned: Sysroot, root: Path, target: Path, *, seen_as: str) -> None:
     process.run([*argv, str(target)], timeout=120)
 
 
+def directory(root: Path) -> str:
+    """The name in the cache of the interpreter that is made of a sysroot's directory."""
+    return f"python-{root.name}"
+
+
 def runnable(pinned: Sysroot, settings: Settings, *, cancel: Cancel | None = None) -> Path:
     """The interpreter of a sysroot as a program that runs on this machine; quick when it is in the cache.
 
@@ -71,10 +77,10 @@ def runnable(pinned: Sysroot, settings: Settings, *, cancel: Cancel | None = Non
     """
     root = sysroot.materialise(pinned, settings, cancel=cancel)
     short = pinned.python
-    place = settings.cache / "sdk" / f"python-{root.name}"
+    place = settings.cache / "sdk" / directory(root)
     file = place / "bin" / f"python{short}"
-    if not file.is_file():
-        place.parent.mkdir(parents=True, exist_ok=True)
+
+    def make() -> None:
         scratch = Path(tempfile.mkdtemp(prefix=".run-", dir=place.parent))
         try:
             (scratch / "bin").mkdir()
@@ -84,4 +90,6 @@ def runnable(pinned: Sysroot, settings: Settings, *, cancel: Cancel | None = Non
             settle_dir(scratch, place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+    keep(place, file.is_file, make)
     return file

@@ -22,7 +22,8 @@ from farm.model.toolchain import Toolchain
 from farm.process import Cancel
 from farm.runners.values import MadePython, Maker
 from farm.settings import Settings
-from farm.store.files import file_lock, mark_used, publish_dir
+from farm.store.files import publish_dir
+from farm.store.keeping import keep
 
 LAYOUT = 1
 """Raised when what is made here changes, so that old ones in caches are not taken."""
@@ -73,13 +74,12 @@ def materialise(
     """
     way = _way(python_tag, platform, catalog, settings)
     root = _root(python_tag, platform, way, settings)
-    if not root.is_dir():
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with file_lock(root.with_name(root.name + ".lock")):
-            if not root.is_dir():
-                _log.info("making %s for %s, which tests run with", python_tag, platform.platform)
-                publish_dir(root, lambda folder: _filled(way, folder, python_tag, platform, cancel))
-    mark_used(root)
+
+    def make() -> None:
+        _log.info("making %s for %s, which tests run with", python_tag, platform.platform)
+        publish_dir(root, lambda folder: _filled(way, folder, python_tag, platform, cancel))
+
+    keep(root, root.is_dir, make)
     return MadePython(root=root, executable=root / way.program)
 
 

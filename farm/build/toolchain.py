@@ -20,7 +20,8 @@ from farm.build.sandbox import Mount
 from farm.model.toolchain import Toolchain
 from farm.process import Cancel
 from farm.settings import Settings, build_machine
-from farm.store.files import file_lock, publish_dir
+from farm.store.files import publish_dir
+from farm.store.keeping import keep
 
 LAYOUT = 2
 """Raised when the files written here change, so that old ones in caches are not taken."""
@@ -69,14 +70,24 @@ def materialise(toolchain: Toolchain, settings: Settings, *, cxx: bool = False, 
     place.mkdir(parents=True, exist_ok=True)
     found = compiler.materialise(toolchain, settings, place, cancel)
     digest = tools_digest(toolchain)
-    root = place / f"{toolchain.platform}-{digest[:16]}"
+    root = place / _root(toolchain)
     cache = root.with_name(root.name + (_WARM_CXX_SUFFIX if cxx else _WARM_SUFFIX))
     tools = Tools(toolchain=toolchain, root=root, compiler=found, warm=cache, digest=digest)
-    if not tools.is_whole:
-        with file_lock(root.with_name(root.name + ".lock")):
-            if not tools.is_whole:
-                _make(tools, place, cxx=cxx, cancel=cancel)
+    keep(root, lambda: tools.is_whole, lambda: _make(tools, place, cxx=cxx, cancel=cancel), beside=(cache,))
     return tools
+
+
+def directories(toolchain: Toolchain) -> frozenset[str]:
+    """The names in the cache of all that is made for a toolchain, its compiler included."""
+    root = _root(toolchain)
+    parts = {root, root + _WARM_SUFFIX, root + _WARM_CXX_SUFFIX}
+    found = compiler.directories(toolchain)
+    return found | parts | {toolchain_files.shared_place(Path(), name).name for name in found}
+
+
+def base_of(directory: str) -> str:
+    """The directory under whose lock another one is made: a warm compiler cache's is its toolchain's."""
+    return directory.removesuffix(_WARM_CXX_SUFFIX).removesuffix(_WARM_SUFFIX)
 
 
 def wants_cxx(system: Iterable[str], tools: Iterable[str]) -> bool:
@@ -93,6 +104,10 @@ def tools_digest(toolchain: Toolchain) -> str:
     layout = f"{LAYOUT}{_RENEWED.get(toolchain.binary, '')}"
     text = f"{layout}\n{build_machine()}\n{made_from}\n{toolchain_files.wrapper_source()}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _root(toolchain: Toolchain) -> str:
+    return f"{toolchain.platform}-{tools_digest(toolchain)[:16]}"
 
 
 def _make(tools: Tools, place: Path, *, cxx: bool, cancel: Cancel | None) -> None:

@@ -13,7 +13,8 @@ from farm.build import crossfiles, warm
 from farm.model.toolchain import LibcStub, Toolchain
 from farm.process import Cancel
 from farm.settings import build_machine
-from farm.store.files import file_lock, publish_dir
+from farm.store.files import publish_dir
+from farm.store.keeping import keep
 
 NAMES = ("cc", "c++", "build-cc", "build-c++", "ar", "ranlib", "ld", "objcopy", "strip", "dlltool", "lib", "rc")
 """The programs of a toolchain, all of them links to one."""
@@ -36,8 +37,7 @@ def wrapper_source() -> str:
 
 def shared(compiler: Path, place: Path, cancel: Cancel | None = None) -> Path:
     """What does not depend on the platform: the wrapper, and the cache that its compilation left."""
-    text = "\n".join((compiler.name, *_build_flags(), wrapper_source()))
-    target = place / f"build-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    target = shared_place(place, compiler.name)
 
     def fill(folder: Path) -> None:
         cache = folder / "cache"
@@ -48,11 +48,14 @@ def shared(compiler: Path, place: Path, cancel: Cancel | None = None) -> Path:
             argv: list[str | Path] = [zig, "cc", *_build_flags(), "-O2", "-o", folder / "wrapper", *sources]
             process.run(argv, env=warm.environment(cache), cancel=cancel, timeout=1800)
 
-    if not (target / "wrapper").is_file():
-        with file_lock(target.with_name(target.name + ".lock")):
-            if not (target / "wrapper").is_file():
-                publish_dir(target, fill)
+    keep(target, (target / "wrapper").is_file, lambda: publish_dir(target, fill))
     return target
+
+
+def shared_place(place: Path, compiler: str) -> Path:
+    """Where that is, for a compiler's directory of this name."""
+    text = "\n".join((compiler, *_build_flags(), wrapper_source()))
+    return place / f"build-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def fill(root: Path, shared: Path, compiler: Path, toolchain: Toolchain, cancel: Cancel | None = None) -> None:

@@ -4,6 +4,9 @@ wanted and was not for a while: unpacked sources, Pythons and Wine's drives of t
 Kept are: what a generation of any channel serves; what today's catalog would build; the newest build of each slot; what
 is being built, queued or pinned; what unfinished cascades need; and all that is younger than --keep-days.
 
+With --caches the user's cache is looked through, too, which other farms of the user share: they make or fetch again
+what they want.
+
 With --shared the shared store is collected: what nothing needs is marked, and removed by a run that comes a grace
 period later. Only one farm does this, the one whose index and ledger say what is needed.
 """
@@ -15,7 +18,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from farm.cli import gc_first, gc_rules, history, numbers, output
+from farm.cli import gc_caches, gc_first, gc_rules, history, numbers, output
 from farm.cli.cascading import frozen_in_use, over_for
 from farm.errors import CatalogError, PlanError, UsageError
 
@@ -33,6 +36,7 @@ EPILOG = """examples:
   farm gc                      remove it
   farm gc --keep-days 0        the disk is full: keep only what is needed
   farm gc --keep-generations 30 --max-size 50G
+  farm gc --caches             also toolchains, SDKs, sysroots and downloads that today's pins do not name
   farm gc --shared             collect the store that FARM_STORE names; once a day, on the machine with the index
 """
 _KEEP_DAYS = 14.0
@@ -50,6 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"keep what is younger (default {_KEEP_DAYS:g})",
     )
     gc_rules.configure(parser)
+    gc_caches.configure(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -63,9 +68,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if not args.keep_days >= 0:
         raise UsageError("must be 0 or more", where="--keep-days", fix="0 keeps only what is needed")
     gc_rules.check(args, settings)
+    gc_caches.check(args)
     home.require(settings.home)
     store = open_store(settings)
     first = [] if args.shared else gc_first.sweep(settings, keep_days=args.keep_days, dry_run=args.dry_run)
+    first += gc_caches.sweep(args, settings)
     served, pruned = gc_rules.prune(Index(settings.index), args)
     with gc_first.room(settings, first, args), history.ledger_if_any(settings) as ledger:
         keep = _keys_to_keep(settings, ledger)

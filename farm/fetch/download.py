@@ -15,7 +15,8 @@ from typing import IO, Any, TypeGuard
 from urllib.parse import urlsplit
 
 from farm.errors import SourceError
-from farm.store.files import file_lock, file_sha256, is_full, store_error
+from farm.store.caches import DOWNLOAD_LOCK
+from farm.store.files import file_lock, file_sha256, is_full, mark_used, store_error, try_lock
 
 _SILENCE_SECONDS = 8.0
 _ATTEMPTS = 3
@@ -50,11 +51,18 @@ HOSTS = Hosts()
 
 
 def cached(downloads: Path, sha256: str) -> Path | None:
-    """The file of this hash, if it is in the cache."""
+    """The file of this hash, if it is in the cache; it is marked as used. While somebody else fetches or removes it, it
+    is not there."""
     folder = downloads / sha256
-    if not folder.is_dir():
-        return None
-    return next((f for f in sorted(folder.iterdir()) if not f.name.startswith(".")), None)
+    with try_lock(folder / DOWNLOAD_LOCK, shared=True) as free:
+        return _marked(folder) if free else None
+
+
+def _marked(folder: Path) -> Path | None:
+    found = next((f for f in sorted(folder.iterdir()) if not f.name.startswith(".")), None) if folder.is_dir() else None
+    if found is not None:
+        mark_used(found)
+    return found
 
 
 def fetch(
@@ -67,8 +75,8 @@ def fetch(
     """
     folder = downloads / sha256
     folder.mkdir(parents=True, exist_ok=True)
-    with file_lock(folder / ".lock"):
-        done = cached(downloads, sha256)
+    with file_lock(folder / DOWNLOAD_LOCK):
+        done = _marked(folder)
         if done is not None:
             return done
         part = folder / f".{filename}.part"

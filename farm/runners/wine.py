@@ -19,7 +19,7 @@ from farm.process import Cancel
 from farm.runners.host import Host, Place, install_command, installed, wheel_platforms
 from farm.runners.launcher import Interpreter, Launcher
 from farm.settings import Settings
-from farm.store.files import file_lock, mark_used
+from farm.store.keeping import keep
 
 _DRIVES = "wine-prefix"
 _ARCHITECTURE = {"x86_64": "win64", "i686": "win32"}
@@ -112,12 +112,7 @@ def _sandbox(place: Place, seen: Iterable[Path] = ()) -> tuple[str, ...]:
 def _drives(place: Place, settings: Settings, cancel: Cancel | None) -> Path:
     """Wine's drives and registry, made by its own first start; whole or not at all."""
     target = settings.cache / "wine" / f"{place.root.name}.{_DRIVES_LAYOUT}"
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with file_lock(target.with_name(target.name + ".lock")):
-            if not target.is_dir():
-                _make_drives(place, target, cancel)
-    mark_used(target)
+    keep(target, target.is_dir, lambda: _make_drives(place, target, cancel))
     return target
 
 

@@ -174,15 +174,15 @@ def file_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def try_lock(path: Path) -> Iterator[bool]:
+def try_lock(path: Path, *, shared: bool = False) -> Iterator[bool]:
     """Hold a lock if it is free, without waiting and without creating its file: gives False if somebody holds it."""
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(path, (os.O_RDONLY if shared else os.O_RDWR) | os.O_CLOEXEC)
     except FileNotFoundError:
         yield True
         return
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         free = True
     except BlockingIOError:
         free = False

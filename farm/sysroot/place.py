@@ -22,7 +22,7 @@ from farm.model import json_text
 from farm.model.sysroot import Package, Sysroot
 from farm.process import Cancel
 from farm.settings import Settings
-from farm.store.files import file_lock
+from farm.store.keeping import keep
 
 LAYOUT = 1
 """Raised when a sysroot is laid out in another way, so that old ones in caches are not taken."""
@@ -38,12 +38,12 @@ def materialise(sysroot: Sysroot, settings: Settings, *, cancel: Cancel | None =
     hash or a hostile package; ProcessError if cancelled.
     """
     root = place(sysroot, settings)
-    if not _is_whole(root):
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with file_lock(root.with_name(root.name + ".lock")):
-            if not _is_whole(root):
-                shutil.rmtree(root, ignore_errors=True)  # caches get cleaned by people and by programs
-                _make(sysroot, root, settings, cancel)
+
+    def make() -> None:
+        shutil.rmtree(root, ignore_errors=True)  # caches get cleaned by people and by programs
+        _make(sysroot, root, settings, cancel)
+
+    keep(root, lambda: _is_whole(root), make)
     return root
 
 
