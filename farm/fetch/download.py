@@ -15,6 +15,7 @@ from typing import IO, Any, TypeGuard
 from urllib.parse import urlsplit
 
 from farm.errors import SourceError
+from farm.fetch.limit import LIMIT, Limit, TooLargeError
 from farm.store.caches import DOWNLOAD_LOCK
 from farm.store.files import file_lock, file_sha256, is_full, mark_used, store_error, try_lock
 
@@ -66,12 +67,20 @@ def _marked(folder: Path) -> Path | None:
 
 
 def fetch(
-    url: str, sha256: str, filename: str, downloads: Path, *, progress: Progress | None = None, hosts: Hosts = HOSTS
+    url: str,
+    sha256: str,
+    filename: str,
+    downloads: Path,
+    *,
+    limit: Limit = LIMIT,
+    progress: Progress | None = None,
+    hosts: Hosts = HOSTS,
 ) -> Path:
     """Bring the file at `url` to ``downloads/<sha256>/<filename>`` and return that path.
 
     Raises CannotReachError if the address does not answer or the connection keeps breaking, SourceError if what it
-    gives has another hash. A second farm that wants the same file waits for the first.
+    gives has another hash, TooLargeError if it is larger than the limit. A second farm that wants the same file waits
+    for the first.
     """
     folder = downloads / sha256
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +89,11 @@ def fetch(
         if done is not None:
             return done
         part = folder / f".{filename}.part"
-        _transfer(url, part, filename, progress, hosts)
+        try:
+            _transfer(url, part, filename, limit, progress, hosts)
+        except TooLargeError:
+            part.unlink(missing_ok=True)
+            raise
         actual = file_sha256(part)
         if actual != sha256:
             part.unlink()
@@ -94,16 +107,22 @@ def fetch(
 
 
 def fetch_new(
-    url: str, filename: str, downloads: Path, *, progress: Progress | None = None, hosts: Hosts = HOSTS
+    url: str,
+    filename: str,
+    downloads: Path,
+    *,
+    limit: Limit = LIMIT,
+    progress: Progress | None = None,
+    hosts: Hosts = HOSTS,
 ) -> tuple[Path, str]:
     """Bring a file whose hash nobody knows yet (for a new recipe) into the cache; its path there and its sha256.
 
-    Raises CannotReachError if the address does not answer, SourceError if it has no such file.
+    Raises CannotReachError if the address does not answer, SourceError if it has no such file, TooLargeError.
     """
     downloads.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=downloads) as folder:
         part = Path(folder) / filename
-        _transfer(url, part, filename, progress, hosts)
+        _transfer(url, part, filename, limit, progress, hosts)
         sha256 = file_sha256(part)
         target = downloads / sha256 / filename
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -111,14 +130,14 @@ def fetch_new(
     return target, sha256
 
 
-def _transfer(url: str, part: Path, filename: str, progress: Progress | None, hosts: Hosts) -> None:
+def _transfer(url: str, part: Path, filename: str, limit: Limit, progress: Progress | None, hosts: Hosts) -> None:
     why = hosts.why_dead(url)
     if why:
         raise CannotReachError(f"{why} (asked before)")
     for attempt in range(1, _ATTEMPTS + 1):
         before = part.stat().st_size if part.exists() else 0
         try:
-            _continue(url, part, filename, progress)
+            _continue(url, part, filename, limit, progress)
             return
         except _CutShortError as error:
             if attempt == _ATTEMPTS:
@@ -161,7 +180,7 @@ def _judge_status(error: urllib.error.HTTPError, part: Path) -> None:
     part.unlink(missing_ok=True)
 
 
-def _continue(url: str, part: Path, filename: str, progress: Progress | None) -> None:
+def _continue(url: str, part: Path, filename: str, limit: Limit, progress: Progress | None) -> None:
     """One request; goes on where the part ends, if the server can (RFC 9110, section 14)."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "wheel-farm", "Accept-Encoding": "identity"})  # noqa: S310 - schemes are checked in locations
@@ -172,8 +191,15 @@ def _continue(url: str, part: Path, filename: str, progress: Progress | None) ->
         have = have if resumed else 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length and length.isdecimal() else None
+        limit.check(url, total or 0)
+
+        def report(size: int) -> None:
+            limit.check(url, size)
+            if progress:
+                progress(filename, size, total)
+
         with part.open("ab" if resumed else "wb") as out:
-            size = _pour(answer, out, have, lambda n: progress and progress(filename, n, total))
+            size = _pour(answer, out, have, report)
             out.flush()
             with contextlib.suppress(OSError):
                 os.fsync(out.fileno())
@@ -190,6 +216,6 @@ def _pour(answer: IO[bytes] | Any, out: IO[bytes], have: int, report: Callable[[
             raise _CutShortError(f"the download was cut short after {have + len(error.partial)} bytes") from error
         if not block:
             return have
-        out.write(block)
         have += len(block)
         report(have)
+        out.write(block)

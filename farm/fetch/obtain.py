@@ -8,6 +8,7 @@ from pathlib import Path
 from farm.errors import UnreachableError
 from farm.fetch import download
 from farm.fetch.download import HOSTS, CannotReachError, Hosts, Progress
+from farm.fetch.limit import limit_of
 from farm.fetch.locations import CannotResolveError, addresses
 from farm.model.recipe import Location
 
@@ -24,7 +25,8 @@ def obtain(
     """The file in the cache, from the first location that answers; ``file:`` locations lie below `beside`.
 
     A file of any of the locations' hashes that is in the cache already is taken without asking anybody. Raises
-    SourceError at once for a wrong hash (a mirror that lies is a fact somebody must see, no reason to go on),
+    SourceError at once for a wrong hash or a file above its limit (a mirror that lies is a fact somebody must see, no
+    reason to go on),
     UnreachableError with every location and its reason if none answers.
     """
     for location in locations:
@@ -54,7 +56,10 @@ def _try(
     for address in found:
         try:
             name = filename(location.url)
-            return download.fetch(address, location.sha256, name, downloads, progress=progress, hosts=hosts)
+            limit = limit_of(location)
+            return download.fetch(
+                address, location.sha256, name, downloads, limit=limit, progress=progress, hosts=hosts
+            )
         except CannotReachError as error:
             via = "" if address == location.url else f" (at {address})"
             reasons.append(f"{location.url}{via}: {error}")

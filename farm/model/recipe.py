@@ -5,10 +5,10 @@ Field names are the TOML keys; docstrings and descriptions feed the generated re
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from packaging.version import Version
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from farm.model.base import Frozen
 from farm.model.mangling import PLAIN, Mangling, NamePrefix, NameSuffix
@@ -22,6 +22,10 @@ Kind = Literal["library", "dependent"]
 BuildSystem = Literal["autotools", "cmake", "meson", "make", "pep517", "script"]
 
 
+MAX_MB = 2000
+"""Megabytes (of 1,000,000 bytes) of a download, unless its location says otherwise: ten times what the largest has."""
+
+
 class Location(Frozen):
     """One place a source can be had from. Locations are tried in order."""
 
@@ -29,6 +33,15 @@ class Location(Frozen):
         description="`https://...`, `debian:<file of a pool>`, `pypi:<sdist file>`, `file:<path beside the recipe>`"
     )
     sha256: Sha256 = Field(description="hash of the file at this location (repacked tarballs differ from upstream's)")
+    max_mb: int = Field(
+        default=MAX_MB, ge=1, le=1_000_000, description="largest size of the file, in megabytes; a download ends there"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_the_default(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As locations were written before they had limits: digests of what is made from them stay the same."""
+        fields: dict[str, Any] = write(self)
+        return {name: value for name, value in fields.items() if (name, value) != ("max_mb", MAX_MB)}
 
 
 class Source(Frozen):

@@ -9,6 +9,7 @@ from pathlib import Path
 from farm.errors import SourceError, UnreachableError
 from farm.fetch import download
 from farm.fetch.download import CannotReachError, Progress
+from farm.fetch.limit import Limit, limit_of
 from farm.fetch.locations import CannotResolveError, addresses
 from farm.fetch.obtain import filename
 from farm.model.recipe import Location, Release, Source
@@ -71,11 +72,11 @@ def _source(
             left_out.append(f"{location.url}: {why}")
             continue
         try:
-            path, sha256 = _fetch(item, recipe_dir, downloads, progress)
+            path, sha256 = _fetch(item, limit_of(location), recipe_dir, downloads, progress)
         except (CannotReachError, CannotResolveError) as error:
             left_out.append(f"{item.url}: {error}")
         else:
-            kept.append(Location(url=item.url, sha256=sha256))
+            kept.append(location.model_copy(update={"url": item.url, "sha256": sha256}))
             size = size or path.stat().st_size
     if not kept:
         raise UnreachableError(
@@ -88,14 +89,17 @@ def _source(
     )
 
 
-def _fetch(item: Candidate, recipe_dir: Path, downloads: Path, progress: Progress | None) -> tuple[Path, str]:
+def _fetch(
+    item: Candidate, limit: Limit, recipe_dir: Path, downloads: Path, progress: Progress | None
+) -> tuple[Path, str]:
     """The file in the cache, and its hash. Raises CannotReachError, CannotResolveError, SourceError."""
     reasons: Sequence[str] = ()
     for address in addresses(item.url, recipe_dir):
         try:
             if not item.sha256:
-                return download.fetch_new(address, filename(item.url), downloads, progress=progress)
-            path = download.fetch(address, item.sha256, filename(item.url), downloads, progress=progress)
+                return download.fetch_new(address, filename(item.url), downloads, limit=limit, progress=progress)
+            name = filename(item.url)
+            path = download.fetch(address, item.sha256, name, downloads, limit=limit, progress=progress)
         except CannotReachError as error:
             reasons = (*reasons, str(error))
             continue
