@@ -13,8 +13,10 @@ from build_factory import PLATFORM, settings, step, tiny, toolchain
 from farm import measure
 from farm.abi import compare, library, text
 from farm.abi.debug_types import read
+from farm.build import enter, workspace
+from farm.build.library import build_library
 from farm.catalog import Catalog
-from farm.errors import BinaryFormatError
+from farm.errors import BinaryFormatError, BuildError
 from farm.model.abi import Abi, AbiFunction, AbiMember
 
 pytestmark = pytest.mark.skipif(shutil.which("abidw") is None, reason="needs abidw: apt-get install abigail-tools")
@@ -227,3 +229,34 @@ def test_a_recipe_is_measured_once(tmp_path: Path) -> None:
     phases.clear()
     again = measure.measured(step(recipe), loaded, {}, settings(tmp_path), tmp_path / "log", phases.append)
     assert (again, phases) == (first, [])
+
+
+def test_measuring_leaves_what_the_last_build_left(tmp_path: Path) -> None:
+    """A step's own failed build waits for a person; the build with debug information that ABIs are read from, and that
+    may fail as well, is made elsewhere."""
+    recipe = tiny(
+        tmp_path / "recipes/tiny",
+        products={
+            "library": [{"name": "tiny", "archive": "lib/libtiny.a", "exports": ["tiny_*"]}],
+            "headers": ["tiny.h"],
+        },
+    )
+    loaded = Catalog(
+        root=tmp_path, recipes={"tiny": recipe}, toolchains={PLATFORM: toolchain()}, providers={"tiny": "tiny"}
+    )
+    at, made = settings(tmp_path), step(recipe)
+    broken = tiny(tmp_path / "broken/tiny", build={"system": "script", "script": "echo half > $SOURCE/half; exit 1"})
+    with pytest.raises(BuildError):
+        build_library(made, broken, toolchain(), {}, at, tmp_path / "log", lambda phase: None)
+    half = workspace.location(at, made.id) / "build" / "src" / "half"
+    assert half.is_file()
+    measure.measured(made, loaded, {}, at, tmp_path / "log", lambda phase: None)
+    assert half.is_file()
+    assert enter.kept(at, made.id) == [made.id]
+    with pytest.raises(BuildError, match=rf"farm shell {made.id}\.debug"):
+        build_library(made, broken, toolchain(), {}, at, tmp_path / "log", lambda phase: None, debug=True)
+    assert half.is_file()
+    assert enter.kept(at, made.id) == [made.id]
+    assert enter.kept(at, "tiny") == [made.id, f"{made.id}.debug"]
+    shutil.rmtree(workspace.location(at, made.id))
+    assert enter.kept(at, made.id) == [f"{made.id}.debug"]

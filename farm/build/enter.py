@@ -39,13 +39,16 @@ class Entrance:
 
 
 def kept(settings: Settings, text: str) -> list[str]:
-    """The steps with a kept workspace that `text` may mean: a step id, or the beginning of one."""
+    """The kept workspaces that `text` may mean, by name: a step id, or the beginning of one. That of a step's build for
+    debugging is meant by the step's id where it is the only one."""
     if not settings.work.is_dir():
         return []
     found = []
     for session in settings.work.glob("*/session.json"):
         step = step_of(session.parent)
-        if step and (step == text or step.startswith((f"{text}@", f"{text}/"))):
+        if step == text:
+            return [step]
+        if step == workspace.name_of(text, debug=True) or step.startswith((f"{text}@", f"{text}/")):
             found.append(step)
     return sorted(found)
 

@@ -48,11 +48,12 @@ def again(
     """The finished build of a step's key, its workspace claimed; None if there is none, or if another process has it:
     who waits for that process learns what came of it. `report_phase` is told of it; what that raises (the step is
     cancelled) is raised, and the workspace given back."""
-    root = workspace.location(settings, step.id)
+    name = workspace.name_of(step.id, debug=debug)
+    root = workspace.location(settings, name)
     if _read(root, kind, _identity(step, debug=debug)) is None:
         return None
     try:
-        space = workspace.claim(settings, step.id, fresh=False)
+        space = workspace.claim(settings, name, fresh=False)
     except BusyError:
         return None
     built = _read(root, kind, _identity(step, debug=debug))  # as it is now that nobody else can be in there

@@ -90,23 +90,29 @@ def check_machine(effective: Effective, settings: Settings) -> None:
 
 @contextmanager
 def at_work(
-    step: Step, settings: Settings, log: Path, report_phase: Callable[[str], None], cancel: Cancel | None
+    step: Step,
+    settings: Settings,
+    log: Path,
+    report_phase: Callable[[str], None],
+    cancel: Cancel | None,
+    *,
+    debug: bool = False,
 ) -> Iterator[tuple[Workspace, Runner]]:
-    """The step's workspace, claimed and empty, and what runs commands in it with their output at the end of `log`.
+    """The step's workspace, claimed and empty, and what runs commands in it with their output at the end of `log`. That
+    of a build for debugging is another one.
 
     The workspace stays claimed after success: the result is in it. After an error it is given back with its files,
     for `farm shell`. Another process that builds or measures this step is waited for. Raises BusyError if a shell is
     open in its workspace.
     """
-    space = workspace.claim_in_turn(settings, step.id, lambda: report_phase("wait for another process"), cancel)
+    name = workspace.name_of(step.id, debug=debug)
+    space = workspace.claim_in_turn(settings, name, lambda: report_phase("wait for another process"), cancel)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stream:
             yield (
                 space,
-                Runner(
-                    step=step.id, log=stream, log_path=log, root=space.root, report_phase=report_phase, cancel=cancel
-                ),
+                Runner(step=name, log=stream, log_path=log, root=space.root, report_phase=report_phase, cancel=cancel),
             )
     except BaseException:
         space.release()

@@ -55,7 +55,7 @@ def build_library(
     system = [name for product in recipe.recipe.products.library for name in product.system]
     cxx = toolchain.wants_cxx(system, effective.tools)
     tools = toolchain.materialise(toolchain_, settings, cxx=cxx, cancel=cancel)
-    with at_work(step, settings, log, report_phase, cancel) as (space, runner):
+    with at_work(step, settings, log, report_phase, cancel, debug=debug) as (space, runner):
         built = _build(step, recipe, tools, deps, settings, space, runner, debug=debug)
         return finished.note(step, built, debug=debug)
 

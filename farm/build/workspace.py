@@ -1,4 +1,4 @@
-"""A step's scratch directory: one per step, locked while a farm uses it, kept after a failure for `farm shell`."""
+"""A step's scratch directory: locked while in use, kept after a failure for `farm shell`. Measuring has its own."""
 
 from __future__ import annotations
 
@@ -104,6 +104,12 @@ class Workspace:
             remove_tree(self.root)
         finally:
             self.release()
+
+
+def name_of(step: str, *, debug: bool = False) -> str:
+    """What the workspace of a step's build is called. A build for debugging, by which its ABI is measured, has one of
+    its own: what the step's own last build left stays."""
+    return f"{step}.debug" if debug else step
 
 
 def location(settings: Settings, step: str) -> Path:
