@@ -27,7 +27,8 @@ from farm.repair.options import of_recipe
 from farm.repair.repair import RepairResult, repair
 from farm.store.files import file_sha256, make_dirs, write_atomic
 from farm.store.home import log_of, work_dir
-from farm.wheel import record
+from farm.wheel import metadata, record
+from farm.wheel.archive import WheelArchive
 from farm.wheel.names import parse
 
 PROVENANCE = "provenance"
@@ -129,6 +130,8 @@ class Admission:
                 fix=f"repair it with --recipe {step.recipe} --platform {step.platform}, and build it for {python}",
             )
         record.verify(wheel)
+        with WheelArchive.open(wheel) as archive:
+            metadata.check_requirements(archive.read(archive.dist_info_file("METADATA")), name.filename)
         return wheel
 
     def _repaired(self, step: Step, wheel: Path, against: tuple[Path, ...], out: Path) -> RepairResult:

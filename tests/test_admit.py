@@ -22,6 +22,7 @@ from farm import cli
 from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
 from farm.wheel import metadata
+from farm.wheel.archive import WheelArchive
 from farm.wheel.edit import WheelEdits, edit
 from farm.wheel.names import parse
 from farm.wheel.pack import pack
@@ -191,6 +192,27 @@ def unrepaired(native: Native) -> Path:
 
 def with_leftovers(native: Native) -> Path:
     return changed(native, WheelEdits(put={"pytiny/notes.a": b"!<arch>\n"}))
+
+
+def with_requirements_that_nobody_can_read(native: Native) -> Path:
+    tree = native.folder / "tree"
+    with WheelArchive.open(native.wheel) as archive:
+        archive.extract(tree)
+        file = tree / archive.dist_info / "METADATA"
+    file.write_bytes(file.read_bytes().replace(b"Requires-Dist:", b"Requires-Dist: native tiny\nRequires-Dist:", 1))
+    pack(tree, native.wheel.name, native.folder, epoch_seconds=1_700_000_000)
+    return native.reported(sha256=hashlib.sha256(native.wheel.read_bytes()).hexdigest())
+
+
+def test_requirements_that_installers_cannot_read_are_refused(
+    native: Native, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = with_requirements_that_nobody_can_read(native)
+    assert native.farm("admit", report, "--wheels", native.folder) == 8
+    said = capsys.readouterr().err
+    assert "'native tiny' is not a requirement" in said
+    assert native.wheel.name in said
+    assert native.stored() is None
 
 
 @pytest.mark.parametrize(

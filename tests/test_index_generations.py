@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from overlay_factory import unsigned
 from wheel_factory import make_wheel
 
 from farm.errors import BinaryFormatError, FarmError, IndexFormatError, StoreError
+from farm.index import overlays, pool
 from farm.index import pages as page_files
 from farm.index.contents import Contents, IndexFile, ProjectStatus
 from farm.index.generations import Index
@@ -164,6 +166,33 @@ def test_bad_wheels_publish_nothing_at_all(tmp_path: Path, index: Index, wheels:
     for name in ("../evil", "files", "simple", "a@b", "", "A", "."):
         with pytest.raises(IndexFormatError):
             index.publish(name, [wheels[MPFR]])
+
+
+@pytest.mark.parametrize(
+    "line", ["native gmp", "native-gmp>=6!", "a ; python_version ~ '3'", "native-gmp>=1,\n <2 or 3"]
+)
+def test_requirements_that_installers_cannot_read_are_refused(
+    tmp_path: Path, index: Index, wheels: dict[str, IndexFile], line: str
+) -> None:
+    bad = make_wheel(tmp_path / "bad", "some_user-1.0-py3-none-any.whl", requires=("native-gmp>=6!4.2", line))
+    with pytest.raises(BinaryFormatError, match="is not a requirement") as caught:
+        index.publish("staging", [wheels[MPFR], IndexFile(path=bad)])
+    said = str(caught.value)
+    assert str(bad) in said
+    assert "METADATA line 5, Requires-Dist" in said or "\n" in line
+    assert not (index.root / "files").exists(), "nothing is written, of the other wheel neither"
+
+
+def test_what_was_published_with_such_a_line_can_be_corrected(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As farms did before they looked: their channels go on."""
+    bad = make_wheel(tmp_path / "bad", "some_user-1.0-py3-none-any.whl", requires=("native gmp", "native-mpfr>=6!4"))
+    with monkeypatch.context() as before:
+        before.setattr("farm.index.pool.accept", pool.inspect)
+        index.publish("staging", [IndexFile(path=bad)], now=NOW)
+    overlays.add(index, "staging", [unsigned()], now=NOW)
+    assert len(index.files_in(index.generation("staging", 2))) == 2
 
 
 def test_store_blobs_are_linked_and_other_files_copied(index: Index, wheels: dict[str, IndexFile]) -> None:

@@ -49,13 +49,13 @@ class Index(IndexReader):
         """Add wheels to a channel and return the generation that is served then. With `onto` they are added to that
         instead of what the channel offers; files that are called as in `dropped` are offered no more.
 
-        Every wheel is verified first (RECORD, METADATA); one bad wheel and nothing is published. A file that is there
-        with other content is an error: publish it under a higher build tag or revision, or say `replace`. Raises
-        BinaryFormatError, IndexFormatError, StoreError (disk).
+        Every wheel is verified first (RECORD, METADATA, what it requires); one bad wheel and nothing is published. A
+        file that is there with other content is an error: publish it under a higher build tag or revision, or say
+        `replace`. Raises BinaryFormatError, IndexFormatError, StoreError (disk).
         """
         moment = now or datetime.now(UTC)
         uploaded = rfc3339(moment)
-        found = [pool.inspect(file, uploaded=uploaded) for file in files]
+        found = [pool.accept(file, uploaded=uploaded) for file in files]
         pool.check_unique(found)
 
         def add(old: Contents) -> Contents:

@@ -62,6 +62,14 @@ def inspect(file: IndexFile, *, uploaded: str) -> Candidate:
     return Candidate(source=file.path, published=published, metadata=content)
 
 
+def accept(file: IndexFile, *, uploaded: str) -> Candidate:
+    """The same of a wheel that is new here: all that it requires has to be PEP 508, or no installer can read its page's
+    METADATA. What was published before stays, and overlays can correct it. Raises BinaryFormatError."""
+    candidate = inspect(file, uploaded=uploaded)
+    metadata.check_requirements(candidate.metadata, str(file.path))
+    return candidate
+
+
 def check_unique(found: list[Candidate]) -> None:
     """Raises IndexFormatError if one name has two contents."""
     seen: dict[str, Candidate] = {}

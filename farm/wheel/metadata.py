@@ -183,6 +183,19 @@ def check_requirement(requirement: str, where: str) -> str:
     return requirement
 
 
+def check_requirements(content: bytes, where: str) -> None:
+    """Raise BinaryFormatError, with the line of METADATA, for the first Requires-Dist that installers cannot read."""
+    headers = parse_headers(content, where)
+    wanted = set(headers.all("Requires-Dist"))
+    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
+        field, _, value = line.partition(":")
+        if field.strip().lower() == "requires-dist" and value.strip() in wanted:
+            check_requirement(value.strip(), f"{where}: METADATA line {number}, Requires-Dist")
+            wanted.discard(value.strip())
+    for value in sorted(wanted):  # on several lines
+        check_requirement(value, f"{where}: METADATA, Requires-Dist")
+
+
 def _one_field(name: str, value: str) -> str:
     """A value must not start a header of its own."""
     lines = value.split("\n")
