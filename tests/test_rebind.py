@@ -479,7 +479,8 @@ def test_the_audit_has_the_last_word(tmp_path: Path) -> None:
 # --- the command
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
     old, native = ELF.dependent(tmp_path), ELF.native(tmp_path, 2)
     words = ["rebind", str(old), "--to", str(native), "-w", str(tmp_path / "out")]
     assert cli.run([*words, "--json"]) == 0
@@ -497,4 +498,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "there is no file" in capsys.readouterr().err
     raw = ELF.raw(tmp_path / "raw")
     assert cli.run(["rebind", str(raw), "--to", str(native), "-w", str(tmp_path / "none")]) == GateError.exit_code
+    assert not (tmp_path / "home").exists(), "no store hears of it (docs/decisions/016)"
     assert not (tmp_path / "none").exists()

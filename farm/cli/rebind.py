@@ -25,6 +25,9 @@ EPILOG = """examples:
   farm rebind gmpy2-2.3.2-*.whl --to natives/native_{gmp,mpfr,mpc}-*.whl -w rebound --json
 
 give every native wheel that the dependent needs, those that stay in their epoch too
+
+The result is a file: `farm build` goes on to build the step that it would spare. What a cascade rebinds (`farm cascade
+start`), having compared the ABIs and run the tests, stands in for that build (docs/rebinding.md).
 """
 
 
