@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from farm.abi import layouts
+from farm.abi import layouts, surface
 from farm.abi.compare import compare
 from farm.abi.layouts import same_type
 from farm.model.abi import (
@@ -206,6 +206,51 @@ def test_who_uses_a_type_through_others() -> None:
     }
     found = layouts.users(library(types=types, functions={"f": AbiFunction(result="void", parameters=("struct a *",))}))
     assert found == {name: {"f"} for name in types}
+
+
+def test_what_is_known_no_longer_may_be_anything() -> None:
+    lost = compare(abi(), abi(functions={}, variables={}))
+    assert texts(lost) == [
+        ("breaking", "close", "its type is not known any more; it was int (struct stream *)"),
+        ("breaking", "open", "its type is not known any more; it was struct stream * (const char *, enum level)"),
+        ("breaking", "names", "its type is not known any more; it was const char *[3]"),
+    ], "nobody holds a copy of `tables`, which no header names"
+
+
+def test_symbols_without_a_type_are_told_though_nothing_changed() -> None:
+    assert compare(abi(), abi()).unknown == frozenset()
+    bare = abi(functions={"open": library().functions["open"]}, variables={})
+    assert compare(bare, abi()).unknown == {"close", "names"}
+    assert compare(bare, abi(symbols=without("close"))).unknown == {"names"}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "verdict"),
+    [
+        ("const char *[3]", "const char * const[3]", "breaking"),
+        ("const char * const[3]", "const char *[3]", "compatible"),
+        ("struct constant *[3]", "struct constant *[3]", "identical"),
+    ],
+)
+def test_data_that_became_constant(was: str, now: str, verdict: str) -> None:
+    assert compare(abi(variables={"names": was}), abi(variables={"names": now})).verdict == verdict
+
+
+def test_members_without_a_name_at_one_place() -> None:
+    """Two nameless structs in a union: each counts."""
+    both = AbiType(size=8, members=(member("", "struct u.0", 0), member("", "struct u.1", 0)))
+    other = AbiType(size=8, members=(member("", "struct v", 0), member("", "struct u.1", 0)))
+    found = compare(
+        abi(types={"enum level": LEVEL, "struct stream": both}),
+        abi(types={"enum level": LEVEL, "struct stream": other}),
+    )
+    assert texts(found) == [("breaking", "struct stream", "member at 0 was `struct u.0`, is `struct v`")]
+
+
+def test_types_that_only_internal_functions_lead_to_are_no_part_of_it() -> None:
+    left = surface.without(library(), ["close", "open"])
+    assert left.types == {}
+    assert surface.without(library(), ["close"]).types == library().types
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ broken: nobody knows better.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 from farm.abi import layouts
@@ -32,14 +33,24 @@ _Make = Callable[..., AbiChange]
 def compare(older: Abi, newer: Abi) -> AbiDifference:
     """All changes, the worst first, then by what they are about."""
     changes = [*_libraries(older, newer), *_headers(older, newer)]
-    both = older.libraries.keys() & newer.libraries.keys()
-    untyped = [name for name in both if not (older.libraries[name].typed and newer.libraries[name].typed)]
+    both = sorted(older.libraries.keys() & newer.libraries.keys())
+    typed = [name for name in both if older.libraries[name].typed and newer.libraries[name].typed]
+    unknown = (_unknown(older.libraries[name], newer.libraries[name]) for name in typed)
     return AbiDifference(
         older=older,
         newer=newer,
         changes=tuple(sorted(changes, key=lambda c: (-c.verdict.rank, c.library, c.kind, c.subject, c.text))),
-        untyped=tuple(sorted(untyped)),
+        untyped=tuple(name for name in both if name not in typed),
+        unknown=frozenset().union(*unknown),
     )
+
+
+def _unknown(old: AbiLibrary, new: AbiLibrary) -> frozenset[str]:
+    """What both export though no type of the older one is there to compare with: written in assembly, or chosen at load
+    time (IFUNC), where debug information describes the code that chooses."""
+    public = {symbol.name for symbol in old.symbols if not symbol.private}
+    known = old.functions.keys() | old.variables.keys()
+    return frozenset((public - known) & {symbol.name for symbol in new.symbols})
 
 
 def _libraries(older: Abi, newer: Abi) -> Iterator[AbiChange]:
@@ -65,21 +76,29 @@ def _library(old: AbiLibrary, new: AbiLibrary, make: _Make) -> Iterator[AbiChang
     yield from _symbols(old.symbols, new.symbols, make)
     if not (old.typed and new.typed):
         return
-    exported = {symbol.name for symbol in new.symbols}
-    for name in sorted((old.functions.keys() - new.functions.keys()) & exported):
-        yield make(
-            kind=ChangeKind.FUNCTION,
-            subject=name,
-            verdict=Verdict.BREAKING,
-            text=f"its type is not known any more; it was {signature(old.functions[name])}",
-            symbols=frozenset({name}),
-        )
+    private = {symbol.name for symbol in old.symbols if symbol.private}
+    yield from _forgotten(old, new, private, make)
     for name in sorted(old.functions.keys() & new.functions.keys()):
         yield from _function(name, old.functions[name], new.functions[name], make)
-    private = {symbol.name for symbol in old.symbols if symbol.private}
     for name in sorted((old.variables.keys() & new.variables.keys()) - private):
         yield from _variable(name, old.variables[name], new.variables[name], make)
     yield from _types(old, new, make)
+
+
+def _forgotten(old: AbiLibrary, new: AbiLibrary, private: AbstractSet[str], make: _Make) -> Iterator[AbiChange]:
+    """What is exported still, but whose type only the older one knows: it may be another now."""
+    functions = {name: signature(old.functions[name]) for name in old.functions.keys() - new.functions.keys()}
+    variables = {name: old.variables[name] for name in old.variables.keys() - new.variables.keys() - private}
+    exported = {symbol.name for symbol in new.symbols}
+    for kind, lost in ((ChangeKind.FUNCTION, functions), (ChangeKind.VARIABLE, variables)):
+        for name in sorted(lost.keys() & exported):
+            yield make(
+                kind=kind,
+                subject=name,
+                verdict=Verdict.BREAKING,
+                text=f"its type is not known any more; it was {lost[name]}",
+                symbols=frozenset({name}),
+            )
 
 
 def _symbols(old: Iterable[AbiSymbol], new: Iterable[AbiSymbol], make: _Make) -> Iterator[AbiChange]:
@@ -161,7 +180,7 @@ def _count(number: int) -> str:
 def _variable(name: str, old: str, new: str, make: _Make) -> Iterator[AbiChange]:
     if old != new:
         # What was written to may not become constant: it lies in memory that cannot be written then.
-        frozen = new.count("const") > old.count("const")
+        frozen = layouts.constants(new) > layouts.constants(old)
         verdict = Verdict.COMPATIBLE if same_type(old, new) and not frozen else Verdict.BREAKING
         yield make(
             kind=ChangeKind.VARIABLE,

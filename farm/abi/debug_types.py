@@ -7,6 +7,7 @@ Source: libabigail's manual, "abidw"; the elements are those of its format 2.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ _RECORDS = {"class-decl": "struct", "union-decl": "union"}
 _POINTERS = {"pointer-type-def": "*", "reference-type-def": "&"}
 _QUALIFIERS = ("const", "volatile", "restrict")
 _BYTE = 8
+_LENGTHS = re.compile(r"(.*?)((?:\[\d*\])*)", re.DOTALL)  # of an array, behind the type of its elements
+_STRANGE = re.compile(r"[^\w.:]+")  # in names: arguments of templates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +82,9 @@ class _Reader:
 
         Of a function that another file calls, abidw may keep the declaration only, which names no symbol.
         """
-        name = element.attrib.get("elf-symbol-id", self.mangling(element.attrib.get("name", ""))).partition("@")[0]
-        yield from self.symbols.get(name, ())
+        id_ = element.attrib.get("elf-symbol-id", self.mangling(element.attrib.get("name", "")))
+        found = self.symbols.get(id_) or self.symbols.get(id_.partition("@")[0])
+        yield from sorted(found or ())
 
     def _function(self, element: Element) -> AbiFunction:
         result, name = element.find("return"), element.attrib.get("name", "")
@@ -116,7 +120,8 @@ class _Reader:
         naming = self.by_id.get(element.attrib.get("naming-typedef-id", ""))
         if naming is not None:
             return naming.attrib["name"]
-        return owner if element.attrib.get("is-anonymous") == "yes" else element.attrib["name"]
+        # As `farm.abi.layouts` finds it again in the text of other types.
+        return owner if element.attrib.get("is-anonymous") == "yes" else _STRANGE.sub("_", element.attrib["name"])
 
     def _layout(self, element: Element, name: str) -> AbiType:
         if element.tag == "enum-decl":
@@ -140,13 +145,21 @@ class _Reader:
         return AbiType(size=bits // _BYTE, values=values)
 
 
-def _exported(corpus: Element) -> dict[str, tuple[str, ...]]:
-    """Exported symbols, each with itself and its aliases, without versions."""
-    found: dict[str, tuple[str, ...]] = {}
+def _exported(corpus: Element) -> dict[str, frozenset[str]]:
+    """Exported symbols by their id (``name@@version``) and by their name, each with the names of itself and of all its
+    aliases: abidw lists these at one of them."""
+    groups: dict[str, frozenset[str]] = {}
     for element in corpus.iter("elf-symbol"):
-        aliases = element.attrib.get("alias", "").split(",")
-        names = (element.attrib["name"], *(alias.partition("@")[0] for alias in aliases if alias))
-        found[names[0]] = (*found.get(names[0], ()), *names)
+        version, default = element.attrib.get("version"), element.attrib.get("is-default-version") == "yes"
+        own = element.attrib["name"] + (f"{'@@' if default else '@'}{version}" if version else "")
+        ids = {own, *filter(None, element.attrib.get("alias", "").split(","))}
+        group = frozenset(ids).union(*(groups.get(id_, ()) for id_ in ids))
+        groups.update(dict.fromkeys(group, group))
+    found: dict[str, frozenset[str]] = {}
+    for id_, group in groups.items():
+        names = frozenset(each.partition("@")[0] for each in group)
+        plain = id_.partition("@")[0]
+        found.update({id_: names, plain: found.get(plain, frozenset()) | names})
     return found
 
 
@@ -168,15 +181,24 @@ def _pointer(reader: _Reader, element: Element, owner: str) -> str:
 
 
 def _qualified(reader: _Reader, element: Element, owner: str) -> str:
+    """Of a pointer behind its star, of all else before it; elements of arrays are what is qualified."""
     base = reader.type(element.attrib["type-id"], owner)
+    element_type, lengths = _LENGTHS.fullmatch(base).groups()  # type: ignore[union-attr]  # matches every text
+    pointer, star, own = element_type.rpartition("*")
+    if star and ")" not in own:
+        words = [word for word in _QUALIFIERS if element.attrib.get(word) == "yes" and word not in own.split()]
+        return f"{' '.join([pointer + star, *own.split(), *words])}{lengths}"
     words = [word for word in _QUALIFIERS if element.attrib.get(word) == "yes" and word not in base.split()]
-    return " ".join([base, *words] if base.endswith("*") else [*words, base])
+    return " ".join([*words, base])
 
 
 def _array(reader: _Reader, element: Element, owner: str) -> str:
+    """As C declares it: the lengths of an array of arrays before those of its elements."""
     base = reader.type(element.attrib["type-id"], owner)
+    element_type, inner = _LENGTHS.fullmatch(base).groups()  # type: ignore[union-attr]  # matches every text
     lengths = [s.attrib.get("length", "") for s in element.findall("subrange")]
-    return base + "".join(f"[{'' if length in ('infinite', 'unknown') else length}]" for length in lengths)
+    outer = "".join(f"[{'' if length in ('infinite', 'unknown') else length}]" for length in lengths)
+    return f"{element_type}{outer}{inner}"
 
 
 def _function_type(reader: _Reader, element: Element, owner: str) -> str:

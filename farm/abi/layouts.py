@@ -21,6 +21,11 @@ def _plain(text: str) -> str:
     return _QUALIFIERS.sub("", text).replace(" ", "")
 
 
+def constants(text: str) -> int:
+    """How often a type says `const`."""
+    return text.replace("*", " ").replace("[", " ").split().count("const")
+
+
 def users(library: AbiLibrary) -> Mapping[str, frozenset[str]]:
     """Type name -> the exported symbols whose type leads to it, through members and pointers."""
     leads = {name: _names(member.type for member in layout.members) for name, layout in library.types.items()}
@@ -29,6 +34,12 @@ def users(library: AbiLibrary) -> Mapping[str, frozenset[str]]:
         for name in _closure(types, leads):
             found.setdefault(name, set()).add(symbol)
     return {name: frozenset(symbols) for name, symbols in found.items()}
+
+
+def reachable(library: AbiLibrary) -> Mapping[str, AbiType]:
+    """The types that some exported symbol leads to."""
+    used = users(library)
+    return {name: layout for name, layout in library.types.items() if name in used}
 
 
 def _direct(library: AbiLibrary) -> Iterator[tuple[str, frozenset[str]]]:
@@ -74,7 +85,7 @@ def _values(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[tuple[Ve
 
 
 def _members(old: Iterable[AbiMember], new: Iterable[AbiMember]) -> Iterator[tuple[Verdict, str]]:
-    before, after = ({m.name or f"at {m.offset}": m for m in side} for side in (old, new))
+    before, after = _by_name(old), _by_name(new)
     renamed = _renamed(before, after)
     for was, now in renamed.items():
         yield Verdict.COMPATIBLE, f"member {was} is called {now}"
@@ -86,25 +97,33 @@ def _members(old: Iterable[AbiMember], new: Iterable[AbiMember]) -> Iterator[tup
         elif name not in before:
             yield Verdict.BREAKING, f"member {name} is new, at byte {_at(after[name])}"
         else:
-            yield from _member(before[name], after[name])
+            yield from _member(name, before[name], after[name])
+
+
+def _by_name(members: Iterable[AbiMember]) -> dict[str, AbiMember]:
+    """Those without a name by their place; several may be at one, in a union."""
+    found: dict[str, AbiMember] = {}
+    for member in members:
+        name = member.name or f"at {member.offset}"
+        while name in found:
+            name += "'"
+        found[name] = member
+    return found
 
 
 def _renamed(before: Mapping[str, AbiMember], after: Mapping[str, AbiMember]) -> dict[str, str]:
     """Members that only have another name: same place, same type."""
-    fresh = {member.offset: member for name, member in after.items() if name not in before}
-    return {
-        name: fresh[member.offset].name
-        for name, member in before.items()
-        if name not in after and member.offset in fresh and same_type(member.type, fresh[member.offset].type)
-    }
+    fresh = {member.offset: name for name, member in after.items() if name not in before}
+    gone = {name: fresh.get(member.offset, "") for name, member in before.items() if name not in after}
+    return {was: now for was, now in gone.items() if now and same_type(before[was].type, after[now].type)}
 
 
-def _member(was: AbiMember, now: AbiMember) -> Iterator[tuple[Verdict, str]]:
+def _member(name: str, was: AbiMember, now: AbiMember) -> Iterator[tuple[Verdict, str]]:
     if was.offset != now.offset:
-        yield Verdict.BREAKING, f"member {was.name} was at byte {_at(was)}, is at {_at(now)}"
+        yield Verdict.BREAKING, f"member {name} was at byte {_at(was)}, is at {_at(now)}"
     if was.type != now.type:
         verdict = Verdict.COMPATIBLE if same_type(was.type, now.type) else Verdict.BREAKING
-        yield verdict, f"member {was.name} was `{was.type}`, is `{now.type}`"
+        yield verdict, f"member {name} was `{was.type}`, is `{now.type}`"
 
 
 def _at(member: AbiMember) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from farm.abi import layouts
 from farm.model.abi import AbiLibrary, AbiSymbol
 from farm.model.binary import Linkage, Symbol
-from farm.model.mangling import PLAIN, Mangling
+from farm.model.mangling import PLAIN, Mangling, is_cxx
 
 # Data whose size programs may know: they may hold a copy of it.
 _SIZED = frozenset({"object", "tls"})
@@ -19,7 +20,23 @@ LINKERS_OWN = frozenset({"__dso_handle", "_mh_dylib_header"})
 
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(.+?)[ \t]*(?:/\*.*)?$", re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z_]\w*")
+_PASTING = re.compile(r"^[ \t]*#[ \t]*define[ \t]+\w+\(([^)]*)\)(.*##.*)$", re.MULTILINE)
+_BEFORE = re.compile(r"([A-Za-z_]\w*)[ \t]*##")
+_BEHIND = re.compile(r"##[ \t]*(\w+)")
 _LITERAL = re.compile(r"\(?[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)[uUlLfF]*\)?|\"[ !#-~]*\"|'[ -~]'")
+
+
+TYPES_SHOWN_BY: Mapping[str, tuple[str, ...]] = {
+    "elf32": ("elf32",),
+    "elf64": ("elf64",),
+    "macho64": ("elf64",),
+    "pe32": ("elf32",),
+    "pe64": ("elf64", "elf32"),
+}
+"""The classes whose types, taken together, show every change of a type on a class. Typedefs are resolved, so what is
+the same to one data model may be another type to the next: ``long`` to ``int64_t`` is no change where ``long`` has 64
+bits, and ``unsigned`` to ``size_t`` none where pointers have 32. 64-bit Windows has a ``long`` of 32 bits and pointers
+of 64."""
 
 
 def class_of(linkage: Linkage) -> str:
@@ -32,17 +49,38 @@ def class_for(binary_format: str, bits: int) -> str:
     return f"{binary_format}{bits}"
 
 
-def symbols_of(linkage: Linkage, named: frozenset[str], mangling: Mangling = PLAIN) -> AbiLibrary:
-    """A library as its exports alone tell; nothing about types. `named` is every name in its headers, of which
-    `mangling` makes the names that it exports."""
-    named = frozenset(map(mangling, named)) if mangling else named
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """The names of symbols that headers may say: `words` of theirs, and names of which they have one end, to which a
+    macro puts the rest: ``#define T(name) t_##name``."""
+
+    words: frozenset[str]
+    begins: tuple[str, ...]
+    ends: tuple[str, ...]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.words or name.startswith(self.begins) or name.endswith(self.ends)
+
+    def under(self, mangling: Mangling) -> Named:
+        """The same, as a library exports them."""
+        return Named(
+            words=frozenset(map(mangling, self.words)),
+            begins=tuple(mangling.prefix + begin for begin in self.begins),
+            ends=tuple(end + mangling.suffix for end in self.ends),
+        )
+
+
+def symbols_of(linkage: Linkage, named: Named, mangling: Mangling = PLAIN) -> AbiLibrary:
+    """A library as its exports alone tell; nothing about types. `named` is what its headers say, of which `mangling`
+    makes the names that it exports."""
+    named = named.under(mangling) if mangling else named
     return AbiLibrary(
         symbols=tuple(sorted(_symbol(symbol, named) for symbol in linkage.exports if symbol.name not in LINKERS_OWN))
     )
 
 
 def without(library: AbiLibrary, internal: Iterable[str]) -> AbiLibrary:
-    """A library but for the exported names that match one of the globs."""
+    """A library but for the exported names that match one of the globs, and for types that only these lead to."""
     globs = tuple(internal)
     if not globs:
         return library
@@ -50,28 +88,38 @@ def without(library: AbiLibrary, internal: Iterable[str]) -> AbiLibrary:
     def stays(name: str) -> bool:
         return not any(fnmatchcase(name, glob) for glob in globs)
 
-    return replace(
+    left = replace(
         library,
         symbols=tuple(symbol for symbol in library.symbols if stays(symbol.name)),
         functions={name: type_ for name, type_ in library.functions.items() if stays(name)},
         variables={name: type_ for name, type_ in library.variables.items() if stays(name)},
     )
+    return replace(left, types=layouts.reachable(left))
 
 
-def _symbol(symbol: Symbol, named: frozenset[str]) -> AbiSymbol:
+def _symbol(symbol: Symbol, named: Named) -> AbiSymbol:
     data = symbol.kind in _SIZED
     return AbiSymbol(
         name=symbol.name,
         version=symbol.version,
         kind=symbol.kind,
         size=symbol.size if data else 0,
-        private=data and symbol.name not in named,
+        # No header says the mangled name of a variable or a vtable of C++; programs may know its size all the same.
+        private=data and not is_cxx(symbol.name) and symbol.name not in named,
     )
 
 
-def names_in(headers: Iterable[Path]) -> frozenset[str]:
-    """Every word of the headers that could be the name of a symbol."""
-    return frozenset(word for path in headers for word in _WORD.findall(path.read_text("utf-8", "replace")))
+def names_in(headers: Iterable[Path]) -> Named:
+    """The names of symbols that headers may say."""
+    texts = [path.read_text("utf-8", "replace").replace("\\\n", " ") for path in headers]
+    begins: set[str] = set()
+    ends: set[str] = set()
+    for parameters, body in (match.groups() for text in texts for match in _PASTING.finditer(text)):
+        given = set(_WORD.findall(parameters))
+        begins.update(word for word in _BEFORE.findall(body) if word not in given)
+        ends.update(word for word in _BEHIND.findall(body) if word not in given)
+    words = frozenset(word for text in texts for word in _WORD.findall(text))
+    return Named(words=words, begins=tuple(begins), ends=tuple(ends))
 
 
 def headers_of(folder: Path, headers: Iterable[Path]) -> Mapping[str, Mapping[str, str]]:

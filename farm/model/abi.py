@@ -129,12 +129,14 @@ class AbiChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbiDifference:
-    """All differences from an older to a newer ABI. `untyped`: libraries whose types could not be compared."""
+    """All differences from an older to a newer ABI. `untyped`: libraries whose types could not be compared; `unknown`:
+    symbols in the others whose types are not known, so that only their names, versions and sizes were compared."""
 
     older: Abi
     newer: Abi
     changes: tuple[AbiChange, ...]
     untyped: tuple[str, ...] = ()
+    unknown: frozenset[str] = frozenset()
 
     @property
     def verdict(self) -> Verdict:
