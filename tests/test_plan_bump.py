@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cascades
 import pytest
+import small_farm
 import toy
 from catalog_builder import PLATFORM, catalog, dependent, library, write_recipe
 from reworks import abi, releases
 
 from farm import cli
-from farm.abi import baseline
+from farm.abi import baseline, surface
+from farm.binary import formats
 from farm.bump import catalogs, facts
 from farm.bump.imports import SUFFIX, imports_of
 from farm.cascade.advance import Advance
@@ -21,7 +26,9 @@ from farm.catalog import load_from
 from farm.model.abi import Abi, Verdict
 from farm.model.plan import Plan, Step
 from farm.model.rework import Verb
+from farm.plan import reach
 from farm.plan.moves import Move
+from farm.plan.reach import Imports
 from farm.settings import load
 from farm.store.artifacts import Store
 from farm.store.home import prepare
@@ -236,6 +243,64 @@ def test_types_that_a_platform_does_not_tell_are_those_of_another(tmp_path: Path
     assert found.untyped == ()
     breaks = {change.subject for change in found.changes if change.verdict is Verdict.BREAKING}
     assert breaks == {"gmp_here", "struct mpz"}, "what is gone here, and the types of the other"
+
+
+@pytest.mark.parametrize(
+    ("platform", "known_on", "reached"),
+    [
+        ("win_amd64", (PLATFORM, OTHER), "gmp_wide"),
+        ("win_amd64", (PLATFORM,), "could not be compared"),
+        ("win_amd64", (OTHER,), "could not be compared"),
+        ("win32", (OTHER,), "gmp_wide"),
+        ("win32", (PLATFORM,), "could not be compared"),
+        ("macosx_11_0_arm64", (PLATFORM,), ""),
+    ],
+)
+def test_types_are_those_of_platforms_that_show_every_change(
+    tmp_path: Path, platform: str, known_on: tuple[str, ...], reached: str
+) -> None:
+    """A `long` became an `int64_t`: on Linux of 64 bits that is the same, on Windows and on 32 bits it is not."""
+    root = catalog(tmp_path, library("gmp", release=THREE), dependent("d", host=["gmp"]), platforms=(PLATFORM, OTHER))
+    shutil.copytree(small_farm.ROOT / "toolchains/sysroots", root / "toolchains/sysroots")
+    shutil.copy(small_farm.ROOT / f"toolchains/{platform}.toml", root / "toolchains")
+    tool = load_from(root).toolchains[platform]
+    classes = {PLATFORM: "elf64", OTHER: "elf32"}
+    wide = {PLATFORM: "long int", OTHER: "long long int"}
+    for known in known_on:
+        for release, type_ in (("6.3", "long int"), ("7.0", wide[known])):
+            found = abi("gmp", release, {"gmp_wide": [type_], "gmp_add": []}, platform=known)
+            pin(root, replace(found, abi_class=classes[known]))
+    own = surface.class_for(tool.binary, tool.bits)
+    for release in ("6.3", "7.0"):
+        found = abi("gmp", release, {"gmp_wide": [], "gmp_add": []}, platform=platform, typed=False)
+        pin(root, replace(found, abi_class=own))
+    move = Move(recipe="gmp", older="6.3", newer="7.0", platform=platform)
+    found_out = facts.gather(*plans(root, "gmp=7.0"), load_from(root), load(catalog=root, home=root / ".farm"))
+    imports = Imports(needs=frozenset({"gmp"}), free=frozenset({"gmp_wide"}))
+    why = reach.reached(move, imports, {}, found_out)
+    assert reached in why
+    assert bool(why) == bool(reached)
+
+
+def test_a_program_takes_the_data_of_which_it_has_a_copy(tmp_path: Path) -> None:
+    """The linker gives a program its own copy of a library's data, so that nothing of it is undefined there."""
+    shared = toy.compile_c("int gmp_table[4] = {1};", tmp_path / "lib/libgmp-nf01.so", "-Wl,-soname,libgmp-nf01.so")
+    tree = tmp_path / "tree"
+    source = "extern int gmp_table[4]; int main(void) { return gmp_table[0]; }"
+    (tree / "d").mkdir(parents=True)
+    (tmp_path / "main.c").write_text(source)
+    command = ["gcc", "-fPIE", "-pie", "-o", str(tree / "d/program"), str(tmp_path / "main.c"), str(shared)]
+    subprocess.run(command, check=True, timeout=60)
+    linkage = formats.read_file(tree / "d/program")
+    assert linkage is not None
+    assert "gmp_table" not in {symbol.name for symbol in linkage.imports}, "what this test is about"
+    wheel = toy.make_wheel(tree, f"d-1.0-{TAG}-{TAG}-{PLATFORM}.whl", tmp_path)
+    settings = load(catalog=tmp_path, home=tmp_path / "home")
+    prepare(settings.home)
+    store = Store(settings.store)
+    found = imports_of(store.put("ab" * 32, wheel), store, tmp_path / "kept", {"gmp": "gmp"})
+    assert found is not None
+    assert "gmp_table" in found.of("gmp")
 
 
 def test_a_release_that_nobody_has_yet(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

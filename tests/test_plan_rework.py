@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from reworks import abi, imports, key_of, lost, move, planned, releases, values
 
 from farm.abi.compare import compare
+from farm.model.abi import AbiChange, ChangeKind, Verdict
 from farm.model.plan import Plan
 from farm.model.rework import Rework, Task, Verb
 from farm.plan.cost import cost
@@ -39,6 +41,13 @@ def verbs(found: Rework) -> dict[str, set[str]]:
     return done
 
 
+BREAKS = AbiChange(
+    library="gmp",
+    kind=ChangeKind.TYPE,
+    subject="struct odd",
+    verdict=Verdict.BREAKING,
+    text="was 1 bytes, is 2",
+)
 BREAK = (gmp("6"), gmp("6", "7", v7=2))
 OTHERS = (library("mpfr", host=["gmp"]), dependent("d", host=["gmp"]), library("zlib"))
 
@@ -118,6 +127,48 @@ def test_symbols_that_a_format_binds_to_another_library_are_not_of_this_one() ->
     elsewhere = Imports(needs=frozenset({"gmp"}), bound={"zlib": frozenset({"mpz_gone"}), "gmp": frozenset({"a"})})
     found = rework(before, after, facts(before, imports={key_of(before, "d"): elsewhere}))
     assert verbs(found)["d@1.0"] == {"rebind", "test"}
+
+
+def test_what_changed_below_a_library_that_moves_builds_what_links_to_that() -> None:
+    """mpfr moves to another epoch, and gmp below it is built with another flag: that is no matter of epochs."""
+    other_flag = {**gmp("6"), "build": {**gmp("6")["build"], "cflags": ["-DOTHER"]}}
+    others = (
+        library("mpfr", host=["gmp"]),
+        library("mpfr", host=["gmp"], release=releases("1.0", "2.0", epochs={"2.0": 2})),
+    )
+    d = dependent("d", host=["mpfr"])
+    before, after = planned(gmp("6"), others[0], d), planned(other_flag, others[1], d)
+    known = Facts(
+        differences=lost("mpfr", "1.0", "2.0", "mpfr_gone"),
+        imports={key_of(before, "d"): imports("mpfr_add", needs=["mpfr"])},
+    )
+    found = rework(before, after, known)
+    assert verbs(found)["d@1.0"] == {"build", "test"}
+    assert made(found)[f"build {D}"].why == "requires gmp: build.cflags was added: -DOTHER"
+    alone = rework(before, planned(gmp("6"), others[1], d), known)
+    assert verbs(alone)["d@1.0"] == {"rebind", "test"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            {"changes": (BREAKS,)},
+            "which symbols it concerns is not known: in gmp 7 struct odd was 1 bytes, is 2",
+        ),
+        (
+            {"changes": (), "unknown": frozenset({"mpz_add"})},
+            "imports mpz_add, of which no type is known that could be compared with gmp 7",
+        ),
+        ({"changes": (), "unknown": frozenset({"mpz_other"})}, ""),
+    ],
+)
+def test_a_break_reaches_what_nobody_can_rule_out(change: dict[str, Any], why: str) -> None:
+    before, after = broken(*OTHERS)
+    differences = {at: replace(known, **change) for at, known in lost("gmp", "6", "7").items()}
+    found = rework(before, after, facts(before, differences=differences))
+    assert verbs(found)["d@1.0"] == ({"build", "test"} if why else {"rebind", "test"})
+    assert not why or made(found)[f"build {D}"].why == why
 
 
 STRUCT = {"struct mpz": 16}

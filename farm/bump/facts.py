@@ -93,15 +93,20 @@ class _Known:
     def difference(self, move: Move) -> AbiDifference | None:
         """What a move changes on its platform, or else on one of its class; None if an ABI is not known.
 
-        Where types were not looked at, exports are compared, and the types are those of another platform.
+        Where types were not looked at, exports are compared, and the types are those of other platforms, if these
+        together show all that may change.
         """
-        near = [move.platform, *self._same_class(move.platform)]
-        found = next(self._differences(move, near), None)
+        found = next(self._differences(move, [move.platform, *self._same_class(move.platform)]), None)
         if found is None or not found.untyped:
             return found
-        others = self._differences(move, (*near, *sorted(self._catalog.toolchains)))
-        typed = next((other for other in others if not other.untyped), None)
-        return found if typed is None else replace(found, changes=(*found.changes, *typed.changes), untyped=())
+        shown_by = surface.TYPES_SHOWN_BY.get(found.newer.abi_class, ())
+        typed = [self._typed_difference(move, abi_class) for abi_class in shown_by]
+        return _with_types(found, [each for each in typed if each is not None]) if typed and all(typed) else found
+
+    def _typed_difference(self, move: Move, abi_class: str) -> AbiDifference | None:
+        """What a move changes on the first platform of a class on which types were looked at."""
+        platforms = [name for name in self._of_class(abi_class) if name != move.platform]
+        return next((each for each in self._differences(move, platforms) if not each.untyped), None)
 
     def typed(self, recipe: str, release: str, platform: str) -> Abi | None:
         """The ABI of a release with types: of the platform itself if there is one, else of its class, else of any."""
@@ -139,7 +144,20 @@ class _Known:
         return measure.kept(step, self._settings, self._catalog.recipes[recipe].recipe)
 
     def _same_class(self, platform: str) -> list[str]:
-        """The platforms that share ABIs with one, sorted."""
-        toolchains = self._catalog.toolchains
-        classes = {name: surface.class_for(tool.binary, tool.bits) for name, tool in toolchains.items()}
-        return sorted(name for name in classes if classes[name] == classes.get(platform) and name != platform)
+        """The other platforms that share ABIs with one, sorted."""
+        tool = self._catalog.toolchains.get(platform)
+        shared = self._of_class(surface.class_for(tool.binary, tool.bits)) if tool else []
+        return [name for name in shared if name != platform]
+
+    def _of_class(self, abi_class: str) -> list[str]:
+        """The platforms of a class, sorted."""
+        toolchains = self._catalog.toolchains.items()
+        return sorted(name for name, tool in toolchains if surface.class_for(tool.binary, tool.bits) == abi_class)
+
+
+def _with_types(found: AbiDifference, typed: Sequence[AbiDifference]) -> AbiDifference:
+    """What exports tell, and what other platforms tell of types. What only this platform exports has none there."""
+    seen = frozenset.intersection(*(each.older.names for each in typed))
+    unknown = frozenset().union(*(each.unknown for each in typed), found.older.names - seen)
+    changes = dict.fromkeys((*found.changes, *(change for each in typed for change in each.changes)))
+    return replace(found, changes=tuple(changes), untyped=(), unknown=unknown & found.newer.names)

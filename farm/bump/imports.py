@@ -18,7 +18,7 @@ from farm.store.artifacts import Store
 from farm.store.files import make_dirs, write_atomic
 from farm.wheel.archive import WheelArchive
 
-_RULES = 1  # raised when the same wheel gives other facts
+_RULES = 2  # raised when the same wheel gives other facts
 SUFFIX = "imports"
 
 
@@ -72,7 +72,7 @@ def _of(linkages: Iterable[Linkage]) -> _Linked:
     free: set[str] = set()
     for linkage in linkages:
         needs.update(parsed.library for needed in linkage.needed if (parsed := _parsed(needed)))
-        for symbol in linkage.imports:
+        for symbol in linkage.taken:
             if not symbol.library:
                 free.add(symbol.name)
             elif parsed := _parsed(symbol.library):

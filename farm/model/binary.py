@@ -68,3 +68,12 @@ class Linkage:
     signed: bool | None = None
     hardening: tuple[str, ...] = ()
     disagreements: tuple[str, ...] = ()
+
+    @property
+    def taken(self) -> tuple[Symbol, ...]:
+        """What it may take from libraries: what it imports, and of an ELF program the data that it exports. The linker
+        gives a program its own copy of a library's data, under the library's name and of its size ("copy relocation" in
+        the psABIs), so nothing is undefined there."""
+        if self.format is not BinaryFormat.ELF or not self.is_executable:
+            return self.imports
+        return (*self.imports, *(symbol for symbol in self.exports if symbol.kind in ("object", "tls")))

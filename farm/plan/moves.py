@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from farm.model.plan import KeyInput, Plan, Step
+from farm.model.plan import Plan, Step
 from farm.plan.explain import explain
 from farm.plan.keys import ABI_EPOCH, REQUIRES, STABLE_ABI
 from farm.plan.requirements import parse_version
@@ -86,28 +86,27 @@ class Plans:
         labels = {item.label for item in step.inputs}
         if others or was.keys() - labels or not changed:
             return next(iter(explain(old.inputs, step.inputs)), "its inputs have another order")
-        below = (self._below(item, step, old, causes) for item in changed)
-        return next(filter(None, below), "") or self._mixed(step, old)
+        return self._below(step, old, causes)
 
-    def _mixed(self, step: Step, old: Step) -> str:
-        """A release below that was replaced within its epoch; the step's requirements must say so, too."""
+    def _below(self, step: Step, old: Step, causes: Mapping[str, Cause]) -> str:
+        """Why something that a step is built against is another one, directly or further down; empty if that is only
+        an ABI epoch. The keys of what is required directly do not tell: one that moves hides what changed below it."""
         new, was = self.after.required(step), self.before.required(old)
-        for name in sorted(new.keys() & was.keys()):
-            if new[name].version != was[name].version and epoch_in(new[name]) == epoch_in(was[name]):
-                return f"{REQUIRES}{name}: built against {new[name].version}, was {was[name].version}"
-        return "" if new.keys() == was.keys() else "it is built against other libraries"
+        if new.keys() != was.keys():
+            return "it is built against other libraries"
+        return next(filter(None, (self._replaced(new[name], was[name], causes) for name in new)), "")
 
-    def _below(self, item: KeyInput, step: Step, old: Step, causes: Mapping[str, Cause]) -> str:
-        """Why a requirement's key is another one; empty if that is only an ABI epoch."""
-        name = item.label.removeprefix(REQUIRES)
-        new, was = self.after.required(step).get(name), self.before.required(old).get(name)
-        if new is None or was is None:
-            return f"{item.label} changed"
+    def _replaced(self, new: Step, was: Step, causes: Mapping[str, Cause]) -> str:
+        """Why a library that a step is built against is another one; empty if it is not, or if that is only an ABI
+        epoch."""
+        label = f"{REQUIRES}{new.recipe}"
         if new.version != was.version:
-            text = f"{item.label}: built against {new.version}, was {was.version}"
+            text = f"{label}: built against {new.version}, was {was.version}"
             return "" if epoch_in(new) != epoch_in(was) else text
         below = causes[new.id]
-        return "" if below.change is Change.MOVED else f"{item.label}: {below.why or 'built anew'}"
+        if new.key == was.key or below.change is Change.MOVED:
+            return ""
+        return f"{label}: {below.why or 'built anew'}"
 
     def _moves(self, step: Step, old: Step) -> Iterator[Move]:
         was = self.before.required(old)

@@ -1,7 +1,8 @@
 """Does the break of a library's ABI reach a dependent? Decided from the symbols that its wheel imports. Pure.
 
-A dependent is reached if it imports a symbol that a breaking change concerns, or if it calls a third library with a
-type whose layout changed. What is not known counts as reached: a rebuild too many costs time, one too few breaks users.
+A dependent is reached if it imports a symbol that a breaking change concerns or whose type is not known, or if it calls
+a third library with a type whose layout changed. What is not known counts as reached: a rebuild too many costs time,
+one too few breaks users.
 """
 
 from __future__ import annotations
@@ -61,14 +62,19 @@ def reached(move: Move, imports: Imports, through: Mapping[str, str], facts: Fac
         return f"the types of {', '.join(difference.untyped)} in {move.recipe} {move.newer} could not be compared"
     used = imports.of(move.recipe)
     for change in difference.changes:
-        if change.verdict is Verdict.BREAKING and (hit := used & change.symbols):
-            return _imports(hit, move, change)
+        if change.verdict is Verdict.BREAKING:
+            if hit := used & change.symbols:
+                return f"imports {_some(hit)}; {_said(move, change)}"
+            if not change.symbols:
+                return f"which symbols it concerns is not known: {_said(move, change)}"
+    if hit := used & difference.unknown:
+        return f"imports {_some(hit)}, of which no type is known that could be compared with {move.recipe} {move.newer}"
     return next(_by_way_of(move, difference, imports, through, facts), "")
 
 
-def _imports(hit: frozenset[str], move: Move, change: AbiChange) -> str:
+def _said(move: Move, change: AbiChange) -> str:
     said = change.text if change.subject == change.library else f"{change.subject} {change.text}"
-    return f"imports {_some(hit)}; in {move.recipe} {move.newer} {said}"
+    return f"in {move.recipe} {move.newer} {said}"
 
 
 def _by_way_of(

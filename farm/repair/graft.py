@@ -253,7 +253,7 @@ def _taken(binary: Binary, targets: Mapping[str, KnownLibrary], natives: Natives
     taken: dict[str, frozenset[str]] = {}
     for needed in binary.linkage.needed:
         if known := targets.get(needed) or natives.named(needed):
-            imported = {s.name for s in binary.linkage.imports if s.version or s.library in ("", needed)}
+            imported = {s.name for s in binary.linkage.taken if s.version or s.library in ("", needed)}
             taken[known.shared_name] = frozenset(imported.intersection(natives.exports(known)))
     return taken
 
