@@ -18,7 +18,7 @@ from farm.abi import baseline
 from farm.abi.introduced import introduced
 from farm.errors import CatalogError
 from farm.gates.abi import judge
-from farm.model.abi import Abi
+from farm.model.abi import Abi, AbiSymbol
 from farm.model.finding import Severity
 
 needs_abidw = pytest.mark.skipif(shutil.which("abidw") is None, reason="needs abidw: apt-get install abigail-tools")
@@ -366,11 +366,23 @@ def test_which_release_introduced_a_symbol(tmp_path: Path) -> None:
     )
     newest = pinned("1.3")
 
-    def found(*older: str, abi_class: str = "elf64") -> dict[str, set[str]]:
+    def found(*older: str, abi_class: str = "elf64") -> tuple[str, dict[str, set[str]]]:
         platform = "p" if abi_class == "elf64" else "q"
-        rows = introduced(accepted, older, replace(newest, platform=platform, abi_class=abi_class))
-        return {release: set(symbols) for release, symbols in rows.items()}
+        known = introduced(accepted, older, replace(newest, platform=platform, abi_class=abi_class))
+        return known.baseline, {release: set(symbols) for release, symbols in known.symbols.items()}
 
-    assert found("1.1", "1.2") == {"1.2": {"names"}, "1.3": {"open"}}
-    assert found("1.0", "1.1") == {"1.3": {"names", "open"}}, "another epoch tells nothing"
-    assert found() == found("1.2", abi_class="pe64") == {}
+    assert found("1.1", "1.2") == ("1.1", {"1.2": {"names"}, "1.3": {"open"}})
+    assert found("1.0", "1.1") == ("1.1", {"1.3": {"names", "open"}}), "another epoch tells nothing"
+    assert found() == found("1.2", abi_class="pe64") == ("1.3", {}), "nobody knows what older releases had"
+    assert found("0.9", "1.2") == ("1.2", {"1.3": {"open"}}), "what 1.2 has may not have been in 0.9"
+
+
+def test_another_version_of_a_symbol_is_introduced_like_a_new_one() -> None:
+    """A program that is linked to 1.1 asks for `open@T_2`, which 1.0 does not have."""
+
+    def pinned(release: str, *versions: str) -> Abi:
+        return epoch(1, release=release, symbols=tuple(AbiSymbol(name="open", version=v) for v in versions))
+
+    accepted = baseline.Accepted(releases={"1.0": {"p": pinned("1.0", "T_1")}})
+    assert introduced(accepted, ("1.0",), pinned("1.1", "T_1", "T_2")).symbols == {"1.1": {"open"}}
+    assert introduced(accepted, ("1.0",), pinned("1.1", "T_1")).symbols == {}

@@ -95,6 +95,33 @@ def test_lower_bound_is_what_is_really_used(tmp_path: Path, base: toy.Native, na
     assert repair(wheel, tmp_path / "out", natives).requirements == ("native-toy>=1!1.0,<2!0",)
 
 
+def test_the_lower_bound_is_not_below_what_it_was_compiled_for(
+    tmp_path: Path, base: toy.Native, natives: Natives
+) -> None:
+    """What a project chooses for a release, by its version or by a macro, is in no symbol."""
+    wheel = toy.dependent(tmp_path, "toy_add(40, 2)", *toy.linked(base))
+    linked = repair(wheel, tmp_path / "linked", natives, RepairOptions(linked=True))
+    assert linked.requirements == ("native-toy>=1!1.1,<2!0",)
+    again = repair(linked.wheel, tmp_path / "again", natives)
+    assert (again.changed, again.requirements) == (False, linked.requirements), "nobody lowers what is asked for"
+
+
+@pytest.mark.parametrize(
+    ("asked", "bound"),
+    [
+        ("native-toy>=1!1.0.5", "1!1.0.5"),
+        ("native-toy==1!1.1,!=1!1.2", "1!1.1"),
+        ("native-toy>=3!7", "1!1.0"),
+        ("native-toy>=1!1.1; sys_platform == 'win32'", "1!1.0"),
+    ],
+)
+def test_a_bound_that_the_project_itself_asks_for_stays(
+    tmp_path: Path, base: toy.Native, natives: Natives, asked: str, bound: str
+) -> None:
+    wheel = toy.dependent(tmp_path, "toy_add(40, 2)", *toy.linked(base), requires=(asked,))
+    assert repair(wheel, tmp_path / "out", natives).requirements == (f"native-toy>={bound},<2!0",)
+
+
 def test_newer_compatible_native_changes_nothing(tmp_path: Path, raw: Path, repaired: Path) -> None:
     newer = toy.native(
         tmp_path,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from farm.abi.introduced import Introduced
 from farm.binary import formats
 from farm.build.library import release_of
 from farm.build.result import BuiltLibrary, LinkedLibrary
@@ -16,7 +17,7 @@ from farm.model.plan import Step
 from farm.model.recipe import LibraryProduct, Recipe, Release
 from farm.model.toolchain import Toolchain
 from farm.plan.effective import merged
-from farm.plan.epochs import epoch_of, of_epoch
+from farm.plan.epochs import epoch_of
 from farm.repair import bounds, natives
 from farm.wheel.native_spec import NativeDependency, NativeProduct, NativeSpec
 from farm.wheel.sbom import AppliedPatch, Component, SourceArchive
@@ -28,10 +29,10 @@ def native_spec(
     toolchain: Toolchain,
     built: BuiltLibrary,
     deps: Mapping[str, Path],
-    introduced: Mapping[str, Collection[str]] | None = None,
+    brought: Introduced | None = None,
 ) -> NativeSpec:
     """What the native wheel of a built library is made from. `deps` are the native wheels it was built against,
-    `introduced` is known of later releases: the symbols that each brought.
+    `brought` is known of the releases of its ABI epoch: which symbols are how old; None: nothing.
 
     Raises BuildError if a licence file is missing, CatalogError for a recipe without ABI, BinaryFormatError for a
     dependency that is no native wheel.
@@ -40,8 +41,8 @@ def native_spec(
     return NativeSpec(
         name=recipe.name,
         version=native_version(release.version, release.revision, epoch_of(recipe, release.version)),
-        baseline=of_epoch(recipe, release.version)[0].version,
-        introduced=introduced or {},
+        baseline=brought.baseline if brought else release.version,
+        introduced=brought.symbols if brought else {},
         platform=toolchain.platform,
         format=BinaryFormat(toolchain.binary),
         summary=recipe.summary,
@@ -104,7 +105,7 @@ def _dependencies(libraries: tuple[LinkedLibrary, ...], deps: Mapping[str, Path]
                 manifests[name] = native.manifest
                 imported.setdefault(name, set()).update(symbols & known.exports(native).keys())
     for name in sorted(manifests):
-        need = bounds.need(manifests[name], imported[name])
+        need = bounds.need(manifests[name], imported[name], [bounds.own_release(manifests[name])])
         yield NativeDependency(manifest=manifests[name], lower=need.lower)
 
 

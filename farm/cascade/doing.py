@@ -49,9 +49,11 @@ class Rebind(Protocol):
 
 
 def _rebind(wheel: Path, natives: Mapping[str, Path], out: Path, policy: AuditPolicy) -> Path:
+    from farm.repair.options import RepairOptions
     from farm.repair.rebind import rebound
 
-    return rebound(wheel, natives, out, policy=policy).wheel
+    # To the releases that it would be built against, with the bounds that a build would give it.
+    return rebound(wheel, natives, out, policy=policy, options=RepairOptions(linked=True)).wheel
 
 
 def _ignore(event: StepEvent) -> None:

@@ -66,8 +66,9 @@ _PYTHON = "python"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseAbi:
-    """What a library's wheel says of its ABI: the release's `epoch`; `baseline`, the oldest release of that; `pinned`,
-    the files of its older releases, relative to the recipe's directory, that tell which of them brought a symbol."""
+    """What a library's wheel says of its ABI: the release's `epoch`; `baseline`, the oldest release of that whose ABI
+    is pinned, else the release itself; `pinned`, the files of its older releases, relative to the recipe's directory,
+    that tell which of them brought a symbol."""
 
     epoch: int
     baseline: str

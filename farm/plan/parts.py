@@ -47,5 +47,7 @@ def _head(values: RecipeValues, release: Release, platform: str, abi: keys.Relea
 def _abi(recipe: Recipe, release: Release, older: tuple[str, ...], pinned: tuple[str, ...]) -> keys.ReleaseAbi | None:
     if recipe.abi is None:
         return None
-    baseline = older[0] if older else release.version
+    # As `farm.abi.introduced` has it: what is not pinned tells nothing.
+    known = (version for version in older if any(name.startswith(f"abi/{version}/") for name in pinned))
+    baseline = next(known, release.version)
     return keys.ReleaseAbi(epoch=epoch_of(recipe, release.version), baseline=baseline, pinned=pinned)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from farm.model import names
+from farm.model import names, pypa
 from farm.model.native import NativeManifest
 
 
@@ -33,11 +34,15 @@ class Need:
         return f"{self.distribution}{self.specifier}"
 
 
-def need(manifest: NativeManifest, symbols: Iterable[str]) -> Need:
+_LOWER = frozenset({">=", "==", "~="})
+
+
+def need(manifest: NativeManifest, symbols: Iterable[str], at_least: Iterable[str] = ()) -> Need:
     """What a dependent that imports `symbols` needs of a native wheel.
 
     The lower bound is the newest release that introduced one of them; symbols that no later release introduced are as
-    old as the baseline. The upper bound is the next ABI epoch.
+    old as the baseline. It is not below any of `at_least`, versions of native wheels, that is of the same ABI epoch:
+    what a project chose for a release when it was compiled is in no symbol. The upper bound is the next ABI epoch.
     """
     used = frozenset(symbols)
     lower = manifest.baseline
@@ -45,12 +50,33 @@ def need(manifest: NativeManifest, symbols: Iterable[str]) -> Need:
         if Version(release) > Version(lower) and used.intersection(introduced):
             lower = release
     floor = str(Version(lower)) if Version(lower).epoch else names.native_version(lower, 0, manifest.abi_epoch)
+    others = (version for version in at_least if Version(version).epoch == manifest.abi_epoch)
     return Need(
         distribution=manifest.distribution,
         import_name=manifest.import_name,
-        lower=floor,
+        lower=max((floor, *others), key=Version),
         upper=names.upper_bound(manifest.abi_epoch),
     )
+
+
+def own_release(manifest: NativeManifest) -> str:
+    """The native version of a wheel's release, without the farm's revision, whose changes are none of upstream's."""
+    version = Version(manifest.version)
+    return str(version).removesuffix(f".post{version.post}")
+
+
+def asked_for(requirements: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    """The versions that a project's requirements name as the oldest that will do, by distribution. What holds under
+    some conditions only, or cannot be read, says nothing."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in requirements:
+        with contextlib.suppress(InvalidRequirement):
+            requirement = pypa.requirement(line)
+            if requirement.marker is None:
+                name = canonicalize_name(requirement.name)
+                lowest = (s.version for s in requirement.specifier if s.operator in _LOWER and "*" not in s.version)
+                found[name] = (*found.get(name, ()), *lowest)
+    return found
 
 
 def in_load_order(needs: Iterable[Need], manifests: Mapping[str, NativeManifest]) -> tuple[Need, ...]:

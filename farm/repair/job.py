@@ -22,7 +22,10 @@ Uses = Mapping[str, Mapping[str, frozenset[str]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """An open wheel, the natives that it may use, the decisions, and the libc family and architecture of its tag."""
+    """An open wheel, the natives that it may use, the decisions, and the libc family and architecture of its tag.
+
+    `linked`: the wheel was compiled against the releases of these very natives.
+    """
 
     archive: WheelArchive
     contents: Contents
@@ -30,6 +33,7 @@ class Job:
     graft: Graft
     family: str
     arch: str
+    linked: bool
 
     @property
     def staying(self) -> tuple[Binary, ...]:
@@ -37,8 +41,9 @@ class Job:
         return tuple(b for b in self.contents.binaries if b.member not in self.graft.dropped)
 
 
-def decide(archive: WheelArchive, natives: Natives, platform: str | None) -> Job:
-    """Look at a wheel and decide. `platform` is the tag that it shall get, None where its own decides.
+def decide(archive: WheelArchive, natives: Natives, platform: str | None, *, linked: bool = False) -> Job:
+    """Look at a wheel and decide. `platform` is the tag that it shall get, None where its own decides; `linked` as in
+    `Job`.
 
     Raises UsageError if the wheel is for other machines than `platform`, BinaryFormatError if it is damaged.
     """
@@ -57,7 +62,7 @@ def decide(archive: WheelArchive, natives: Natives, platform: str | None) -> Job
     copies = {b.member: b.names for b in look.binaries if b.member in decisions.dropped}
     if spoken_of := contents.mentions(archive, frozenset().union(*copies.values())):
         decisions = graft.decide(look.binaries, usable, mentioned=spoken_of)
-    return Job(archive=archive, contents=look, natives=usable, graft=decisions, family=family, arch=arch)
+    return Job(archive=archive, contents=look, natives=usable, graft=decisions, family=family, arch=arch, linked=linked)
 
 
 def all_uses(job: Job) -> Uses:
@@ -95,4 +100,8 @@ def needs(job: Job, uses: Uses) -> tuple[Need, ...]:
         manifests[known.distribution] = known.manifest
         by_distribution.setdefault(known.distribution, set()).update(used)
     everything = {**{k.distribution: k.manifest for k in job.natives}, **manifests}
-    return bounds.in_load_order((bounds.need(manifests[d], used) for d, used in by_distribution.items()), everything)
+    lowest = dict(bounds.asked_for(job.contents.headers.all("Requires-Dist")))
+    for name, manifest in manifests.items() if job.linked else ():
+        lowest[name] = (*lowest.get(name, ()), bounds.own_release(manifest))
+    found = (bounds.need(manifests[d], used, lowest.get(d, ())) for d, used in by_distribution.items())
+    return bounds.in_load_order(found, everything)

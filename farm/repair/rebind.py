@@ -24,6 +24,7 @@ from farm.repair import contents, platforms, rebind_audit, rebind_proof, rename
 from farm.repair.contents import Contents
 from farm.repair.move import BUILD_INSTEAD, Move
 from farm.repair.natives import Natives
+from farm.repair.options import RepairOptions
 from farm.repair.provenance import PROVENANCE, rebindings
 from farm.repair.repair import SBOM, RepairResult, repair
 from farm.store.files import file_sha256
@@ -67,14 +68,21 @@ def rebind(wheel: Path, natives: Mapping[str, Path], out: Path) -> Path:
     return rebound(wheel, natives, out).wheel
 
 
-def rebound(wheel: Path, natives: Mapping[str, Path], out: Path, *, policy: AuditPolicy | None = None) -> RebindResult:
+def rebound(
+    wheel: Path,
+    natives: Mapping[str, Path],
+    out: Path,
+    *,
+    policy: AuditPolicy | None = None,
+    options: RepairOptions | None = None,
+) -> RebindResult:
     """`rebind`, with a report. `policy` is what the audit holds the result to: that of its recipe and platform; without
-    it no error may be there that the wheel did not have before."""
+    it no error may be there that the wheel did not have before. `options` are those of the repair."""
     known = _load(natives)
     try:
         with tempfile.TemporaryDirectory(prefix="farm-rebind-") as scratch:
             moves, moved = _move(wheel, known, out, Path(scratch) / "moved")
-            done = repair(moved, Path(scratch) / "repaired", known)
+            done = repair(moved, Path(scratch) / "repaired", known, options)
             _refuse_more(done, moves, wheel)
             findings = rebind_audit.findings(done, wheel, moves, tuple(natives.values()), policy)
             return RebindResult(

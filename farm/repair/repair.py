@@ -59,7 +59,7 @@ def repair(wheel: Path, out_dir: Path, natives: Natives, options: RepairOptions 
     options = options or RepairOptions()
     try:
         with WheelArchive.open(wheel) as archive:
-            job = decide(archive, natives, options.platform)
+            job = decide(archive, natives, options.platform, linked=options.linked)
             uses = all_uses(job)
             wanted = needs(job, uses)
             tag = _platform(job, options)
