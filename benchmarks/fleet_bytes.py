@@ -16,12 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks._environments import ROOT
+from benchmarks._fleet_many import PHASES
 from benchmarks.fleet_throughput import farm_round
 from benchmarks.fleet_throughput import worker as trivial_worker
 
@@ -35,6 +36,10 @@ from s3_server import BUCKET, s3  # type: ignore[import-not-found]
 
 from farm.cli.output import print_json, print_table
 from farm.fleet import signing, trust
+from farm.fleet.queues import of_machine
+from farm.model.artifact import Artifact
+from farm.model.events import State
+from farm.model.plan import Step
 from farm.store.ledger import Ledger
 
 IDLE_SECONDS = 10.0
@@ -162,6 +167,43 @@ def trivial(place: Path, steps: int) -> list[int]:
     return differences(before, after)
 
 
+def parts(times: int = 50) -> dict[str, list[int]]:
+    """Bytes to and from PostgreSQL of what a step costs beside being handed out, and of a worker's look for work."""
+    step = Step(
+        id="x@1/p", slot="x/p", recipe="x", version="1", platform="p", kind="library", python=None, requires=(),
+        key="0" * 64, inputs=(),
+    )  # fmt: skip
+    artifact = Artifact(key=step.key, filename="native_x-1-py3-none-manylinux_2_17_x86_64.whl", sha256="0" * 64, size=1)
+    queues = of_machine("build", "x86_64")
+    with postgresql() as url, proxy(of_postgresql(url)) as door, Ledger.open(through(door, url)) as ledger:
+        ledger.record_plan([step])
+        lease = ledger.lease(step.key, ttl=3600)
+        assert lease is not None
+
+        def attempt() -> None:
+            number = ledger.start_attempt(step.key, log="/srv/farm/logs/x.log")
+            for phase in PHASES:
+                ledger.set_phase(number, phase)
+            ledger.finish_attempt(number, State.BUILT, seconds=1.0, cpu_seconds=1.0, artifact=artifact)
+
+        def look() -> None:
+            ledger.requeue_lost(queues, 3.0)
+            ledger.has_queued(queues)
+
+        calls = {"an attempt": attempt, "a heartbeat": lambda: ledger.heartbeat([lease]), "a look": look}
+        return {name: _bytes_of(call, door, times) for name, call in calls.items()}
+
+
+def _bytes_of(call: Callable[[], object], door: Proxy, times: int) -> list[int]:
+    """Bytes of one call, once statements are prepared."""
+    for _ in range(10):
+        call()
+    before = [door.sent, door.received]
+    for _ in range(times):
+        call()
+    return [count // times for count in differences(before, [door.sent, door.received])]
+
+
 def rows(found: Found, light: list[int], steps: int) -> Iterator[list[str]]:
     """Bytes a step, and a second for who is idle."""
     table = {
@@ -185,14 +227,18 @@ def main() -> int:
         place = Path(name)
         catalog = args.catalog or small_farm.make(place / "catalog")
         found = measured(catalog, args.recipe, place)
-        light = trivial(place, args.steps)
+        light, pieces = trivial(place, args.steps), parts()
     if args.json:
-        print_json({**asdict(found), "trivial": light})
+        print_json({**asdict(found), "trivial": light, "parts": pieces})
         return 0
     print(f"{found.steps} steps in {found.seconds:.0f} s, wheels of {found.wheels:,} bytes in all")
     print_table(
         ["bytes", *(f"{way} {server}" for server in SERVERS for way in ("to", "from"))],
         list(rows(found, light, args.steps)),
+    )
+    print_table(
+        ["bytes", "to PostgreSQL", "from PostgreSQL"],
+        [[name, *(f"{value:,}" for value in values)] for name, values in pieces.items()],
     )
     return 0
 

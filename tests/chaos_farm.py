@@ -57,6 +57,7 @@ class Place:
     catalog: Path
     ledger: str
     broker: str = ""
+    bucket: str = ""  # FARM_STORE, if it is no directory
 
     @property
     def home(self) -> Path:
@@ -77,16 +78,17 @@ class Place:
     def env(self) -> dict[str, str]:
         """A round starts some thirty interpreters, so they compile the farm once, as an installation does."""
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        places = {"FARM_LEDGER": self.ledger, "FARM_STORE": str(self.store), "FARM_CORES": "1"}
+        places = {"FARM_LEDGER": self.ledger, "FARM_STORE": self.bucket or str(self.store), "FARM_CORES": "1"}
         return {**kept, **places, **({"FARM_BROKER": self.broker} if self.broker else {})}
 
     def command(self, *words: str, home: Path | None = None) -> list[str]:
         places = ["--catalog", str(self.catalog), "--home", str(home or self.home)]
         return [sys.executable, WITNESS, str(self.log), *places, *words]
 
-    def farm(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def farm(self, *words: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(self.command(*words), env=self.env, capture_output=True, text=True, timeout=600)
+        command = self.command(*words, home=home)
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=600)
 
     def begin(self, name: str, *words: str, home: Path | None = None) -> subprocess.Popen[bytes]:
         """Start a command that goes on; what it says is in a file."""

@@ -27,9 +27,9 @@ def why_no_postgresql() -> str:
 
 
 @contextmanager
-def postgresql(*, durable: bool = False) -> Iterator[str]:
+def postgresql(*, durable: bool = False, connections: int = 100) -> Iterator[str]:
     """A server of our own on a Unix socket; gives the URL of its database. Unless `durable`, it does not wait for the
-    disk."""
+    disk. `connections` is how many clients it takes; PostgreSQL's own default is 100."""
     with tempfile.TemporaryDirectory(prefix="farm-pg-") as name:
         place = Path(name)  # not pytest's directory: that is closed to the user the server runs as
         if os.geteuid() == 0:
@@ -38,6 +38,7 @@ def postgresql(*, durable: bool = False) -> Iterator[str]:
         _run("initdb", "-D", str(place / "data"), "-A", "trust", "-U", "farm", "--no-sync", "-E", "UTF8")
         sync = "on" if durable else "off"
         options = f"-c listen_addresses='' -c unix_socket_directories='{place}' -c fsync={sync}"
+        options += f" -c max_connections={connections}"
         _run("pg_ctl", "-D", str(place / "data"), "-w", "-l", str(place / "log"), "-o", options, "start")
         try:
             with _ended_with_us(place):

@@ -89,12 +89,15 @@ class JobRecords(LeaseRecords, TallyRecords):
 
     def requeue_lost(self, queues: Sequence[str], ttl: float = LEASE_SECONDS) -> int:
         """Queue running jobs again whose worker is gone: its lease ended, or ran out and shows no heartbeat. Returns
-        how many. One that was handed out too often has failed instead."""
+        how many. One that was handed out too often has failed instead.
+
+        Every worker asks twice a second, so the database gives only what may be lost, not all that is at work."""
         lost = (leases.c.key.is_(None)) | (leases.c.token != jobs.c.token) | (leases.c.owner == NOBODY)
+        here = leases.c.owner.startswith(this_process().machine + "-")  # its death would be seen at once
         query = (
             select(jobs.c.id, jobs.c.attempts, jobs.c.token.label("job_token"), lost.label("lost"), leases, *AGE)
             .outerjoin(leases, leases.c.key == jobs.c.key)
-            .where(jobs.c.queue.in_(queues), jobs.c.state == JobState.RUNNING)
+            .where(jobs.c.queue.in_(queues), jobs.c.state == JobState.RUNNING, lost | here | is_past(leases.c.expires))
         )
         with self.reading() as connection:
             rows = connection.execute(query).all()
