@@ -66,10 +66,6 @@ def refuse_nonsense(args: argparse.Namespace) -> None:
             where="--broker",
             fix="give --concurrency and --no-sandbox to `farm worker`",
         )
-    if args.broker and args.no_rebound:
-        raise UsageError(
-            "workers take what stands in for a build", where="--no-rebound", fix="build it here, without --broker"
-        )
     if not args.broker and (args.follow or args.pull_requests):
         raise UsageError("that is for a fleet", where="--follow, --pull-requests", fix="add --broker URL")
     if args.pull_requests and not args.no_publish:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import JSON, Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from farm.model.job import Job, JobEnd, JobState, NewJob, QueueDepth
 from farm.store.database import chunks
+from farm.store.job_statements import FIRST, FIRST_LOCKED, JOB, REST, SAY, TAKE, any_queued
 from farm.store.job_tables import jobs
 from farm.store.leases import AGE, LEASE_SECONDS, NOBODY, LeaseRecords
 from farm.store.owner import Owner, this_process
@@ -24,11 +25,9 @@ from farm.store.tallies import RETRY, TallyRecords
 
 MAX_ATTEMPTS = 5  # a job that took so many workers with it is the fault of the job
 _BULK = 2000  # rows per statement of many
-_ELSEWHERE_MS = 500  # how long a job rests whose key is being built for another run
 _TRIES = 20
 _DAY_MS = 86_400_000
 _EVER_DAYS = 1e6
-_JOB = (jobs.c.id, jobs.c.run, jobs.c.key, jobs.c.what, jobs.c.queue, jobs.c.payload, jobs.c.signature, jobs.c.signer)
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
 _SAID = (JobState.DONE, JobState.FAILED)
 
@@ -70,7 +69,7 @@ class JobRecords(LeaseRecords, TallyRecords):
     def has_queued(self, queues: Sequence[str]) -> bool:
         """Whether a job of these queues may be taken now."""
         with self.reading() as connection:
-            return any(connection.execute(_FIRST, {"in_queue": q}).first() is not None for q in queues)
+            return bool(connection.execute(any_queued(tuple(queues))).scalar())
 
     def finish_job(self, lease: Lease, job: Job, state: JobState, outcome: Mapping[str, Any]) -> bool:
         """Write down what a job came to, and give its lease back. False, and nothing is written, if the lease is not
@@ -165,20 +164,20 @@ class JobRecords(LeaseRecords, TallyRecords):
             return None
         token = self.take_lease(connection, row.key, me, ttl)
         if token is None:
-            connection.execute(_REST, {"job": row.id})
+            connection.execute(REST, {"job": row.id})
             return _Resting()
-        connection.execute(_TAKE, {"job": row.id, "taken_token": token})
-        values = {column.name: getattr(row, column.name) for column in _JOB}
+        connection.execute(TAKE, {"job": row.id, "taken_token": token})
+        values = {column.name: getattr(row, column.name) for column in JOB}
         return Job(**values, attempts=row.attempts + 1), Lease(key=row.key, owner=me, token=token, ttl=ttl)
 
     def _next(self, connection: Connection, queues: Sequence[str]) -> Row[Any] | None:
         """The first job of the queue whose first one is the most urgent of all, locked."""
         order = list(queues)
         if len(order) > 1:
-            firsts = [(row, q) for q in queues if (row := connection.execute(_FIRST, {"in_queue": q}).first())]
+            firsts = [(row, q) for q in queues if (row := connection.execute(FIRST, {"in_queue": q}).first())]
             order = [q for _, q in sorted(firsts, key=lambda pair: (pair[0].rank, pair[0].id))]
         for queue in order:
-            locked: Any = connection.execute(_FIRST_LOCKED, {"in_queue": queue}).first()
+            locked: Any = connection.execute(FIRST_LOCKED, {"in_queue": queue}).first()
             if locked is not None:
                 return cast("Row[Any]", locked)
         return None
@@ -191,7 +190,7 @@ class JobRecords(LeaseRecords, TallyRecords):
         if not self.drop_lease(connection, lease):
             return False
         said = {"job": job.id, "lease": lease.token, "to_state": state, "to_outcome": dict(outcome)}
-        return connection.execute(_SAY, said).rowcount == 1
+        return connection.execute(SAY, said).rowcount == 1
 
     def _finish(self, connection: Connection, lease: Lease, job: Job, values: Mapping[str, Any]) -> bool:
         if not self.drop_lease(connection, lease):
@@ -216,24 +215,6 @@ class JobRecords(LeaseRecords, TallyRecords):
 
 class _Resting:
     """The first job's key is being built for another run: it rests for a moment."""
-
-
-# What every step needs is made once: SQLAlchemy takes longer to make a statement than PostgreSQL to carry it out.
-_MAY = (jobs.c.queue == bindparam("in_queue")) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before)
-_FIRST = select(*_JOB, jobs.c.attempts, jobs.c.rank).where(_MAY).order_by(jobs.c.rank, jobs.c.id).limit(1)
-_FIRST_LOCKED = _FIRST.with_for_update(skip_locked=True)
-_THIS = (jobs.c.id == bindparam("job")) & (jobs.c.state == JobState.QUEUED)
-_REST = update(jobs).where(_THIS).values(not_before=now_ms() + _ELSEWHERE_MS)
-_SAY = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("job"), jobs.c.state == JobState.RUNNING, jobs.c.token == bindparam("lease"))
-    .values(state=bindparam("to_state"), outcome=bindparam("to_outcome", type_=JSON), ended=now_ms())
-)
-_TAKE = (
-    update(jobs)
-    .where(_THIS)
-    .values(state=JobState.RUNNING, token=bindparam("taken_token"), attempts=jobs.c.attempts + 1)
-)
 
 
 def _row(job: NewJob, at: int) -> dict[str, Any]:

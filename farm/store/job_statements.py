@@ -1,0 +1,38 @@
+"""Statements of the queue that every step or every look needs, made once: SQLAlchemy takes longer to make a statement
+than PostgreSQL to carry it out."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from sqlalchemy import JSON, Select, bindparam, false, or_, select, update
+
+from farm.model.job import JobState
+from farm.store.job_tables import jobs
+from farm.store.tables import is_past, now_ms
+
+_ELSEWHERE_MS = 500  # how long a job rests whose key is being built for another run
+JOB = (jobs.c.id, jobs.c.run, jobs.c.key, jobs.c.what, jobs.c.queue, jobs.c.payload, jobs.c.signature, jobs.c.signer)
+_MAY = (jobs.c.queue == bindparam("in_queue")) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before)
+FIRST = select(*JOB, jobs.c.attempts, jobs.c.rank).where(_MAY).order_by(jobs.c.rank, jobs.c.id).limit(1)
+FIRST_LOCKED = FIRST.with_for_update(skip_locked=True)
+_THIS = (jobs.c.id == bindparam("job")) & (jobs.c.state == JobState.QUEUED)
+REST = update(jobs).where(_THIS).values(not_before=now_ms() + _ELSEWHERE_MS)
+SAY = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"), jobs.c.state == JobState.RUNNING, jobs.c.token == bindparam("lease"))
+    .values(state=bindparam("to_state"), outcome=bindparam("to_outcome", type_=JSON), ended=now_ms())
+)
+TAKE = (
+    update(jobs)
+    .where(_THIS)
+    .values(state=JobState.RUNNING, token=bindparam("taken_token"), attempts=jobs.c.attempts + 1)
+)
+
+
+@functools.cache
+def any_queued(queues: tuple[str, ...]) -> Select[Any]:
+    """One look into an index per queue, in one statement: every worker asks this twice a second."""
+    here = ((jobs.c.queue == q) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before) for q in queues)
+    return select(or_(false(), *(select(jobs.c.id).where(one).exists() for one in here)))
