@@ -26,19 +26,24 @@ def recoveries(log: Path) -> list[float | None]:
     """Of each task that lost its process (killed, or stopped for longer than its lease): seconds until somebody began
     it again; None where nobody had to, as its result was already kept, or as a stopped process went on in time."""
     busy: dict[str, str] = {}
-    lost: dict[str, float] = {}
+    lost: dict[str, tuple[float, str]] = {}
     found: list[float | None] = []
     for at, (word, *rest) in witness_log.timed(log):
         if word == "begin":
             key, pid, *_ = rest
             if key in lost:
-                found.append(at - lost.pop(key))
+                found.append(at - lost.pop(key)[0])
             busy[key] = pid
-        elif word in ("end", "gave-up") and busy.get(rest[0]) == rest[1]:
-            del busy[rest[0]]
+        elif word in ("end", "gave-up"):
+            key, pid, *_ = rest
+            if busy.get(key) == pid:
+                del busy[key]
+            elif key in lost and lost[key][1] == pid:
+                found.append(None)
+                del lost[key]
         elif word in ("killing", "stopping"):
             gone = [key for key, pid in busy.items() if pid == rest[0]]
-            lost |= {key: lost.get(key, at) for key in gone}
+            lost |= dict.fromkeys(gone, (at, rest[0]))
             busy = {key: pid for key, pid in busy.items() if key not in gone}
     return [*found, *(None for _ in lost)]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from small_farm import PLATFORM, TAG
-from test_admit import STEP, Native
+from test_admit import STEP, Native, remote_work
 from test_workflows import script, taken_in
 from wheel_factory import make_wheel
 
@@ -74,10 +74,15 @@ def test_only_what_would_be_installed_with_it_is_held_back(python: str, tag: str
     assert bool(held_back(wheels, [absent("gmpy2", python)], [])) == held
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Native:
+    return remote_work(tmp_path_factory.mktemp("remote"))
+
+
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Native, Path]:
+def work(made: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Native, Path]:
     """What jobs left: the library in a store, its dependent with a report, as it was handed out."""
-    work, taken = taken_in(tmp_path, monkeypatch)
+    work, taken = taken_in(tmp_path, monkeypatch, made)
     rows = [{"step": STEP, "key": work.keys[STEP], "recipe": "pytiny", "tag": TAG, "requires": ["tiny@1.0"]}]
     monkeypatch.setenv("HANDOUTS", json.dumps([{"platform": PLATFORM, "handouts": rows}]))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))

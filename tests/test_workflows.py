@@ -244,9 +244,9 @@ def test_a_failed_native_test_keeps_wheels_from_staging(tmp_path: Path, monkeypa
     assert IndexReader(home / "index").current("staging") is None
 
 
-def taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Native, Path]:
+def taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Native | None = None) -> tuple[Native, Path]:
     """What jobs left: the library in a store, its dependent with a report of a native runner. A home of its own."""
-    work = remote_work(tmp_path)
+    work = made or remote_work(tmp_path)
     taken, home = tmp_path / "taken", tmp_path / "home"
     monkeypatch.setenv("FARM_HOME", str(home))
     monkeypatch.setenv("FARM_CATALOG", str(work.catalog))
