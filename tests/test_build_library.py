@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import platform_files
 import pytest
-from build_factory import TREE, settings, step, tiny, toolchain
+from build_factory import PLATFORM, TREE, settings, step, tiny, toolchain
 
 from farm import process
 from farm.binary import formats
@@ -144,23 +146,61 @@ def test_debug_information_is_in_the_twin_only(tmp_path: Path) -> None:
         assert b".debug_info" not in result.libraries[0].path.read_bytes()
 
 
-def test_a_second_library_may_use_the_first(tmp_path: Path) -> None:
-    tree = {
-        **TREE,
-        "more.c": "int tiny_next(int);\nint more_twice(int a) { return tiny_next(tiny_next(a)); }\n",
-        "Makefile": "install:\n\t$(CC) $(CFLAGS) -c tiny.c\n\t$(CC) $(CFLAGS) -c more.c\n\tmkdir -p $(PREFIX)/lib\n"
-        "\t$(AR) rcs $(PREFIX)/lib/libtiny.a tiny.o\n\t$(AR) rcs $(PREFIX)/lib/libmore.a more.o\n",
-    }
-    products = {
-        "library": [
-            {"name": "tiny", "archive": "lib/libtiny.a", "exports": ["tiny_*"]},
-            {"name": "more", "archive": "lib/libmore.a", "exports": ["more_*"]},
-        ]
-    }
-    with build(tiny(tmp_path / "recipe", tree=tree, products=products), settings(tmp_path)) as result:
-        linkage = formats.read_file(result.libraries[1].path)
-        assert linkage is not None
-        assert "libtiny-nf01.so" in linkage.needed
+TWO = {
+    **TREE,
+    "more.c": "int tiny_next(int);\nint more_twice(int a) { return tiny_next(tiny_next(a)); }\n",
+    "alone.c": "int alone(int a) { return a; }\n",
+    "Makefile": "install:\n\tmkdir -p $(PREFIX)/lib\n"
+    + "".join(
+        f"\t$(CC) $(CFLAGS) -c {name}.c -o {name}.o\n\t$(AR) rcs $(PREFIX)/lib/lib{name}.a {name}.o\n"
+        for name in ("tiny", "more", "alone")
+    ),
+}
+PRODUCTS = [
+    {"name": "tiny", "archive": "lib/libtiny.a", "exports": ["tiny_*"]},
+    {"name": "more", "archive": "lib/libmore.a", "exports": ["more_*"]},
+    {"name": "alone", "archive": "lib/libalone.a", "exports": ["alone"]},
+]
+
+
+@pytest.mark.parametrize(
+    ("platform", "needed", "beside"),
+    [
+        (PLATFORM, "libtiny-nf01.so", ("$ORIGIN",)),
+        ("macosx_11_0_arm64", "@rpath/libtiny-nf01.dylib", ("@loader_path",)),
+        ("win_amd64", "tiny-nf01.dll", ()),
+    ],
+)
+def test_a_second_library_finds_the_first_beside_it(
+    tmp_path: Path, platform: str, needed: str, beside: tuple[str, ...]
+) -> None:
+    """The third needs none of them, and is linked as if it were alone."""
+    recipe = tiny(tmp_path / "recipe", tree=TWO, products={"library": PRODUCTS})
+    made = replace(step(recipe), platform=platform)
+    log = tmp_path / "log"
+    with build_library(made, recipe, platform_files.toolchain(platform), {}, settings(tmp_path), log, print) as result:
+        tiny_, more, alone = (formats.read_file(library.path) for library in result.libraries)
+        assert tiny_
+        assert more
+        assert alone
+        assert needed in more.needed
+        assert (tiny_.runpath, more.runpath, alone.runpath) == ((), beside, ())
+        twin = formats.read_file(result.libraries[1].unstripped)
+        assert twin is not None
+        assert twin.runpath == beside
+
+
+def test_a_second_library_is_loaded_with_the_first(tmp_path: Path) -> None:
+    """By itself, from wherever it lies; a variant takes the first one's variant."""
+    recipe = tiny(tmp_path / "recipe", tree=TWO, products={"library": PRODUCTS}, variant=[V3])
+    with build(recipe, settings(tmp_path)) as result:
+        for libraries in (result.libraries, result.variants):
+            place = tmp_path / f"moved-{libraries[0].level}"
+            place.mkdir()
+            for library in libraries:
+                shutil.copyfile(library.path, place / library.shared_name)
+            code = f"import ctypes; print(ctypes.CDLL({str(place / libraries[1].shared_name)!r}).more_twice(40))"
+            assert process.run([sys.executable, "-c", code]).output == "42\n"
 
 
 def broken(tmp_path: Path) -> LoadedRecipe:

@@ -51,14 +51,15 @@ def _command(job: LinkJob, strip: bool) -> Command:
     argv = [job.driver, "-shared", "-o", f"{job.out}/{job.shared_name}"]
     argv += [f"-Wl,-soname,{job.shared_name}", f"-Wl,--version-script={job.exports}", "-Wl,--enable-new-dtags"]
     # Calls inside the library go straight to their target: faster, and no other library can step between.
-    argv += ["-Wl,-Bsymbolic", "-Wl,--no-undefined", *(f"-Wl,-rpath,{path}" for path in run_paths(job.deps, job.level))]
+    paths = [*([job.beside] if job.beside else []), *run_paths(job.deps, job.level)]
+    argv += ["-Wl,-Bsymbolic", "-Wl,--no-undefined", *(f"-Wl,-rpath,{path}" for path in paths)]
     argv += ["-Wl,--whole-archive", job.archive, "-Wl,--no-whole-archive", "-Wl,--as-needed", *job.needed]
     argv += ["-Wl,-s"] if strip else []
     # -g2, not -g: after the toolchain's -g0 the compiler takes only a level.
     return link_command(job, argv, "-g2" if job.debug and not strip else "")
 
 
-LINKER = Linker(prepare=_prepare, command=_command, has_twin=True)
+LINKER = Linker(prepare=_prepare, command=_command, has_twin=True, beside="$ORIGIN")
 
 
 def anchor(import_name: str, epoch: int, libraries: Sequence[str], *, source: str, out: str) -> Command:

@@ -86,6 +86,7 @@ def _prepare(inputs: Inputs) -> Prepared:
 
 def _command(job: LinkJob, strip: bool) -> Command:
     argv = [job.driver, "-shared", "-o", f"{job.out}/{job.shared_name}", "-install_name", _install_name(job)]
+    argv += [f"-Wl,-rpath,{job.beside}"] if job.beside else []
     argv += [f"-Wl,-rpath,@loader_path/../../{dep.manifest.import_name}/lib" for dep in job.deps]
     # Only libraries that symbols come from are recorded, as with --as-needed.
     argv += [f"-Wl,-force_load,{job.archive}", "-Wl,-dead_strip_dylibs", *job.needed]
@@ -93,4 +94,6 @@ def _command(job: LinkJob, strip: bool) -> Command:
     return link_command(job, argv)
 
 
-LINKER = Linker(prepare=_prepare, command=_command, has_twin=True, import_library="lib{name}.tbd")
+LINKER = Linker(
+    prepare=_prepare, command=_command, has_twin=True, import_library="lib{name}.tbd", beside="@loader_path"
+)

@@ -66,7 +66,7 @@ class Prepared:
 class LinkJob:
     """One shared library to be linked. `archive`, `out`, `exports` and `earlier` (libraries of the same recipe that it
     may use) are paths as commands see them; `level` is a variant's, else empty. `debug` keeps debug information in what
-    is not stripped."""
+    is not stripped. `beside` is the entry of the run path by which it finds `earlier` ones, where it needs one."""
 
     product: LibraryProduct
     epoch: int
@@ -78,6 +78,7 @@ class LinkJob:
     earlier: tuple[str, ...]
     level: str = ""
     debug: bool = False
+    beside: str = ""
 
     @property
     def shared_name(self) -> str:
@@ -105,13 +106,15 @@ class Linker:
     `prepare` writes what the linker needs and may raise CatalogError or BuildError; `command` is the link itself, with
     or without the symbol table. `has_twin`: the format has a symbol table that is left out of what is shipped, so
     audits want the library a second time with it. `import_library` is the name of the file that other links read
-    instead of the library, with ``{name}`` for the link name; empty where they read the library.
+    instead of the library, with ``{name}`` for the link name; empty where they read the library. `beside` is the entry
+    of a run path that stands for a library's own directory; empty where loaders search that by themselves.
     """
 
     prepare: Callable[[Inputs], Prepared]
     command: Callable[[LinkJob, bool], Command]
     has_twin: bool = False
     import_library: str = ""
+    beside: str = ""
 
 
 def link_command(job: LinkJob, argv: Iterable[str], flags: str = "") -> Command:

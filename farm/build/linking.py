@@ -73,8 +73,8 @@ def _link_one(
     if linker.has_twin:
         twin = folder / "unstripped"
         unstripped = tuple(sandbox.path(at.import_library or at.unstripped) for at in earlier)
-        task.runner.run(sandbox, linker.command(replace(job, out=sandbox.path(twin), earlier=unstripped), False))
-    task.runner.run(sandbox, linker.command(job, True))
+        _run(task, sandbox, replace(job, out=sandbox.path(twin), earlier=unstripped), twin, earlier, strip=False)
+    _run(task, sandbox, job, folder, earlier, strip=True)
     stub = linker.import_library.format(name=inputs.product.name)
     library = LinkedLibrary(
         link_name=inputs.product.name,
@@ -85,6 +85,19 @@ def _link_one(
         import_library=folder / stub if stub else None,
     )
     return rename.proven(library, own)
+
+
+def _run(
+    task: Task, sandbox: Sandbox, job: link.LinkJob, folder: Path, earlier: list[LinkedLibrary], *, strip: bool
+) -> None:
+    """Link into a folder. Whether it needs another library of the recipe only the linker knows; if so, it is linked
+    again, with its own directory in the run path: one that needs none has no entry there that leads to nothing."""
+    linker = link.LINKERS[job.toolchain.binary]
+    task.runner.run(sandbox, linker.command(job, strip))
+    linkage = formats.read_file(folder / job.shared_name) if linker.beside and earlier else None
+    needed = {name.rpartition("/")[2] for name in linkage.needed} if linkage else set()
+    if needed.intersection(library.shared_name for library in earlier):
+        task.runner.run(sandbox, linker.command(replace(job, beside=linker.beside), strip))
 
 
 def _exports(baseline: LinkedLibrary) -> tuple[str, ...]:
