@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 from test_abi_measured import compiled
 
-from farm.abi import compare, library
+from farm.abi import compare, debug_info, library
+from farm.binary.elf_file import ElfFile
+from farm.errors import BinaryFormatError
 from farm.model.abi import Abi, AbiFunction
 
 pytestmark = pytest.mark.skipif(shutil.which("abidw") is None, reason="needs abidw: apt-get install abigail-tools")
@@ -107,3 +110,83 @@ def test_two_versions_of_a_function_have_their_own_aliases(tmp_path: Path) -> No
     assert found.functions["old_f"] == AbiFunction(result="int", parameters=("int",))
     assert found.functions["new_f"] == AbiFunction(result="long int", parameters=("long int",))
     assert {symbol.version for symbol in found.symbols if symbol.name == "f"} == {"V1", "V2"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verdict", "said"),
+    [
+        (
+            "unsigned b : 8; int c;",
+            "unsigned b : 16; int c;",
+            "breaking",
+            "was `unsigned int : 8`, is `unsigned int : 16`",
+        ),
+        ("unsigned b : 8; int c;", "unsigned char b; int c;", "breaking", "was `unsigned int : 8`, is `unsigned char`"),
+        ("_Atomic int b, c;", "_Atomic int c, b;", "breaking", "member b was at byte 4, is at 8"),
+        ("int b, c;", "_Atomic int b, c;", "compatible", "member b was `int`, is `volatile int`"),
+    ],
+)
+def test_members_that_libabigail_does_not_tell(tmp_path: Path, old: str, new: str, verdict: str, said: str) -> None:
+    header, source = (
+        "struct s { int a; @ };\nint t_f(struct s *s);",
+        '#include "t.h"\nint t_f(struct s *s) { return s->b; }',
+    )
+    before, after = (
+        compiled(tmp_path / str(n), header.replace("@", text), source) for n, text in enumerate((old, new))
+    )
+    found = compare.compare(before, after)
+    assert found.verdict == verdict, found.changes
+    assert said in "\n".join(change.text for change in found.changes)
+
+
+def test_arguments_of_atomic_types(tmp_path: Path) -> None:
+    header, source = "int t_f(_Atomic @ *a);", '#include "t.h"\nint t_f(_Atomic @ *a) { return *a; }'
+    before, after = (
+        compiled(tmp_path / word, header.replace("@", word), source.replace("@", word)) for word in ("int", "long")
+    )
+    assert compare.compare(before, after).verdict == "breaking"
+
+
+FIELDS = (
+    "struct s { int a; unsigned first : 8, second : 5; int c; _Bool flag : 1; };\nint f(struct s *s) { return s->a; }"
+)
+
+
+def shared(folder: Path, source: str, *flags: str) -> Path:
+    (folder / "t.c").write_text(source)
+    command = ["gcc", "-shared", "-fPIC", *flags, "-o", str(folder / "t.so"), str(folder / "t.c")]
+    subprocess.run(command, check=True, timeout=60)
+    return folder / "t.so"
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_bit_fields_in_each_version_of_debug_information(tmp_path: Path, version: int) -> None:
+    data = shared(tmp_path, FIELDS, f"-gdwarf-{version}").read_bytes()
+    assert debug_info.bit_fields(data, "t.so") == {
+        (16, "first", 32): {8},
+        (16, "second", 40): {5},
+        (16, "flag", 96): {1},
+    }
+
+
+def test_structs_that_agree_in_all_but_the_width_of_a_field(tmp_path: Path) -> None:
+    source = "".join(f"struct s{n} {{ int a : {n}; }}; int f{n}(struct s{n} *s) {{ return s->a; }}\n" for n in (3, 5))
+    assert debug_info.bit_fields(shared(tmp_path, source, "-g").read_bytes(), "t.so") == {(4, "a", 0): {3, 5}}
+
+
+def test_debug_information_that_is_compressed_or_damaged_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BinaryFormatError, match="compressed"):
+        library.describe(shared(tmp_path, FIELDS, "-g", "-gz"), tmp_path, [])
+    with pytest.raises(BinaryFormatError, match="DWARF 2"):
+        debug_info.bit_fields(shared(tmp_path, FIELDS, "-gdwarf-2").read_bytes(), "t.so")
+    data = shared(tmp_path, FIELDS, "-g").read_bytes()
+    file = ElfFile(data, "t.so")
+    for name in (".debug_info", ".debug_abbrev", ".debug_str"):
+        place = file.section(name)
+        assert place is not None
+        for at in range(place.offset, place.offset + place.size):
+            broken = bytearray(data)
+            broken[at] = 0xFF
+            with contextlib.suppress(BinaryFormatError):
+                debug_info.without_atomics(bytes(broken), "t.so")
+                debug_info.bit_fields(bytes(broken), "t.so")

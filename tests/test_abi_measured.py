@@ -83,8 +83,8 @@ def test_types_in_words(base: Abi) -> None:
     assert stream.size == 32
     assert stream.members[:3] == (
         AbiMember(name="next", type="const char *"),
-        AbiMember(name="left", type="unsigned int", offset=64),
-        AbiMember(name="right", type="unsigned int", offset=67),
+        AbiMember(name="left", type="unsigned int : 3", offset=64),
+        AbiMember(name="right", type="unsigned int : 5", offset=67),
     )
     assert stream.members[3].type == "union stream.value"
     assert found.types["union stream.value"].members[1].type == "struct pair"

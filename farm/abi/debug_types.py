@@ -11,8 +11,10 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from xml.etree.ElementTree import Element
 
+from farm.abi.debug_info import Places
 from farm.errors import BinaryFormatError
 from farm.model.abi import AbiFunction, AbiMember, AbiType
 from farm.model.mangling import PLAIN, Mangling
@@ -21,6 +23,7 @@ _RECORDS = {"class-decl": "struct", "union-decl": "union"}
 _POINTERS = {"pointer-type-def": "*", "reference-type-def": "&"}
 _QUALIFIERS = ("const", "volatile", "restrict")
 _BYTE = 8
+_NO_BITS: Places = MappingProxyType({})
 _LENGTHS = re.compile(r"(.*?)((?:\[\d*\])*)", re.DOTALL)  # of an array, behind the type of its elements
 _STRANGE = re.compile(r"[^\w.:]+")  # in names: arguments of templates
 
@@ -34,14 +37,14 @@ class DebugTypes:
     types: Mapping[str, AbiType] = field(default_factory=dict)
 
 
-def read(xml: bytes, name: str, mangling: Mangling = PLAIN) -> DebugTypes:
+def read(xml: bytes, name: str, mangling: Mangling = PLAIN, bits: Places = _NO_BITS) -> DebugTypes:
     """Read the output of ``abidw`` about the library `name`, whose exported names `mangling` makes of those of its
-    sources. Raises BinaryFormatError if it is not such output."""
+    sources; `bits` says which members are bit fields. Raises BinaryFormatError if it is not such output."""
     try:
         corpus = ET.fromstring(xml)  # noqa: S314  # of a program that the farm itself ran
         if corpus.tag != "abi-corpus":
             raise _unreadable(name, f"it begins with <{corpus.tag}>")
-        return _Reader(corpus, name, mangling).all()
+        return _Reader(corpus, name, mangling, bits).all()
     except (ET.ParseError, KeyError, ValueError, RecursionError) as error:
         raise _unreadable(name, f"{type(error).__name__}: {error}") from error
 
@@ -55,8 +58,8 @@ def _unreadable(name: str, why: str) -> BinaryFormatError:
 class _Reader:
     """Resolves types by their identifiers; what it meets on the way becomes `layouts`."""
 
-    def __init__(self, corpus: Element, name: str, mangling: Mangling) -> None:
-        self.corpus, self.name, self.mangling = corpus, name, mangling
+    def __init__(self, corpus: Element, name: str, mangling: Mangling, bits: Places) -> None:
+        self.corpus, self.name, self.mangling, self.bits = corpus, name, mangling, bits
         self.by_id = {e.attrib["id"]: e for e in corpus.iter() if "id" in e.attrib}
         self.symbols = _exported(corpus)
         self.names: dict[str, str] = {}
@@ -126,16 +129,20 @@ class _Reader:
     def _layout(self, element: Element, name: str) -> AbiType:
         if element.tag == "enum-decl":
             return self._enumeration(element)
+        size = int(element.attrib.get("size-in-bits", "0")) // _BYTE
         members = [
-            AbiMember(
-                name=variable.attrib.get("name", ""),
-                type=self.type(variable.attrib["type-id"], f"{name}.{variable.attrib.get('name', '') or number}"),
-                offset=int(member.attrib.get("layout-offset-in-bits", "0")),
-            )
+            self._member(variable, f"{name}.{variable.attrib.get('name', '') or number}", size, offset)
             for number, member in enumerate(element.findall("data-member"))
+            for offset in (int(member.attrib.get("layout-offset-in-bits", "0")),)
             for variable in member.findall("var-decl")
         ]
-        return AbiType(size=int(element.attrib.get("size-in-bits", "0")) // _BYTE, members=tuple(members))
+        return AbiType(size=size, members=tuple(members))
+
+    def _member(self, variable: Element, owner: str, size: int, offset: int) -> AbiMember:
+        """Bit fields are written as in C: ``unsigned int : 3``."""
+        name = variable.attrib.get("name", "")
+        widths = "".join(f" : {width}" for width in sorted(self.bits.get((size, name, offset), ())))
+        return AbiMember(name=name, type=self.type(variable.attrib["type-id"], owner) + widths, offset=offset)
 
     def _enumeration(self, element: Element) -> AbiType:
         underlying = element.find("underlying-type")

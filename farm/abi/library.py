@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from farm.abi import debug_types, surface
+from farm.abi import debug_info, debug_types, surface
 from farm.binary import formats
 from farm.errors import BinaryFormatError, MissingToolError
 from farm.model.abi import AbiLibrary
@@ -44,7 +44,8 @@ def describe(
             where=file.name,
             fix="compile with -g: the recipe's own flags must not take it back",
         )
-    types = debug_types.read(_corpus(file, include, cancel), file.name, mangling)
+    bits = debug_info.bit_fields(file.read_bytes(), file.name)
+    types = debug_types.read(_corpus(file, include, cancel), file.name, mangling, bits)
     return replace(found, functions=types.functions, variables=types.variables, types=types.types, typed=True)
 
 
@@ -60,7 +61,8 @@ def _corpus(file: Path, include: Path, cancel: Cancel | None) -> bytes:
     """What abidw says of a file; by way of another file, because it may be long and its warnings are no part of it."""
     with tempfile.TemporaryDirectory(prefix="farm-abi-") as scratch:
         out = Path(scratch) / "corpus.xml"
-        command: list[str | Path] = [abidw(), *_OPTIONS, "--headers-dir", include, "--out-file", out, file]
+        readable = debug_info.for_libabigail(file, Path(scratch))
+        command: list[str | Path] = [abidw(), *_OPTIONS, "--headers-dir", include, "--out-file", out, readable]
         run(command, timeout=_SECONDS, cancel=cancel)
         return out.read_bytes() if out.exists() else b""
 
