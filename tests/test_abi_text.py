@@ -6,7 +6,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from farm.abi import parse, surface, text
@@ -41,13 +41,19 @@ RECORDS = st.builds(
     AbiType,
     size=st.integers(0, 4096),
     members=st.lists(
-        st.builds(AbiMember, name=st.one_of(NAMES, st.just("")), type=TYPES, offset=st.integers(0, 999)), max_size=3
+        st.builds(
+            AbiMember,
+            name=st.one_of(NAMES, st.just("")),
+            type=st.one_of(TYPES, st.just("enum e : 3")),
+            offset=st.integers(0, 999),
+        ),
+        max_size=3,
     ).map(tuple),
 )
 ENUMS = st.builds(AbiType, size=st.just(4), values=st.dictionaries(NAMES, st.integers(-9, 9), max_size=3))
 LIBRARIES = st.builds(
     AbiLibrary,
-    symbols=st.lists(SYMBOLS, max_size=4, unique=True).map(lambda s: tuple(sorted(s))),
+    symbols=st.lists(SYMBOLS, max_size=4, unique_by=lambda s: (s.name, s.version)).map(lambda s: tuple(sorted(s))),
     functions=st.dictionaries(NAMES, FUNCTIONS, max_size=3),
     variables=st.dictionaries(NAMES, TYPES, max_size=3),
     types=st.one_of(
@@ -70,6 +76,7 @@ ABIS = st.builds(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ABIS)
 def test_what_is_written_is_read_back(abi: Abi) -> None:
     written = text.write(abi)
@@ -89,6 +96,9 @@ def test_what_is_written_is_read_back(abi: Abi) -> None:
         (HEAD + "library t type\n", 7, "is not complete"),
         (HEAD + "library t\nlibrary t\n", 8, "is not complete, or is there twice"),
         (HEAD + "library t\nsymbol f banana\n", 8, "is not complete"),
+        (HEAD + "library t\nsymbol f object size=4\nsymbol f object size=8\n", 9, "is not complete, or is there twice"),
+        (HEAD + "header t.h\n  SIZE = 4\n  SIZE = 8\nlibrary t\n", 9, "is not complete, or is there twice"),
+        (HEAD + "library t\ntype enum e 4\n  A = 1\n  A = 2\n", 10, "is not complete, or is there twice"),
         (HEAD + "library t\nsymbol f object size=-4\n", 8, "is not complete"),
         ("abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\n<<<<<<< HEAD\n", 7, "begins with '<<<<<<<'"),
         ("abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\nsymbol f func\n", 7, "is not complete"),

@@ -55,14 +55,14 @@ def read(text: str, where: str) -> Abi:
 @dataclass(slots=True, kw_only=True)
 class _Library:
     typed: bool
-    symbols: list[AbiSymbol] = field(default_factory=list)
+    symbols: dict[str, AbiSymbol] = field(default_factory=dict)  # by name and version
     functions: dict[str, AbiFunction] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     types: dict[str, AbiType] = field(default_factory=dict)
 
     def finished(self) -> AbiLibrary:
         return AbiLibrary(
-            symbols=tuple(sorted(self.symbols)),
+            symbols=tuple(sorted(self.symbols.values())),
             functions=self.functions,
             variables=self.variables,
             types=self.types,
@@ -113,7 +113,7 @@ class _Lines:
 
 def _header(draft: _Draft, rest: str, lines: _Lines) -> None:
     _new(draft.headers, rest)
-    draft.headers[rest] = dict(_pair(line, " = ") for line in lines.indented())
+    draft.headers[rest] = _equations(lines)
 
 
 def _library(draft: _Draft, rest: str, _lines: _Lines) -> None:
@@ -136,7 +136,9 @@ def _symbol(draft: _Draft, rest: str, _lines: _Lines) -> None:
         version=facts.get("version", ""),
         private=PRIVATE in more,
     )
-    draft.library.symbols.append(symbol)
+    id_ = f"{symbol.name}@{symbol.version}"
+    _new(draft.library.symbols, id_)
+    draft.library.symbols[id_] = symbol
 
 
 def _function(draft: _Draft, rest: str, _lines: _Lines) -> None:
@@ -185,13 +187,22 @@ def _variable(draft: _Draft, rest: str, _lines: _Lines) -> None:
 
 def _type(draft: _Draft, rest: str, lines: _Lines) -> None:
     name, _, size = rest.rpartition(" ")
-    body = list(lines.indented())
     _new(draft.library.types, name)
     if name.startswith("enum "):
-        values = {key: int(value) for key, value in (_pair(line, " = ") for line in body)}
+        values = {key: int(value) for key, value in _equations(lines).items()}
         draft.library.types[name] = AbiType(size=int(size), values=values)
-        return
-    draft.library.types[name] = AbiType(size=int(size), members=tuple(map(_member, body)))
+    else:
+        draft.library.types[name] = AbiType(size=int(size), members=tuple(map(_member, lines.indented())))
+
+
+def _equations(lines: _Lines) -> dict[str, str]:
+    """Macros or constants with their values. Raises ValueError for one that is there twice."""
+    found: dict[str, str] = {}
+    for line in lines.indented():
+        name, value = _pair(line, " = ")
+        _new(found, name)
+        found[name] = value
+    return found
 
 
 def _member(line: str) -> AbiMember:

@@ -178,6 +178,10 @@ def _print(found: AbiDifference, *, everything: bool) -> None:
     print(f"{older.recipe} {older.release} -> {newer.release} ({newer.abi_class}): {found.verdict}")
     for name in found.untyped:
         print(f"  types of {name} could not be compared: at least one side has no debug information")
+    if found.unknown:
+        names = sorted(found.unknown)
+        more = f" and {len(names) - 3} more" if names[3:] else ""
+        print(f"  types of {', '.join(names[:3])}{more} are not known: of these the names alone were compared")
     groups: dict[tuple[str, str], list[AbiChange]] = {}
     for change in found.changes:
         groups.setdefault((change.verdict, change.kind), []).append(change)
@@ -198,6 +202,7 @@ def _difference(found: AbiDifference) -> dict[str, Any]:
         "class": found.newer.abi_class,
         "verdict": found.verdict,
         "untyped": found.untyped,
+        "unknown": sorted(found.unknown),
         "changes": [asdict(change) | {"symbols": sorted(change.symbols)} for change in found.changes],
     }
 
