@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.plan import snapshot
+from farm.plan import snapshot, snapshot_files
 
 KEYS = ("aa" + "0" * 62, "ab" + "1" * 62)
 OLD = 3_000_000_000  # ns
@@ -176,7 +176,7 @@ def test_a_well_formed_snapshot_of_something_else_is_ignored(farm: Farm) -> None
     (path,) = (farm.home / "plan").iterdir()
     for content in (None, (), ("plan", 1), ("plan", 1, (), "/", ("x", b"1"), "/", [], ("", b""))):
         body = marshal.dumps(content)
-        path.write_bytes(snapshot._head(body) + b"\n" + body)
+        path.write_bytes(snapshot_files.head(body) + b"\n" + body)
         assert farm.check() is None
 
 

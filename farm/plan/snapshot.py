@@ -22,7 +22,8 @@ import marshal
 import os
 import sys
 import time
-import zlib
+
+from farm.plan import snapshot_files
 
 TYPE_CHECKING = False  # importing typing costs more than the rest of this module
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
     Stamp = tuple[int, int, int, int]  # mtime ns, ctime ns, size, inode
     Folder = tuple[str, Stamp, str]  # relative to the store; its stamp, or _UNTRUSTED; the names expected in it
 
-_MAGIC = f"farm-snapshot 1 {sys.hexversion:x} {sys.byteorder}"  # marshal is private to a Python version
 _SLACK_NS = 2_000_000_000  # the coarsest time stamps in use (FAT), and small clock differences of file servers
-_KEPT = 32  # snapshots of different requests
 _MISSING = (0, 0, (1 << 64) - 1, 0)
 _UNTRUSTED = (0, 0, 0, 0)
 
@@ -54,11 +53,11 @@ def check(home: StrPath, request: str) -> Summary | None:
 
     `home` is FARM_HOME; `request` is any text that says all that was asked for. Never raises for a bad snapshot.
     """
-    place = _place(home, request)
+    place = snapshot_files.place(home, request)
     try:
         with open(place, "rb") as stream:  # noqa: PTH123 - pathlib costs start-up time
             head, _, body = stream.read().partition(b"\n")
-        if head != _head(body):
+        if head != snapshot_files.head(body):
             return None
         content = marshal.loads(body)  # noqa: S302 - the farm's own file, checksummed
         saved, steps, notes, root, inputs, store, folders, wheels = content
@@ -68,7 +67,7 @@ def check(home: StrPath, request: str) -> Summary | None:
         if renewed is None:
             return None
         if renewed != folders:
-            _write(place, marshal.dumps((*content[:6], renewed, wheels)))
+            snapshot_files.write(place, marshal.dumps((*content[:6], renewed, wheels)))
         return Summary(steps, notes)
     except (OSError, ValueError, TypeError, EOFError):
         return None
@@ -110,14 +109,14 @@ def save(
         _folders(os.fspath(store), [key for key, _, _ in found], time.time_ns() - slack_ns),
         ("\0".join(_below(store, [path for _, path, _ in found])), _pack(size for _, _, size in found)),
     )
-    _write(_place(home, request), marshal.dumps(content))
+    snapshot_files.write(snapshot_files.place(home, request), marshal.dumps(content))
     return True
 
 
 def forget(home: StrPath) -> None:
     """Remove all snapshots: the next run of every request takes the long way."""
-    for path in _snapshots(_folder(home)):
-        _remove(path)
+    for path in snapshot_files.all_of(home):
+        snapshot_files.remove(path)
 
 
 def _same(root: str, paths: str, packed: bytes) -> bool:
@@ -227,48 +226,3 @@ def _own_code() -> Iterator[str]:
         if path and (name.split(".", 1)[0] == "farm" or name in ("packaging", "pydantic", "pydantic_core")):
             yield path
     yield sys.executable
-
-
-def _folder(home: StrPath) -> str:
-    return os.path.join(home, "plan")  # noqa: PTH118
-
-
-def _place(home: StrPath, request: str) -> str:
-    return os.path.join(_folder(home), f"{zlib.crc32(request.encode('utf-8', 'surrogatepass')):08x}.snapshot")  # noqa: PTH118
-
-
-def _head(body: bytes) -> bytes:
-    return f"{_MAGIC} {len(body)} {zlib.crc32(body):08x}".encode()
-
-
-def _write(place: str, body: bytes) -> None:
-    """Atomic, but not fsynced: it is a cache with a checksum."""
-    folder = os.path.dirname(place)  # noqa: PTH120
-    os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-    temporary = f"{place}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as stream:  # noqa: PTH123
-            stream.write(_head(body) + b"\n" + body)
-        os.replace(temporary, place)  # noqa: PTH105
-    except BaseException:
-        _remove(temporary)
-        raise
-    for path in _snapshots(folder)[_KEPT:]:
-        _remove(path)
-
-
-def _snapshots(folder: str) -> list[str]:
-    """Newest first."""
-    try:
-        with os.scandir(folder) as entries:
-            found = [(entry.stat().st_mtime_ns, entry.path) for entry in entries]
-    except OSError:
-        return []
-    return [path for _, path in sorted(found, reverse=True)]
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)  # noqa: PTH108
-    except OSError:
-        return
