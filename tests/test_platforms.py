@@ -55,6 +55,7 @@ __declspec(dllimport)
 extern int base_table[4];
 char *base_copy(const char *, size_t);
 double base_root(double);
+int base_soft(int);
 """,
     "base.c": """\
 #define BASE_INSIDE
@@ -69,6 +70,7 @@ char *base_copy(const char *text, size_t size)
     char *copy = calloc(size + 1, 1);
     return copy ? memcpy(copy, text, size) : NULL;
 }
+__attribute__((weak)) int base_soft(int a) { return a - 1; }
 double base_root(double x) { return sqrt(x) + other_hidden(2) + pow(x, 0.3); }
 """,
     "more.c": "int other_hidden(int a) { return a + 1; }\n",
@@ -84,7 +86,7 @@ TOP = {
     "Makefile": MAKEFILE.format(name="top"),
     "COPYING": "free\n",
 }
-EXPORTS = {"base": {"base_table", "base_copy", "base_root"}, "top": {"top_sum", "top_copy"}}
+EXPORTS = {"base": {"base_table", "base_copy", "base_root", "base_soft"}, "top": {"top_sum", "top_copy"}}
 # What the Mach-O linker of the compiler exports by itself; both are names of the file, not of the library.
 FORMATS_OWN = {"_mh_dylib_header", "__dso_handle", "__mh_dylib_header", "___dso_handle"}
 FLOORS = {"elf": (0, 0), "pe": (6, 0), "macho": None}
@@ -218,7 +220,7 @@ PROGRAM = """\
 int main(void)
 {
     char *text = top_copy("from top");
-    printf("%s %d %.3f\\n", text, top_sum(), base_root(4.0));
+    printf("%s %d %.3f %d\\n", text, top_sum(), base_root(4.0), base_soft(10));
     return base_table[2] == 3 ? 0 : 1;
 }
 """
@@ -245,7 +247,7 @@ def test_programs_that_use_both_run_on_the_platforms_runner(made: Made, tmp_path
         assert "inspected only" in result.reason
         return
     assert result.outcome is Outcome.PASSED, result
-    assert result.output.splitlines()[-1].split() == ["from", "top", "7", "6.516"]
+    assert result.output.splitlines()[-1].split() == ["from", "top", "7", "6.516", "9"]
 
 
 def test_all_recipes_can_be_planned_for_all_platforms() -> None:

@@ -1,12 +1,13 @@
 """The linker of Windows DLLs.
 
 What is public is said in a module definition file, with data marked: a DLL has no other way that holds for assembly
-too. The linker takes from the archive what the definition names. It writes the import library in the form that all
-linkers for Windows read.
+too. The linker takes from the archive what the definition names. The import library is made from the definition, in the
+form that all linkers for Windows read.
 """
 
 from __future__ import annotations
 
+from farm.build import import_library
 from farm.build.link_values import Inputs, Linker, LinkJob, Prepared, link_command, public
 from farm.build.systems.base import Command
 from farm.errors import BuildError
@@ -42,8 +43,13 @@ def _prepare(inputs: Inputs) -> Prepared:
 def _command(job: LinkJob, strip: bool) -> Command:  # noqa: ARG001 - the toolchain's links are all stripped
     argv = [job.driver, "-shared", "-o", f"{job.out}/{job.shared_name}"]
     argv += [job.archive, job.exports, *job.needed]
-    argv += [f"-Wl,--out-implib,{job.out}/{LINKER.import_library.format(name=job.product.name)}"]
     return link_command(job, argv)
 
 
-LINKER = Linker(prepare=_prepare, command=_command, import_library="{name}.lib")
+def _import(job: LinkJob) -> Command:
+    out = f"{job.out}/{LINKER.import_library.format(name=job.product.name)}"
+    words = import_library.arguments(job.toolchain.arch, job.shared_name, definition=job.exports, out=out)
+    return link_command(job, ["dlltool", *words])
+
+
+LINKER = Linker(prepare=_prepare, command=_command, import_library="{name}.lib", make_import=_import)

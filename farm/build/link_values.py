@@ -106,14 +106,16 @@ class Linker:
     `prepare` writes what the linker needs and may raise CatalogError or BuildError; `command` is the link itself, with
     or without the symbol table. `has_twin`: the format has a symbol table that is left out of what is shipped, so
     audits want the library a second time with it. `import_library` is the name of the file that other links read
-    instead of the library, with ``{name}`` for the link name; empty where they read the library. `beside` is the entry
-    of a run path that stands for a library's own directory; empty where loaders search that by themselves.
+    instead of the library, with ``{name}`` for the link name; empty where they read the library. `make_import` writes
+    it, where `prepare` does not. `beside` is the entry of a run path that stands for a library's own directory; empty
+    where loaders search that by themselves.
     """
 
     prepare: Callable[[Inputs], Prepared]
     command: Callable[[LinkJob, bool], Command]
     has_twin: bool = False
     import_library: str = ""
+    make_import: Callable[[LinkJob], Command] | None = None
     beside: str = ""
 
 

@@ -75,6 +75,8 @@ def _link_one(
         unstripped = tuple(sandbox.path(at.import_library or at.unstripped) for at in earlier)
         _run(task, sandbox, replace(job, out=sandbox.path(twin), earlier=unstripped), twin, earlier, strip=False)
     _run(task, sandbox, job, folder, earlier, strip=True)
+    if linker.make_import:
+        task.runner.run(sandbox, linker.make_import(job))
     stub = linker.import_library.format(name=inputs.product.name)
     library = LinkedLibrary(
         link_name=inputs.product.name,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from farm import process
+from farm.build import import_library
 from farm.build.toolchain import Tools
 from farm.process import Cancel
 
@@ -14,7 +15,6 @@ _DECLARED = re.compile(r"\bPyAPI_(FUNC|DATA)\s*\(")
 _NAME = re.compile(r"\s*(?:\w+\s+)*?\**\s*(?P<pointer>\(\s*\*\s*)?(?P<name>_?P[Yy]\w+)\s*(?:\)\s*\(|(?P<next>[;(\[]))")
 _SIZE_T = re.compile(r"#\s*define\s+\w+\s+(_Py\w+_SizeT)\b")
 _STABLE = re.compile(r"^EXPORT_(FUNC|DATA)\((\w+)\)", re.MULTILINE)
-_MACHINE = {"x86_64": "i386:x86-64", "i686": "i386", "aarch64": "arm64"}
 
 
 def exported(text: str) -> dict[str, bool]:
@@ -50,7 +50,8 @@ def make(library: str, text: str, folder: Path, tools: Tools, *, cancel: Cancel 
     """Write ``<library>.lib`` into `folder`; `text` names what the DLL exports. Raises ProcessError."""
     file = folder / f"{library}.def"
     file.write_text(definition(f"{library}.dll", exported(text)), "utf-8")
-    argv = [str(tools.bin / "dlltool"), "-m", _MACHINE[tools.toolchain.arch], "-D", f"{library}.dll"]
-    argv += ["-d", file.name, "-l", f"{library}.lib"]
-    process.run(argv, env={"PATH": "/usr/bin:/bin"}, cwd=folder, cancel=cancel, timeout=300)
+    words = import_library.arguments(tools.toolchain.arch, f"{library}.dll", definition=file.name, out=f"{library}.lib")
+    process.run(
+        [str(tools.bin / "dlltool"), *words], env={"PATH": "/usr/bin:/bin"}, cwd=folder, cancel=cancel, timeout=300
+    )
     file.unlink()
