@@ -1,4 +1,5 @@
-"""Every platform of the catalog: two small libraries, one linked to the other, built by the real farm and audited.
+"""Every platform of the catalog: two small recipes, one linked to the other and of two libraries of which the second
+needs the first, built by the real farm and audited.
 
 This is what "a platform is a file" has to prove: nothing here names a platform, only formats and what a toolchain says.
 """
@@ -78,21 +79,34 @@ double base_root(double x) { return sqrt(x) + other_hidden(2) + pow(x, 0.3); }
     "COPYING": "free\n",
 }
 TOP = {
-    "top.h": "int top_sum(void);\nchar *top_copy(const char *);\n",
+    "top.h": "int top_sum(void);\nchar *top_copy(const char *);\nint over_twice(void);\n",
+    "over.c": '#include "top.h"\nint over_twice(void) { return 2 * top_sum(); }\n',
     "top.c": '#include "top.h"\n#include <base.h>\n#include <string.h>\nint top_helper(int);\n'
     "int top_sum(void) { return base_table[0] + base_table[3] + top_helper(1); }\n"
     "char *top_copy(const char *text) { return base_copy(text, strlen(text)); }\n",
     "more.c": "int top_helper(int a) { return a * 2; }\n",
-    "Makefile": MAKEFILE.format(name="top"),
+    "Makefile": "libover.a: over.o\n\t$(AR) rcs $@ $^\ninstall: libover.a\n"
+    + MAKEFILE.format(name="top")
+    + "\tcp libover.a $(PREFIX)/lib/\n",
     "COPYING": "free\n",
 }
-EXPORTS = {"base": {"base_table", "base_copy", "base_root", "base_soft"}, "top": {"top_sum", "top_copy"}}
+EXPORTS = {
+    "base": {"base_table", "base_copy", "base_root", "base_soft"},
+    "top": {"top_sum", "top_copy"},
+    "over": {"over_twice"},
+}
 # What the Mach-O linker of the compiler exports by itself; both are names of the file, not of the library.
 FORMATS_OWN = {"_mh_dylib_header", "__dso_handle", "__mh_dylib_header", "___dso_handle"}
 FLOORS = {"elf": (0, 0), "pe": (6, 0), "macho": None}
 
 
-def recipe(folder: Path, name: str, tree: Mapping[str, str], **more: object) -> LoadedRecipe:
+def product(name: str) -> dict[str, object]:
+    return {"name": name, "archive": f"lib/lib{name}.a", "exports": sorted(EXPORTS[name]), "system": ["m"]}
+
+
+def recipe(folder: Path, libraries: tuple[str, ...], tree: Mapping[str, str], **more: object) -> LoadedRecipe:
+    """A recipe that is called as the first of its libraries."""
+    name = libraries[0]
     folder.mkdir(parents=True)
     sha256 = tarball(folder / "source.tar.gz", tree, top=f"{name}-1.0/")
     fields = {
@@ -104,12 +118,7 @@ def recipe(folder: Path, name: str, tree: Mapping[str, str], **more: object) -> 
         "license_files": ["COPYING"],
         "release": [{"version": "1.0", "source": [{"location": [{"url": "file:source.tar.gz", "sha256": sha256}]}]}],
         "build": {"system": "make"},
-        "products": {
-            "headers": [f"{name}.h"],
-            "library": [
-                {"name": name, "archive": f"lib/lib{name}.a", "exports": sorted(EXPORTS[name]), "system": ["m"]}
-            ],
-        },
+        "products": {"headers": [f"{name}.h"], "library": [product(each) for each in libraries]},
         "abi": {"epoch": 7},
         **more,
     }
@@ -122,8 +131,8 @@ def real() -> Catalog:
 
 
 def catalog_in(folder: Path, platform: str) -> Catalog:
-    base = recipe(folder / "recipes/base", "base", BASE)
-    top = recipe(folder / "recipes/top", "top", TOP, requires={"host": ["base"]})
+    base = recipe(folder / "recipes/base", ("base",), BASE)
+    top = recipe(folder / "recipes/top", ("top", "over"), TOP, requires={"host": ["base"]})
     return Catalog(
         root=folder,
         recipes={"base": base, "top": top},
@@ -220,7 +229,7 @@ PROGRAM = """\
 int main(void)
 {
     char *text = top_copy("from top");
-    printf("%s %d %.3f %d\\n", text, top_sum(), base_root(4.0), base_soft(10));
+    printf("%s %d %.3f %d %d\\n", text, top_sum(), base_root(4.0), base_soft(10), over_twice());
     return base_table[2] == 3 ? 0 : 1;
 }
 """
@@ -247,7 +256,7 @@ def test_programs_that_use_both_run_on_the_platforms_runner(made: Made, tmp_path
         assert "inspected only" in result.reason
         return
     assert result.outcome is Outcome.PASSED, result
-    assert result.output.splitlines()[-1].split() == ["from", "top", "7", "6.516", "9"]
+    assert result.output.splitlines()[-1].split() == ["from", "top", "7", "6.516", "9", "14"]
 
 
 def test_all_recipes_can_be_planned_for_all_platforms() -> None:
