@@ -7,6 +7,7 @@ Safe while farms run. A directory goes under the lock that its makers hold and t
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -81,7 +82,7 @@ def sweep_downloads(
         for folder in _places(place):
             old = with_name if folder.name in named else unnamed
             for file in _downloaded(folder, old):
-                with file_lock(folder / DOWNLOAD_LOCK):
+                with contextlib.nullcontext() if dry_run else file_lock(folder / DOWNLOAD_LOCK):
                     if _used(file) < old:
                         removals.append(Removal(kind="download", path=file, size=size_of(file), name=file.name))
                         if not dry_run:
