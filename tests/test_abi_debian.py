@@ -84,7 +84,7 @@ CASES = {
 
 
 def pinned(name: str, release: str) -> Abi:
-    found = baseline.load(small_farm.ROOT / "recipes" / name).of(release, small_farm.PLATFORM, "elf64")
+    found = baseline.load(small_farm.ROOT / "recipes" / name).releases[release].get(small_farm.PLATFORM)
     assert found is not None
     return found
 

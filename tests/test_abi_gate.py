@@ -377,6 +377,18 @@ def test_which_release_introduced_a_symbol(tmp_path: Path) -> None:
     assert found("0.9", "1.2") == ("1.2", {"1.3": {"open"}}), "what 1.2 has may not have been in 0.9"
 
 
+def test_what_only_some_processors_had_may_be_new_on_another() -> None:
+    def pinned(release: str, platform: str, *gone: str) -> Abi:
+        symbols = tuple(symbol for symbol in an_abi().libraries["t"].symbols if symbol.name not in gone)
+        return replace(epoch(1, release=release, symbols=symbols), platform=platform)
+
+    accepted = baseline.Accepted(
+        releases={"1.0": {"intel": pinned("1.0", "intel"), "arm": pinned("1.0", "arm", "open")}}
+    )
+    assert introduced(accepted, ("1.0",), pinned("1.1", "power")).symbols == {"1.1": {"open"}}
+    assert introduced(accepted, ("1.0",), pinned("1.1", "intel")).symbols == {}
+
+
 def test_another_version_of_a_symbol_is_introduced_like_a_new_one() -> None:
     """A program that is linked to 1.1 asks for `open@T_2`, which 1.0 does not have."""
 

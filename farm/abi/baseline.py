@@ -31,13 +31,12 @@ class Accepted:
 
     releases: dict[str, Mapping[str, Abi]] = field(default_factory=dict)
 
-    def of(self, release: str, platform: str, abi_class: str) -> Abi | None:
-        """The pinned ABI of a release for a platform: its own, else one of its class, with types if there is such."""
-        found = self.releases.get(release, {})
-        same = sorted(
-            (abi for abi in found.values() if abi.abi_class == abi_class), key=lambda a: (not a.typed, a.platform)
-        )
-        return found.get(platform) or next(iter(same), None)
+    def all_of(self, release: str, found: Abi) -> tuple[Abi, ...]:
+        """What is pinned of a release for the platform of `found`, else all that is for its class."""
+        pinned = self.releases.get(release, {})
+        if found.platform in pinned:
+            return (pinned[found.platform],)
+        return tuple(abi for abi in pinned.values() if abi.abi_class == found.abi_class)
 
     def held_to(self, found: Abi) -> Abi | None:
         """What a build is held to: the newest pinned release that is not newer, of its own platform if that has any."""
@@ -55,9 +54,8 @@ class Accepted:
         """The pinned ABI of a release for the platform of `found`: its own, else of those of its class the one that
         `found` breaks least. What processors export differs more than what systems do: FLINT's for musl on x86-64 are
         those of glibc on x86-64, not those of glibc on AArch64."""
-        pinned = self.releases.get(release, {})
-        same = [abi for abi in pinned.values() if abi.abi_class == found.abi_class]
-        return pinned.get(found.platform) or min(same, key=lambda abi: _distance(abi, found), default=None)
+        pinned = self.all_of(release, found)
+        return pinned[0] if len(pinned) == 1 else min(pinned, key=lambda abi: _distance(abi, found), default=None)
 
     def measured_on(self, release: str, platform: str) -> Abi | None:
         """The newest pinned release that is not newer and was measured with types on this very platform."""

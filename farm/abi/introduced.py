@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from packaging.version import Version
@@ -26,20 +26,26 @@ def introduced(accepted: Accepted, older: Collection[str], newest: Abi) -> Intro
     """What each of `older` (releases of the same epoch) that is pinned under the epoch of `newest` brought and, last,
     `newest` itself.
 
-    The oldest of them is the baseline; `newest` itself if none is pinned. A symbol that is there in another version,
-    too, counts as new: who links to it takes the newest version.
+    The oldest of them is the baseline; `newest` itself if none is pinned. A release that is not pinned for the platform
+    itself had what it had on all that are pinned of its class. A symbol that is there in another version, too,
+    counts as new: who links to it takes the newest version.
     """
     names = sorted((name for name in older if name in accepted.releases), key=Version)
-    pinned = (accepted.of(name, newest.platform, newest.abi_class) for name in names)
-    oldest, *later = (*(abi for abi in pinned if abi is not None and abi.epoch == newest.epoch), newest)
+    known = {name: abis for name in names if (abis := accepted.all_of(name, newest)) and _same_epoch(abis, newest)}
+    (baseline, oldest), *later = (*known.items(), (newest.release, (newest,)))
     found: dict[str, frozenset[str]] = {}
-    known = _versioned(oldest)
-    for abi in later:
-        if new := _versioned(abi) - known:
-            found[abi.release] = frozenset(name for name, _ in new)
-        known |= new
-    return Introduced(baseline=oldest.release, symbols=found)
+    had = _everywhere(oldest)
+    for release, abis in later:
+        if new := _everywhere(abis) - had:
+            found[release] = frozenset(name for name, _ in new)
+        had |= new
+    return Introduced(baseline=baseline, symbols=found)
 
 
-def _versioned(abi: Abi) -> _Versioned:
-    return frozenset((symbol.name, symbol.version) for library in abi.libraries.values() for symbol in library.symbols)
+def _same_epoch(abis: Iterable[Abi], newest: Abi) -> bool:
+    return all(abi.epoch == newest.epoch for abi in abis)
+
+
+def _everywhere(abis: Iterable[Abi]) -> _Versioned:
+    """The symbols, with their versions, that all of some ABIs have."""
+    return frozenset.intersection(*(frozenset((s.name, s.version) for s in abi.symbols) for abi in abis))

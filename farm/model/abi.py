@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -98,9 +98,14 @@ class Abi:
         return bool(self.libraries) and all(library.typed for library in self.libraries.values())
 
     @property
+    def symbols(self) -> Iterator[AbiSymbol]:
+        """The exported symbols of all libraries."""
+        return (symbol for library in self.libraries.values() for symbol in library.symbols)
+
+    @property
     def names(self) -> frozenset[str]:
         """All exported symbols, without versions."""
-        return frozenset(symbol.name for library in self.libraries.values() for symbol in library.symbols)
+        return frozenset(symbol.name for symbol in self.symbols)
 
 
 class ChangeKind(StrEnum):
