@@ -184,7 +184,24 @@ def test_headers_change_no_program_that_is_built() -> None:
     old = abi(headers={"t.h": {"SIZE": "4", "OLD": "1"}, "gone.h": {}})
     found = compare(old, abi(headers={"t.h": {"SIZE": "8", "NEW": '"x"'}}))
     assert found.verdict is Verdict.COMPATIBLE
-    assert [t for _, _, t in texts(found)] == ["is gone", "NEW is new", "OLD is gone", "SIZE was 4, is 8"]
+    assert sorted(t for _, _, t in texts(found)) == ["NEW is new", "OLD is gone", "SIZE was 4, is 8", "is gone"]
+    assert [c.text for c in found.changes if c.kind is ChangeKind.CONSTANT] == ["SIZE was 4, is 8"]
+
+
+@pytest.mark.parametrize(
+    ("name", "constant"),
+    [
+        ("T_FLAG", True),
+        ("T_OVERFLOW", True),
+        ("T_VERBOSE", True),
+        ("ZLIB_VERNUM", False),
+        ("__GNU_MP_VERSION_MINOR", False),
+        ("FREETYPE_PATCH", False),
+    ],
+)
+def test_the_number_of_a_release_is_no_constant_that_programs_rely_on(name: str, constant: bool) -> None:
+    (change,) = compare(abi(headers={"t.h": {name: "1"}}), abi(headers={"t.h": {name: "2"}})).changes
+    assert (change.kind is ChangeKind.CONSTANT) == constant
 
 
 def test_without_types_only_symbols_are_compared_and_that_is_said() -> None:

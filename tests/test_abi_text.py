@@ -128,3 +128,22 @@ def test_macros_that_programs_carry_in_them(tmp_path: Path) -> None:
     )
     found = surface.headers_of(tmp_path, [tmp_path / "t.h"])
     assert found == {"t.h": {"SIZE": "4", "NAME": '"t"', "MINUS": "(-1)", "LONG": "0x10UL"}}
+
+
+def test_constants_of_enumerations_that_programs_carry_in_them(tmp_path: Path) -> None:
+    (tmp_path / "t.h").write_text(
+        "enum level { LOW, HIGH = 0x10, /* not, these */ TOP, // nor this,\n  BIT = 1 << 3, BELOW = (-4), AFTER };\n"
+        "typedef enum { OCTAL = 010, SAME = LOW, UNKNOWN, CALLED(x), KNOWN = 7 } kind;\n"
+        "enum some {\n#ifdef MORE\n  MORE_OF_IT,\n#endif\n  LAST };\nenum level f(int a) { return LOW; }\n"
+    )
+    found = surface.headers_of(tmp_path, [tmp_path / "t.h"])["t.h"]
+    assert found == {
+        "LOW": "0",
+        "HIGH": "16",
+        "TOP": "17",
+        "BIT": "8",
+        "BELOW": "-4",
+        "AFTER": "-3",
+        "OCTAL": "8",
+        "KNOWN": "7",
+    }

@@ -48,6 +48,13 @@ BREAKS = AbiChange(
     verdict=Verdict.BREAKING,
     text="was 1 bytes, is 2",
 )
+CONSTANT = AbiChange(
+    library="",
+    kind=ChangeKind.CONSTANT,
+    subject="gmp.h",
+    verdict=Verdict.COMPATIBLE,
+    text="GMP_FLAG was 1, is 2",
+)
 BREAK = (gmp("6"), gmp("6", "7", v7=2))
 OTHERS = (library("mpfr", host=["gmp"]), dependent("d", host=["gmp"]), library("zlib"))
 
@@ -161,6 +168,10 @@ def test_what_changed_below_a_library_that_moves_builds_what_links_to_that() -> 
             "imports mpz_add, of which no type is known that could be compared with gmp 7",
         ),
         ({"changes": (), "unknown": frozenset({"mpz_other"})}, ""),
+        (
+            {"changes": (CONSTANT,)},
+            "it may have been compiled with another constant: in gmp 7 gmp.h GMP_FLAG was 1, is 2",
+        ),
     ],
 )
 def test_a_break_reaches_what_nobody_can_rule_out(change: dict[str, Any], why: str) -> None:

@@ -4,11 +4,12 @@ Breaking is what makes such a program fail to load, or read and write the wrong 
 is gone, data of another size, another number or type of arguments, another layout of a public type, another value of a
 constant in an enumeration. What is only added is compatible; so is a change of a macro, which programs have their own
 copy of, and of the `const` of an argument, which makes no code. A function whose type is known no longer is taken for
-broken: nobody knows better.
+broken: nobody knows better. Constants of headers are in programs by value: another value is told, and is for a person.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
@@ -28,6 +29,9 @@ from farm.model.abi import (
 )
 
 _Make = Callable[..., AbiChange]
+_NUMBER_OF_RELEASE = re.compile(
+    r"(?:^|_)(?:VER|VERSION|VERNUM|MAJOR|MINOR|MICRO|PATCH|PATCHLEVEL|RELEASE|REVISION|SUBREVISION|DATE)(?:_|$)", re.I
+)
 
 
 def compare(older: Abi, newer: Abi) -> AbiDifference:
@@ -217,14 +221,16 @@ def _headers(older: Abi, newer: Abi) -> Iterator[AbiChange]:
     """The library that headers belong to is not known, so these changes have none."""
     if not (older.headers and newer.headers):
         return
-    make = partial(AbiChange, library="", kind=ChangeKind.HEADER)
+    make = partial(AbiChange, library="", verdict=Verdict.COMPATIBLE)
     for header in sorted(older.headers.keys() | newer.headers.keys()):
         old, new = older.headers.get(header), newer.headers.get(header)
         if new is None or old is None:
-            yield make(subject=header, verdict=Verdict.COMPATIBLE, text="is gone" if new is None else "is new")
+            yield make(kind=ChangeKind.HEADER, subject=header, text="is gone" if new is None else "is new")
             continue
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name), new.get(name)
             if was != now:
+                told = was and now and not _NUMBER_OF_RELEASE.search(name)
+                kind = ChangeKind.CONSTANT if told else ChangeKind.HEADER
                 text = f"{name} was {was}, is {now}" if was and now else f"{name} is {'new' if now else 'gone'}"
-                yield make(subject=header, verdict=Verdict.COMPATIBLE, text=text)
+                yield make(kind=kind, subject=header, text=text)

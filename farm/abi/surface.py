@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,6 +23,9 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _PASTING = re.compile(r"^[ \t]*#[ \t]*define[ \t]+\w+\(([^)]*)\)(.*##.*)$", re.MULTILINE)
 _BEFORE = re.compile(r"([A-Za-z_]\w*)[ \t]*##")
 _BEHIND = re.compile(r"##[ \t]*(\w+)")
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_ENUMERATION = re.compile(r"\benum\b[^{}();#]*\{([^{}#]*)\}")
+_INTEGER = re.compile(r"\(?(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)[uUlL]*(?:[ \t]*<<[ \t]*(\d{1,2}))?\)?")
 _LITERAL = re.compile(r"\(?[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)[uUlLfF]*\)?|\"[ !#-~]*\"|'[ -~]'")
 
 
@@ -123,22 +126,42 @@ def names_in(headers: Iterable[Path]) -> Named:
 
 
 def headers_of(folder: Path, headers: Iterable[Path]) -> Mapping[str, Mapping[str, str]]:
-    """Each header by its path below the folder, with the macros that it defines as a plain number or text.
+    """Each header by its path below the folder, with the macros that it defines as a plain number or text and the
+    constants of its enumerations.
 
     Programs carry such values in them, so a change is worth telling; it is no change of the binary interface. What
     depends on other macros is left out: its value is not one.
     """
-    return {str(path.relative_to(folder)): _macros(path) for path in sorted(headers)}
+    return {str(path.relative_to(folder)): _constants(path) for path in sorted(headers)}
 
 
-def _macros(header: Path) -> Mapping[str, str]:
+def _constants(header: Path) -> Mapping[str, str]:
     text = header.read_text("utf-8", "replace").replace("\\\n", " ")
     seen: dict[str, set[str]] = {}
-    for name, value in _MACRO.findall(text):
+    literal = ((name, value) for name, value in _MACRO.findall(text) if _LITERAL.fullmatch(value))
+    others = ((name, "") for name, value in _MACRO.findall(text) if not _LITERAL.fullmatch(value))
+    for name, value in (*literal, *others, *_enumerators(_COMMENT.sub(" ", text))):
         seen.setdefault(name, set()).add(value)
-    return {
-        name: value
-        for name, values in sorted(seen.items())
-        for value in values
-        if len(values) == 1 and _LITERAL.fullmatch(value)
-    }
+    return {name: value for name, values in sorted(seen.items()) for value in values if value and len(values) == 1}
+
+
+def _enumerators(text: str) -> Iterator[tuple[str, str]]:
+    """The constants whose values can be told without a preprocessor."""
+    for body in _ENUMERATION.findall(text):
+        follows: int | None = 0
+        for item in body.split(","):
+            name, given, value = (part.strip() for part in item.partition("="))
+            number = _number(value) if given else follows
+            number = number if _WORD.fullmatch(name) else None
+            if number is not None:
+                yield name, str(number)
+            follows = None if number is None else number + 1
+
+
+def _number(text: str) -> int | None:
+    found = _INTEGER.fullmatch(text)
+    if found is None:
+        return None
+    sign, digits, shift = found.groups()
+    base = 16 if digits[:2] in ("0x", "0X") else 8 if digits.startswith("0") else 10
+    return int(f"{sign}{digits}", base) << int(shift or 0)

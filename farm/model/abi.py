@@ -109,7 +109,8 @@ class Abi:
 
 
 class ChangeKind(StrEnum):
-    """What a change is about."""
+    """What a change is about. CONSTANT: another value of something that headers define, but for the release's
+    number."""
 
     LIBRARY = "library"
     SYMBOL = "symbol"
@@ -117,6 +118,7 @@ class ChangeKind(StrEnum):
     VARIABLE = "variable"
     TYPE = "type"
     HEADER = "header"
+    CONSTANT = "constant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

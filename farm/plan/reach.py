@@ -1,7 +1,8 @@
 """Does the break of a library's ABI reach a dependent? Decided from the symbols that its wheel imports. Pure.
 
 A dependent is reached if it imports a symbol that a breaking change concerns or whose type is not known, or if it calls
-a third library with a type whose layout changed. What is not known counts as reached: a rebuild too many costs time,
+a third library with a type whose layout changed. Which constants of headers it was compiled with cannot be seen, so one
+that changed reaches all. What is not known counts as reached: a rebuild too many costs time,
 one too few breaks users.
 """
 
@@ -69,6 +70,9 @@ def reached(move: Move, imports: Imports, through: Mapping[str, str], facts: Fac
                 return f"which symbols it concerns is not known: {_said(move, change)}"
     if hit := used & difference.unknown:
         return f"imports {_some(hit)}, of which no type is known that could be compared with {move.recipe} {move.newer}"
+    for change in difference.changes:
+        if change.kind is ChangeKind.CONSTANT:
+            return f"it may have been compiled with another constant: {_said(move, change)}"
     return next(_by_way_of(move, difference, imports, through, facts), "")
 
 
