@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from farm.abi import library, parse, surface, text
+from farm.abi import header_text, library, parse, surface, text
 from farm.build.library import build_library
 from farm.build.result import BuiltLibrary
 from farm.catalog import Catalog
@@ -92,7 +92,7 @@ def exports(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
 
 
 def exports_of_build(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
-    """The exports of a build and the macros of its headers: what can be pinned without a build for debugging."""
+    """The exports of a build and the constants of its headers: what can be pinned without a build for debugging."""
     linkages = {linked.link_name: library.linkage_of(linked.path) for linked in built.libraries}
     return _exported(step, recipe, linkages, built.headers)
 
@@ -108,9 +108,9 @@ def exports_of_wheel(step: Step, wheel: Path, recipe: Recipe) -> Abi:
 
 def _exported(step: Step, recipe: Recipe, linkages: Mapping[str, Linkage], include: Path) -> Abi:
     headers = _matching(include, recipe)
-    named = surface.names_in(headers)
+    named = header_text.names_in(headers)
     libraries = {name: surface.symbols_of(at, named, _mangling(recipe, name)) for name, at in linkages.items()}
-    return _abi(step, recipe, libraries, next(iter(linkages.values())), surface.headers_of(include, headers))
+    return _abi(step, recipe, libraries, next(iter(linkages.values())), header_text.constants_of(include, headers))
 
 
 def _describe(step: Step, built: BuiltLibrary, recipe: Recipe, cancel: Cancel | None) -> Abi:
@@ -122,7 +122,7 @@ def _describe(step: Step, built: BuiltLibrary, recipe: Recipe, cancel: Cancel | 
         for linked in built.libraries
     }
     one = library.linkage_of(built.libraries[0].path)
-    return _abi(step, recipe, libraries, one, surface.headers_of(built.headers, headers))
+    return _abi(step, recipe, libraries, one, header_text.constants_of(built.headers, headers))
 
 
 def _mangling(recipe: Recipe, link_name: str) -> Mangling:

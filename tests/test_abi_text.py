@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from farm.abi import parse, surface, text
+from farm.abi import header_text, parse, text
 from farm.errors import CatalogError
 from farm.model.abi import Abi, AbiFunction, AbiLibrary, AbiMember, AbiSymbol, AbiType
+from farm.model.mangling import Mangling
 
 HEAD = "abi 1\nrecipe t\nrelease 1\nepoch 1\nplatform p\nclass elf64\n"
 NAMES = st.text(string.ascii_letters + string.digits + "_", min_size=1, max_size=8)
@@ -124,10 +125,13 @@ def test_faults_have_a_line(content: str, line: int, why: str) -> None:
 def test_macros_that_programs_carry_in_them(tmp_path: Path) -> None:
     (tmp_path / "t.h").write_text(
         '#define SIZE 4 /* bytes */\n# define NAME "t"\n#define BOTH 1\n#define BOTH 2\n#define CALL(x) f(x)\n'
-        "#define OTHER SIZE\n#define MINUS (-1)\n#define LONG \\\n  0x10UL\n"
+        '#define OTHER SIZE\n#define LINE 7 // a line\n#define AT "file://x"\n'
+        "#define MINUS (-1)\n#define LONG \\\n  0x10UL\n"
     )
-    found = surface.headers_of(tmp_path, [tmp_path / "t.h"])
-    assert found == {"t.h": {"SIZE": "4", "NAME": '"t"', "MINUS": "(-1)", "LONG": "0x10UL"}}
+    found = header_text.constants_of(tmp_path, [tmp_path / "t.h"])
+    assert found == {
+        "t.h": {"AT": '"file://x"', "LINE": "7", "SIZE": "4", "NAME": '"t"', "MINUS": "(-1)", "LONG": "0x10UL"}
+    }
 
 
 def test_constants_of_enumerations_that_programs_carry_in_them(tmp_path: Path) -> None:
@@ -136,7 +140,7 @@ def test_constants_of_enumerations_that_programs_carry_in_them(tmp_path: Path) -
         "typedef enum { OCTAL = 010, SAME = LOW, UNKNOWN, CALLED(x), KNOWN = 7 } kind;\n"
         "enum some {\n#ifdef MORE\n  MORE_OF_IT,\n#endif\n  LAST };\nenum level f(int a) { return LOW; }\n"
     )
-    found = surface.headers_of(tmp_path, [tmp_path / "t.h"])["t.h"]
+    found = header_text.constants_of(tmp_path, [tmp_path / "t.h"])["t.h"]
     assert found == {
         "LOW": "0",
         "HIGH": "16",
@@ -147,3 +151,16 @@ def test_constants_of_enumerations_that_programs_carry_in_them(tmp_path: Path) -
         "OCTAL": "8",
         "KNOWN": "7",
     }
+
+
+def test_names_that_macros_put_together(tmp_path: Path) -> None:
+    (tmp_path / "t.h").write_text(
+        "#define T(name) t_ ## name\n#define TABLE(x) x##_table\n#define JOIN(a, b) a##_##b\n"
+        "extern int T(size), TABLE(prime), plain;\n"
+    )
+    named = header_text.names_in([tmp_path / "t.h"])
+    assert all(name in named for name in ("t_size", "prime_table", "plain"))
+    assert not any(name in named for name in ("_private", "private_", "x_size", "at_all"))
+    mangled = named.under(Mangling(prefix="my_", suffix="64"))
+    assert all(name in mangled for name in ("my_t_size64", "my_prime_table64", "my_plain64"))
+    assert "plain" not in mangled

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from farm.abi import debug_info, debug_types, surface
+from farm.abi import debug_info, debug_types, header_text, surface
 from farm.binary import formats
 from farm.errors import BinaryFormatError, MissingToolError
 from farm.model.abi import AbiLibrary
@@ -35,7 +35,7 @@ def describe(
     format other than ELF. Raises BinaryFormatError for a damaged file, MissingToolError without `abidw`.
     """
     linkage = linkage_of(file)
-    found = surface.symbols_of(linkage, surface.names_in(headers), mangling)
+    found = surface.symbols_of(linkage, header_text.names_in(headers), mangling)
     if linkage.format is not BinaryFormat.ELF:
         return found
     if not linkage.has_debug_info:

@@ -1,14 +1,13 @@
-"""What a built library shows: its exported symbols, its class of platforms, and the headers that go with it."""
+"""What a built library shows: its exported symbols and its class of platforms."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from farm.abi import layouts
+from farm.abi.header_text import Named
 from farm.model.abi import AbiLibrary, AbiSymbol
 from farm.model.binary import Linkage, Symbol
 from farm.model.mangling import PLAIN, Mangling, is_cxx
@@ -17,17 +16,6 @@ from farm.model.mangling import PLAIN, Mangling, is_cxx
 _SIZED = frozenset({"object", "tls"})
 LINKERS_OWN = frozenset({"__dso_handle", "_mh_dylib_header"})
 """Names that the linker for Mach-O exports from every library."""
-
-_MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(.+?)[ \t]*(?:/\*.*)?$", re.MULTILINE)
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_PASTING = re.compile(r"^[ \t]*#[ \t]*define[ \t]+\w+\(([^)]*)\)(.*##.*)$", re.MULTILINE)
-_BEFORE = re.compile(r"([A-Za-z_]\w*)[ \t]*##")
-_BEHIND = re.compile(r"##[ \t]*(\w+)")
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
-_ENUMERATION = re.compile(r"\benum\b[^{}();#]*\{([^{}#]*)\}")
-_INTEGER = re.compile(r"\(?(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)[uUlL]*(?:[ \t]*<<[ \t]*(\d{1,2}))?\)?")
-_LITERAL = re.compile(r"\(?[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)[uUlLfF]*\)?|\"[ !#-~]*\"|'[ -~]'")
-
 
 TYPES_SHOWN_BY: Mapping[str, tuple[str, ...]] = {
     "elf32": ("elf32",),
@@ -50,27 +38,6 @@ def class_of(linkage: Linkage) -> str:
 def class_for(binary_format: str, bits: int) -> str:
     """The class of platforms with a format of binaries and the size of a pointer: ``elf64``."""
     return f"{binary_format}{bits}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """The names of symbols that headers may say: `words` of theirs, and names of which they have one end, to which a
-    macro puts the rest: ``#define T(name) t_##name``."""
-
-    words: frozenset[str]
-    begins: tuple[str, ...]
-    ends: tuple[str, ...]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.words or name.startswith(self.begins) or name.endswith(self.ends)
-
-    def under(self, mangling: Mangling) -> Named:
-        """The same, as a library exports them."""
-        return Named(
-            words=frozenset(map(mangling, self.words)),
-            begins=tuple(mangling.prefix + begin for begin in self.begins),
-            ends=tuple(end + mangling.suffix for end in self.ends),
-        )
 
 
 def symbols_of(linkage: Linkage, named: Named, mangling: Mangling = PLAIN) -> AbiLibrary:
@@ -110,58 +77,3 @@ def _symbol(symbol: Symbol, named: Named) -> AbiSymbol:
         # No header says the mangled name of a variable or a vtable of C++; programs may know its size all the same.
         private=data and not is_cxx(symbol.name) and symbol.name not in named,
     )
-
-
-def names_in(headers: Iterable[Path]) -> Named:
-    """The names of symbols that headers may say."""
-    texts = [path.read_text("utf-8", "replace").replace("\\\n", " ") for path in headers]
-    begins: set[str] = set()
-    ends: set[str] = set()
-    for parameters, body in (match.groups() for text in texts for match in _PASTING.finditer(text)):
-        given = set(_WORD.findall(parameters))
-        begins.update(word for word in _BEFORE.findall(body) if word not in given)
-        ends.update(word for word in _BEHIND.findall(body) if word not in given)
-    words = frozenset(word for text in texts for word in _WORD.findall(text))
-    return Named(words=words, begins=tuple(begins), ends=tuple(ends))
-
-
-def headers_of(folder: Path, headers: Iterable[Path]) -> Mapping[str, Mapping[str, str]]:
-    """Each header by its path below the folder, with the macros that it defines as a plain number or text and the
-    constants of its enumerations.
-
-    Programs carry such values in them, so a change is worth telling; it is no change of the binary interface. What
-    depends on other macros is left out: its value is not one.
-    """
-    return {str(path.relative_to(folder)): _constants(path) for path in sorted(headers)}
-
-
-def _constants(header: Path) -> Mapping[str, str]:
-    text = header.read_text("utf-8", "replace").replace("\\\n", " ")
-    seen: dict[str, set[str]] = {}
-    literal = ((name, value) for name, value in _MACRO.findall(text) if _LITERAL.fullmatch(value))
-    others = ((name, "") for name, value in _MACRO.findall(text) if not _LITERAL.fullmatch(value))
-    for name, value in (*literal, *others, *_enumerators(_COMMENT.sub(" ", text))):
-        seen.setdefault(name, set()).add(value)
-    return {name: value for name, values in sorted(seen.items()) for value in values if value and len(values) == 1}
-
-
-def _enumerators(text: str) -> Iterator[tuple[str, str]]:
-    """The constants whose values can be told without a preprocessor."""
-    for body in _ENUMERATION.findall(text):
-        follows: int | None = 0
-        for item in body.split(","):
-            name, given, value = (part.strip() for part in item.partition("="))
-            number = _number(value) if given else follows
-            number = number if _WORD.fullmatch(name) else None
-            if number is not None:
-                yield name, str(number)
-            follows = None if number is None else number + 1
-
-
-def _number(text: str) -> int | None:
-    found = _INTEGER.fullmatch(text)
-    if found is None:
-        return None
-    sign, digits, shift = found.groups()
-    base = 16 if digits[:2] in ("0x", "0X") else 8 if digits.startswith("0") else 10
-    return int(f"{sign}{digits}", base) << int(shift or 0)
