@@ -13,7 +13,7 @@ from farm.catalog.values import Catalog, LoadedRecipe
 from farm.errors import StoreError
 from farm.model.outcome import Outcome
 from farm.model.plan import Step
-from farm.model.recipe import Release
+from farm.model.recipe_source import Release
 from farm.model.toolchain import Toolchain
 from farm.plan.effective import merged
 from farm.process import Cancel, says_full

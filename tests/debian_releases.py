@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from farm import settings
 from farm.fetch.obtain import obtain
-from farm.model.recipe import Location
+from farm.model.recipe_source import Location
 
 _RELEASE = """[[release]]
 version = "{version}"

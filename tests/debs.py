@@ -7,7 +7,7 @@ import io
 import tarfile
 from pathlib import Path
 
-from farm.model.recipe import Location
+from farm.model.recipe_source import Location
 from farm.model.sysroot import Package, Sysroot
 from farm.settings import Settings
 

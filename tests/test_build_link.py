@@ -12,7 +12,7 @@ from farm.binary import archive_symbols
 from farm.binary.archive_symbols import ArchiveSymbol
 from farm.build import link, link_macho, link_pe
 from farm.errors import BuildError
-from farm.model.recipe import LibraryProduct
+from farm.model.recipe_product import LibraryProduct
 
 
 def inputs(platform: str, *exports: str) -> link.Inputs:

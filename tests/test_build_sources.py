@@ -18,7 +18,7 @@ from farm.build.sources import apply_patch, fetch, prepare
 from farm.errors import SourceError, UnreachableError
 from farm.fetch import download, locations
 from farm.fetch.download import Hosts
-from farm.model.recipe import Location, Release, Source
+from farm.model.recipe_source import Location, Release, Source
 
 BODY = bytes(range(256)) * 4000
 SHA = hashlib.sha256(BODY).hexdigest()

@@ -14,7 +14,7 @@ from farm.errors import FarmError
 from farm.fetch import download
 from farm.fetch.limit import Limit, TooLargeError
 from farm.fetch.obtain import obtain
-from farm.model.recipe import MAX_MB, Location
+from farm.model.recipe_source import MAX_MB, Location
 
 MB = 1_000_000
 SMALL = b"x" * MB

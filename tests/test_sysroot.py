@@ -10,7 +10,7 @@ import pytest
 from debs import deb, file, settings, special, sysroot
 
 from farm.errors import SourceError, UnreachableError
-from farm.model.recipe import Location
+from farm.model.recipe_source import Location
 from farm.model.sysroot import Package
 from farm.sysroot import chosen, materialise, present, renew
 from farm.sysroot.place import place

@@ -17,7 +17,7 @@ from farm.catalog import load_from
 from farm.errors import ProcessError, StoreError
 from farm.fetch import locations, page
 from farm.fetch.download import CannotReachError
-from farm.model.recipe import Watch
+from farm.model.recipe_upkeep import Watch
 from farm.watch import look, memory, versions
 from farm.watch.debian import tarballs
 from farm.watch.each import ask_each

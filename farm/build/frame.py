@@ -20,7 +20,8 @@ from farm.catalog.values import LoadedRecipe
 from farm.errors import PlanError
 from farm.fetch import download
 from farm.model.plan import Step
-from farm.model.recipe import Release, Variant
+from farm.model.recipe_product import Variant
+from farm.model.recipe_source import Release
 from farm.plan.effective import Effective
 from farm.plan.epochs import epoch_of
 from farm.process import Cancel

@@ -17,7 +17,7 @@ from farm.build.toolchain import Tools
 from farm.build.workspace import Rooms, Workspace
 from farm.catalog.values import LoadedRecipe
 from farm.model.plan import Step
-from farm.model.recipe import Variant
+from farm.model.recipe_product import Variant
 from farm.model.toolchain import Toolchain
 from farm.plan.effective import merged
 from farm.process import Cancel

@@ -11,7 +11,7 @@ from pathlib import Path
 from farm.build import link_elf, link_macho, link_pe
 from farm.build.link_values import Dependency, Inputs, Linker, LinkJob, Prepared
 from farm.errors import BuildError
-from farm.model.recipe import LibraryProduct
+from farm.model.recipe_product import LibraryProduct
 
 __all__ = ["LINKERS", "Dependency", "Inputs", "LinkJob", "Linker", "Prepared", "find_archive"]
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from farm.binary import archive_symbols
 from farm.build.systems.base import Command
-from farm.errors import BuildError, CatalogError
+from farm.errors import BuildError
 from farm.model.names import shared_name
 from farm.model.native import NativeManifest
-from farm.model.recipe import LibraryProduct
+from farm.model.recipe_product import LibraryProduct
 from farm.model.toolchain import Toolchain
 
 CXX = frozenset({"c++", "stdc++"})
 """Names in `products.library.system` that say that the library holds C++."""
 
-_GLOB = re.compile(r"[A-Za-z0-9_.$*?\[\]^!-]+")
 _DATA_KINDS = frozenset({"data", "tls"})
 
 
@@ -125,16 +123,6 @@ def link_command(job: LinkJob, argv: Iterable[str], flags: str = "") -> Command:
     return Command(phase="link", argv=tuple(argv), cwd=job.out, env={"FARM_CFLAGS": flags})
 
 
-def check_globs(exports: Sequence[str]) -> None:
-    """Raise CatalogError for an entry of `exports` that is no glob of symbol names."""
-    bad = [glob for glob in exports if not _GLOB.fullmatch(glob)]
-    if bad:
-        raise CatalogError(
-            [f"[[products.library]] exports: {glob!r} is no glob of symbol names" for glob in bad],
-            fix="write the names of C symbols, with `*` and `?` for what differs",
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
     """A public symbol by the name in C that its sources have."""
@@ -147,7 +135,6 @@ class Export:
 def public(inputs: Inputs) -> tuple[Export, ...]:
     """The symbols of an archive that the globs make public, by the names that its sources have. Raises BuildError if
     there is none."""
-    check_globs(inputs.exports)
     prefix = inputs.toolchain.symbol_prefix
     found = [
         Export(name=name, is_data=symbol.kind in _DATA_KINDS, is_thread_local=symbol.kind == "tls")

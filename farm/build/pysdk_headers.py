@@ -12,7 +12,7 @@ from farm.errors import SourceError
 from farm.fetch import archives, deb
 from farm.fetch.obtain import obtain
 from farm.model.python import Headers, Python
-from farm.model.recipe import Location
+from farm.model.recipe_source import Location
 from farm.settings import Settings
 
 _FEATURE = re.compile(

@@ -14,7 +14,7 @@ from farm.errors import SourceError
 from farm.fetch import archives, trees
 from farm.fetch.download import HOSTS, Hosts, Progress
 from farm.fetch.obtain import obtain
-from farm.model.recipe import Release, Source
+from farm.model.recipe_source import Release, Source
 from farm.store.files import file_lock, mark_used, temporary_name
 from farm.store.home import remove_tree
 

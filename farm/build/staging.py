@@ -14,7 +14,9 @@ from farm.errors import BuildError
 from farm.model.binary import BinaryFormat
 from farm.model.names import native_version
 from farm.model.plan import Step
-from farm.model.recipe import LibraryProduct, Recipe, Release
+from farm.model.recipe import Recipe
+from farm.model.recipe_product import LibraryProduct
+from farm.model.recipe_source import Release
 from farm.model.toolchain import Toolchain
 from farm.plan.effective import merged
 from farm.plan.epochs import epoch_of

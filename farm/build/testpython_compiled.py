@@ -24,7 +24,7 @@ from farm.catalog.values import Catalog
 from farm.fetch import archives, trees
 from farm.fetch.obtain import obtain
 from farm.model.python import Compiled, Part, Python
-from farm.model.recipe import Location
+from farm.model.recipe_source import Location
 from farm.model.sysroot import Sysroot
 from farm.model.toolchain import Toolchain
 from farm.process import Cancel

@@ -10,7 +10,8 @@ from packaging.version import InvalidVersion
 from farm.catalog.values import Catalog
 from farm.errors import UsageError
 from farm.model.plan import Impossible, Plan
-from farm.model.recipe import Recipe, Release
+from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
 from farm.plan.epochs import epoch_of
 from farm.plan.requirements import oldest_first, parse_host, parse_version
 

@@ -14,7 +14,8 @@ from farm.catalog.faults import Fault, did_you_mean
 from farm.catalog.releasecheck import NOT_OF_DEPENDENTS, Found
 from farm.catalog.values import LoadedRecipe
 from farm.model import pypa
-from farm.model.recipe import PlatformGlob, Recipe
+from farm.model.recipe import Recipe
+from farm.model.recipe_text import PlatformGlob
 from farm.model.toolchain import Toolchain
 from farm.model.tools import BASIC, EXTRA
 from farm.plan.effective import matches

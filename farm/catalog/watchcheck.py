@@ -6,7 +6,8 @@ import re
 
 from farm.catalog import cron
 from farm.catalog.releasecheck import Found
-from farm.model.recipe import Recipe, Watch
+from farm.model.recipe import Recipe
+from farm.model.recipe_upkeep import Watch
 
 _DAILY = Watch.model_fields["schedule"].default  # what nearly all recipes have; the reader of cron forms stays away
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from farm.errors import SourceError
-from farm.model.recipe import MAX_MB, Location
+from farm.model.recipe_source import MAX_MB, Location
 
 _MB = 1_000_000
 

@@ -10,7 +10,7 @@ from farm.fetch import download
 from farm.fetch.download import HOSTS, CannotReachError, Hosts, Progress
 from farm.fetch.limit import limit_of
 from farm.fetch.locations import CannotResolveError, addresses
-from farm.model.recipe import Location
+from farm.model.recipe_source import Location
 
 
 def obtain(

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from farm.model.base import Frozen
 from farm.model.outcome import Outcome
-from farm.model.recipe import Sha256
+from farm.model.recipe_text import Sha256
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
 

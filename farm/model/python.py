@@ -8,7 +8,9 @@ from typing import Annotated, TypeVar
 from pydantic import Field, StringConstraints
 
 from farm.model.base import Frozen
-from farm.model.recipe import Build, Location, Name, PlatformGlob, RelPath
+from farm.model.recipe import Build
+from farm.model.recipe_source import Location
+from farm.model.recipe_text import Name, PlatformGlob, RelPath
 
 MacroName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]
 LibraryName = Annotated[str, StringConstraints(pattern=r"^python\d+$")]

@@ -5,75 +5,21 @@ Field names are the TOML keys; docstrings and descriptions feed the generated re
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from packaging.version import Version
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from farm.model.base import Frozen
-from farm.model.mangling import PLAIN, Mangling, NamePrefix, NameSuffix
-from farm.model.recipe_text import FileGlob, FileName, FileNameGlob, Module, SymbolGlob
-from farm.model.recipe_text import Name as Name
-from farm.model.recipe_text import PlatformGlob as PlatformGlob
-from farm.model.recipe_text import RelPath as RelPath
-from farm.model.recipe_text import Sha256 as Sha256
+from farm.model.mangling import PLAIN
+from farm.model.recipe_product import Abi, Products, Variant
+from farm.model.recipe_proof import Audit, Native, Tests
+from farm.model.recipe_source import Release
+from farm.model.recipe_text import Name, PlatformGlob, RelPath, SymbolGlob
+from farm.model.recipe_upkeep import Rebuild, Watch
 
 Kind = Literal["library", "dependent"]
 BuildSystem = Literal["autotools", "cmake", "meson", "make", "pep517", "script"]
-
-
-MAX_MB = 2000
-"""Megabytes (of 1,000,000 bytes) of a download, unless its location says otherwise: ten times what the largest has."""
-
-
-class Location(Frozen):
-    """One place a source can be had from. Locations are tried in order."""
-
-    url: str = Field(
-        description="`https://...`, `debian:<file of a pool>`, `pypi:<sdist file>`, `file:<path beside the recipe>`"
-    )
-    sha256: Sha256 = Field(description="hash of the file at this location (repacked tarballs differ from upstream's)")
-    max_mb: int = Field(
-        default=MAX_MB, ge=1, le=1_000_000, description="largest size of the file, in megabytes; a download ends there"
-    )
-
-    @model_serializer(mode="wrap")
-    def _without_the_default(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As locations were written before they had limits: digests of what is made from them stay the same."""
-        fields: dict[str, Any] = write(self)
-        return {name: value for name, value in fields.items() if (name, value) != ("max_mb", MAX_MB)}
-
-
-class Source(Frozen):
-    """One archive or file of a release."""
-
-    location: tuple[Location, ...] = Field(min_length=1)
-    into: RelPath = Field(default=".", description="directory, relative to the source tree, it is unpacked into")
-    unpack: bool = Field(
-        default=True, description="false: no archive; the file is copied under its name, as for a `file:` of the recipe"
-    )
-
-    @property
-    def file_name(self) -> str:
-        """What a file that is not unpacked is called in the source tree: as at its first location."""
-        return self.location[0].url.replace(":", "/").rpartition("/")[2]
-
-
-class Release(Frozen):
-    """One version of the upstream project, with its sources and patches."""
-
-    version: str = Field(max_length=64, description="upstream's version, PEP 440")
-    revision: int = Field(
-        default=0, ge=0, le=9999, description="raised when the farm changes the wheel of the same release"
-    )
-    source: tuple[Source, ...] = Field(min_length=1)
-    patches: tuple[RelPath, ...] = Field(default=(), description="files below `patches/`, applied in order with -p1")
-    abi_epoch: int | None = Field(
-        default=None,
-        ge=1,
-        le=99,
-        description="its ABI epoch, where it is not `epoch` of `[abi]`; never below that of an older release",
-    )
 
 
 class Requires(Frozen):
@@ -135,146 +81,6 @@ class When(Frozen):
         default_factory=dict, description="appended to `exports` of the libraries of these names"
     )
     impossible: str = Field(default="", description="why this recipe cannot be built for these platforms")
-
-
-class LibraryProduct(Frozen):
-    """One shared library, linked by the farm from the PIC static archive that the build leaves in its prefix."""
-
-    name: Name = Field(description="link name: `gmp` for -lgmp")
-    archive: RelPath = Field(description="static archive in the prefix, for example `lib/libgmp.a`")
-    exports: tuple[SymbolGlob, ...] = Field(
-        min_length=1, description="globs of the symbols that are public, by the names that they have in the sources"
-    )
-    symbol_prefix: NamePrefix = Field(
-        default="", max_length=60, description="put before every public name: `scipy_` makes `scipy_dgemm_` of `dgemm_`"
-    )
-    symbol_suffix: NameSuffix = Field(
-        default="", max_length=60, description="put behind every public name: `64_` makes `dgemm_64_` of `dgemm_`"
-    )
-    system: tuple[FileName, ...] = Field(default=(), description="system libraries it links to: `m`, `pthread`")
-    pkgconfig: str = Field(
-        default="",
-        max_length=100,
-        pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.+-]*)?$",
-        description="name of its .pc file; the library's name unless given",
-    )
-    replaces: tuple[FileNameGlob, ...] = Field(
-        default=(), description="sonames of compatible system or vendored copies that `farm repair` may redirect"
-    )
-
-    @property
-    def mangling(self) -> Mangling:
-        """What makes public names of the sources' names."""
-        return Mangling(prefix=self.symbol_prefix, suffix=self.symbol_suffix)
-
-
-class Products(Frozen):
-    """What the native wheel holds."""
-
-    library: tuple[LibraryProduct, ...] = ()
-    headers: tuple[FileGlob, ...] = Field(default=(), description="globs below the prefix's include/")
-    imports: tuple[Module, ...] = Field(default=(), description="modules a dependent's smoke test imports")
-
-
-class Abi(Frozen):
-    """The pinned ABI."""
-
-    epoch: int = Field(
-        ge=1,
-        le=99,
-        description="of all releases that say no `abi_epoch`; goes up only when the ABI breaks; "
-        "part of the shared name and of the wheel's version",
-    )
-    internal: tuple[str, ...] = Field(
-        default=(),
-        description="globs of exported names, without `symbol_prefix` and `symbol_suffix`, that are no part of the "
-        "ABI: no header declares them, programs cannot use them; a release may take them away",
-    )
-
-
-class Variant(Frozen):
-    """A second build for a higher instruction-set level, put into glibc-hwcaps of the same wheel."""
-
-    level: Literal["x86-64-v2", "x86-64-v3", "x86-64-v4"] = Field(
-        description="level of the x86-64 psABI whose processors load it"
-    )
-    platform: tuple[PlatformGlob, ...] = Field(min_length=1, description="globs of the platforms that get it")
-    args: tuple[str, ...] = Field(default=(), description="appended to `build.args`")
-    cflags: tuple[str, ...] = Field(
-        default=(), description="after all other flags; they ask for the level: `-march=x86-64-v3`"
-    )
-
-
-class UpstreamSuite(Frozen):
-    """Upstream's own tests, run against the installed wheel."""
-
-    command: tuple[str, ...] = Field(min_length=1, description="`{python}` and `{source}` are replaced")
-    copy_paths: tuple[RelPath, ...] = Field(
-        default=(), description="parts of the source copied into an empty directory; the tests run there"
-    )
-    requires: tuple[str, ...] = Field(default=(), description="packages the tests need, PEP 508")
-
-
-class Tests(Frozen):
-    """How the result is tested."""
-
-    smoke: RelPath | None = Field(default=None, description="`smoke.c` (linked to the library) or `smoke.py`")
-    upstream: UpstreamSuite | None = None
-
-
-class Native(Frozen):
-    """What a native runner builds, with that system's own compiler, by cibuildwheel. No part of any build key."""
-
-    platform: tuple[PlatformGlob, ...] = Field(
-        default=(), description="globs of the platforms whose wheels CI has a native runner build"
-    )
-
-
-class Audit(Frozen):
-    """Knowledge the audit needs about this recipe. Every exemption has a reason."""
-
-    dispatched: tuple[str, ...] = Field(
-        default=(),
-        description="globs of functions, without `symbol_prefix` and `symbol_suffix`, that are only called after a CPU "
-        "check, so may exceed the baseline",
-    )
-    dispatch_reason: str = Field(default="", description="where the sources choose these functions")
-    allow_libraries: tuple[str, ...] = Field(default=(), description="further shared libraries that may be needed")
-    allow_archives: tuple[RelPath, ...] = Field(
-        default=(),
-        description="globs of static archives that belong into the wheel, because packages that build on this one link "
-        "to them",
-    )
-
-
-class Watch(Frozen):
-    """Where new releases appear."""
-
-    kind: Literal["page", "debian", "pypi"] = Field(
-        description="a web page with names of archives, a Debian source package, or a project of the package index"
-    )
-    at: str = Field(description="the page's URL, or the name of the package or project")
-    pattern: str = Field(
-        default="",
-        description="regular expression of an archive's name on the page; its group `version`, or the first one, is "
-        "the version",
-    )
-    prereleases: bool = Field(default=False, description="alphas, betas and release candidates are releases, too")
-    schedule: str = Field(
-        default="0 5 * * *",
-        max_length=100,
-        description="when `farm watch --due` looks, in cron form (minute hour day month weekday), UTC",
-    )
-
-
-class Rebuild(Frozen):
-    """When what waits is rolled out although nobody asks."""
-
-    schedule: str = Field(
-        max_length=100,
-        description="when scheduled runs build, test and publish all that changed since, in cron form (minute hour day "
-        "month weekday), UTC",
-    )
 
 
 class Recipe(Frozen):

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from farm.model.base import Frozen
-from farm.model.recipe import Location, Name, RelPath
+from farm.model.recipe_source import Location
+from farm.model.recipe_text import Name, RelPath
 
 
 class Package(Frozen):

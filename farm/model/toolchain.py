@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from farm.model.base import Frozen
-from farm.model.recipe import RelPath, Sha256
+from farm.model.recipe_text import RelPath, Sha256
 
 PlatformTag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from farm.errors import PlanError
 from farm.model.plan import Impossible, KeyInput
-from farm.model.recipe import Recipe, Release
+from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
 from farm.model.toolchain import Toolchain
 from farm.plan import keys
 from farm.plan.effective import impossible, merged

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from farm.model.recipe import Build, Products, Recipe, Release, Variant, When
+from farm.model.recipe import Build, Recipe, When
+from farm.model.recipe_product import Products, Variant
+from farm.model.recipe_source import Release
 from farm.plan.requirements import bound, parse_version
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-from farm.model.recipe import Recipe, Release
+from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
 from farm.plan import keys
 from farm.plan.effective import merged
 from farm.plan.epochs import epoch_of

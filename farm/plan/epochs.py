@@ -9,7 +9,8 @@ from __future__ import annotations
 from itertools import groupby
 
 from farm.errors import CatalogError
-from farm.model.recipe import Recipe, Release
+from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
 from farm.plan.requirements import oldest_first
 
 

@@ -16,7 +16,8 @@ from itertools import repeat
 from pydantic import BaseModel
 
 from farm.model.plan import KeyInput
-from farm.model.recipe import Recipe, Release
+from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
 from farm.model.toolchain import Toolchain
 from farm.plan.canonical import Hashed, Inputs, Shown, fields, group_digest, set_fields, sha256
 from farm.plan.effective import Effective

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from farm.model.recipe import Release
+from farm.model.recipe_source import Release
 from farm.plan.epochs import of_epoch
 from farm.plan.requirements import oldest_first, parse_version
 from farm.plan.resolve import Node

@@ -10,7 +10,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from farm.model import pypa
-from farm.model.recipe import Recipe, Release
+from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
 
 _SHAPE = re.compile(r"([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\s*(.*)", re.S)
 

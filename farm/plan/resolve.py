@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from farm.errors import PlanError
-from farm.model.recipe import Recipe, Release
+from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
 from farm.plan.epochs import epoch_of, in_order_of_choice
 from farm.plan.graph import Host, Hosts, read_graph
 from farm.plan.requirements import oldest_first

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from farm.errors import PlanError, UsageError
 from farm.model.plan import Step
-from farm.model.recipe import Recipe, Release
+from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
 from farm.plan.effective import matches
 from farm.plan.values import CatalogValues, RecipeValues
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from farm.errors import SourceError
 from farm.fetch import apt
-from farm.model.recipe import Location
+from farm.model.recipe_source import Location
 from farm.model.sysroot import Package, Sysroot
 from farm.process import Cancel
 from farm.settings import Settings

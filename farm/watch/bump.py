@@ -12,7 +12,9 @@ from farm.catalog import loader
 from farm.catalog.values import Catalog
 from farm.errors import CatalogError, UsageError
 from farm.fetch.download import Progress
-from farm.model.recipe import Recipe, Release, Watch
+from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
+from farm.model.recipe_upkeep import Watch
 from farm.settings import Settings
 from farm.store.files import disk_errors, write_atomic
 from farm.watch import gather, look, patches, recipefile, versions

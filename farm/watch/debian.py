@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from farm.errors import FarmError
 from farm.fetch import apt
-from farm.model.recipe import Watch
+from farm.model.recipe_upkeep import Watch
 from farm.store.files import file_lock
 from farm.watch import versions
 from farm.watch.values import Answer, Asking, Offer, Silence

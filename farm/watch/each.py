@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from farm.model.recipe import Watch
+from farm.model.recipe_upkeep import Watch
 from farm.watch.values import Answer, Asking
 
 _AT_ONCE = 8

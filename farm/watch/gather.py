@@ -12,7 +12,7 @@ from farm.fetch.download import CannotReachError, Progress
 from farm.fetch.limit import Limit, limit_of
 from farm.fetch.locations import CannotResolveError, addresses
 from farm.fetch.obtain import filename
-from farm.model.recipe import Location, Release, Source
+from farm.model.recipe_source import Location, Release, Source
 from farm.watch import successor
 from farm.watch.successor import Candidate, Missing
 from farm.watch.values import Asking, Offer

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from packaging.version import Version
 
-from farm.model.recipe import Recipe, Watch
+from farm.model.recipe import Recipe
+from farm.model.recipe_upkeep import Watch
 from farm.watch.debian import Debian
 from farm.watch.page import Page
 from farm.watch.pypi import Pypi

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from farm.fetch import page
 from farm.fetch.download import CannotReachError
-from farm.model.recipe import Watch
+from farm.model.recipe_upkeep import Watch
 from farm.watch import versions
 from farm.watch.each import ask_each
 from farm.watch.values import Answer, Asking, Offer, Silence

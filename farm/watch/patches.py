@@ -10,7 +10,8 @@ from pathlib import Path
 from farm import process
 from farm.build import sources
 from farm.errors import SourceError
-from farm.model.recipe import Recipe, Release
+from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
 from farm.plan import effective
 from farm.settings import Settings
 from farm.store.home import remove_tree, work_dir

@@ -13,7 +13,7 @@ from farm.fetch import page
 from farm.fetch.download import CannotReachError
 from farm.fetch.locations import CannotResolveError, Project, pypi_project
 from farm.model import json_text
-from farm.model.recipe import Watch
+from farm.model.recipe_upkeep import Watch
 from farm.watch import versions
 from farm.watch.each import ask_each
 from farm.watch.values import Answer, Asking, Offer, Silence

@@ -10,7 +10,7 @@ from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist
 from packaging.version import Version
 
 from farm.fetch.locations import CannotResolveError, pypi_project
-from farm.model.recipe import Location
+from farm.model.recipe_source import Location
 from farm.watch import versions
 from farm.watch.debian import EVERY_SUITE, ORIGINAL, UNSTABLE, tarballs
 from farm.watch.values import Asking, Offer

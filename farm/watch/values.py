@@ -11,7 +11,7 @@ from typing import Protocol
 
 from packaging.version import Version
 
-from farm.model.recipe import Watch
+from farm.model.recipe_upkeep import Watch
 from farm.process import Cancel
 
 
