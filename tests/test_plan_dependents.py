@@ -10,6 +10,7 @@ import pytest
 from catalog_builder import PLATFORM, catalog, dependent, library
 from reworks import imports, key_of, lost, planned, releases, values
 
+from farm.build.planning import make_plan, own_python
 from farm.catalog import load_from
 from farm.model.rework import Rework, Task, Verb
 from farm.plan.planner import plan
@@ -151,3 +152,15 @@ def test_wrong_names_are_faults(tmp_path: Path) -> None:
         "recipes/zlib/recipe.toml: [requires] pythons: does not belong to a library",
     ):
         assert line in said, said
+
+
+def test_the_key_of_what_comes_along_is_the_one_it_has_alone(tmp_path: Path) -> None:
+    """Of a wheel of the stable ABI the Python is not the one that is asked for; its SDK is an input all the same."""
+    stable = dependent("num", host=["blas"], build={"system": "pep517", "abi3": own_python()})
+    root = catalog(tmp_path, blas("1"), stable, SCI)
+
+    def key_in(*recipes: str) -> str:
+        made = make_plan(load_from(root), recipes=recipes, platforms=(PLATFORM,), pythons=("3.99",))
+        return next(step.key for step in made.steps if step.recipe == "num")
+
+    assert key_in("sci") == key_in("num") == key_in()

@@ -173,3 +173,13 @@ def test_a_change_far_below_a_long_chain_needs_no_recursion() -> None:
         made.steps[-1].key
         == plan(changed(catalog, {**recipes[0], "summary": "new"}), WANT).by_id()[f"l1499@1.0/{PLATFORM}"].key
     )
+
+
+def test_a_dependent_that_comes_to_run_with_another() -> None:
+    """Who asks for one gets what it runs with, also if it did not before."""
+    before = values(library("lib"), dependent("num", host=["lib"]), dependent("sci", host=["lib"]))
+    wanted = Wanted(recipes=("sci",), pythons=("3.11",))
+    warm = WarmPlanner(before, wanted)
+    after = changed(before, dependent("sci", requires={"host": ["lib"], "dependents": ["num"]}))
+    assert keys(warm.change(after, "sci")) == keys(plan(after, wanted))
+    assert {step.recipe for step in warm.plan.steps} == {"lib", "num", "sci"}

@@ -39,8 +39,11 @@ def own_python() -> str:
 
 def _pythons_needed(catalog: Catalog, recipes: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
     """The Pythons that dependents among the recipes are built with."""
-    names = {catalog.providers.get(text.partition("@")[0], "") for text in recipes} or set(catalog.recipes)
-    dependents = [catalog.recipes[name].recipe for name in names if name]
+    from farm.plan.selection import needed_to_run
+
+    names = {catalog.providers.get(text.partition("@")[0], "") for text in recipes} - {""} or set(catalog.recipes)
+    names.update(needed_to_run(names, lambda name: catalog.recipes[name].recipe))
+    dependents = [catalog.recipes[name].recipe for name in names]
     dependents = [recipe for recipe in dependents if recipe.kind == "dependent"]
     stable = (recipe.build.abi3 for recipe in dependents if recipe.build.abi3)
     return tuple(dict.fromkeys((*tags, *stable))) if dependents else ()

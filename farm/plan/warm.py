@@ -203,7 +203,7 @@ class WarmPlanner:
 
 def _asking(recipe: Recipe) -> tuple[object, ...]:
     """What decides which recipes and releases are in a plan of some recipes."""
-    return recipe.requires.host, [release.version for release in recipe.release]
+    return recipe.requires.host, recipe.requires.dependents, [release.version for release in recipe.release]
 
 
 def _outside(node: Node) -> tuple[object, ...]:
