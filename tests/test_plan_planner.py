@@ -18,7 +18,7 @@ from farm.errors import PlanError, UsageError
 from farm.model.plan import Plan, Step
 from farm.model.recipe import Recipe
 from farm.model.toolchain import Toolchain
-from farm.plan.keys import key_of
+from farm.plan.compose import key_of
 from farm.plan.planner import plan
 from farm.plan.selection import python_tag
 from farm.plan.values import Wanted

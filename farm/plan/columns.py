@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import overload
 
 from farm.model.plan import KeyInput, Plan, Step, Steps
-from farm.plan import keys as key
+from farm.plan import compose, keys
 from farm.plan.blocks import Block
 from farm.plan.known import Keys, Known
 from farm.plan.lanes import Lanes
@@ -93,8 +93,8 @@ class Columns:
             blocks = self.blocks
             required = [lines.of(number, _release(node, number, blocks[number])) for number in node.telling]
         if len(parts) == 1:
-            return (key.compose_all(parts[0].heads, lanes.toolchains, required, lanes.own),)
-        return tuple([key.compose_all(part.heads, lanes.toolchains, required, lanes.own) for part in parts])
+            return (compose.compose_all(parts[0].heads, lanes.toolchains, required, lanes.own),)
+        return tuple([compose.compose_all(part.heads, lanes.toolchains, required, lanes.own) for part in parts])
 
     def step(self, number: int, release: int, lane: int, around: Around | None = None) -> Step:
         """One step. `around` is what the steps of a recipe share, for who makes several of them."""
@@ -112,7 +112,7 @@ class Columns:
             kind=block.node.recipe.kind,
             python=lanes.pythons[lane],
             requires=tuple([f"{required}/{platform}" for required in around.required]),
-            key=key.hex_of(self.keys(number)[release], lane),
+            key=compose.hex_of(self.keys(number)[release], lane),
             inputs=around.recipe_inputs(release, lane) + lanes.toolchain_inputs[lane] + own,
         )
 
@@ -137,8 +137,8 @@ class Around:
         for number in node.telling:
             target = blocks[number]
             release = _release(node, number, target)
-            digest = key.hex_of(self._columns.keys(number)[release], target.lanes.places[platform])
-            found.append(key.requires_input(target.node.name, target.releases[release].version, digest))
+            digest = compose.hex_of(self._columns.keys(number)[release], target.lanes.places[platform])
+            found.append(keys.requires_input(target.node.name, target.releases[release].version, digest))
         return tuple(found)
 
     def recipe_inputs(self, release: int, lane: int) -> tuple[KeyInput, ...]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from farm.model.recipe import Recipe
 from farm.model.recipe_source import Release
-from farm.plan import keys
+from farm.plan import compose, keys
 from farm.plan.effective import merged
 from farm.plan.epochs import epoch_of
 
@@ -62,7 +62,7 @@ def _plain(recipe: Recipe) -> Part | None:
         digest = keys.recipe_digest(recipe, release, merged(recipe, release, ""), _no_file, abi=abi)
     except ValueError:
         return None  # a requirement that cannot be read: a fault of the recipe, which the catalog reports with others
-    return Part((keys.head(digest),), abi)
+    return Part((compose.head(digest),), abi)
 
 
 def _no_file(path: str) -> str:

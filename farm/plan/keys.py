@@ -1,4 +1,4 @@
-"""Build keys: the identity of a step's output, split per field so that `farm why` can say what changed.
+"""The inputs of build keys, split per field so that `farm why` can say what changed; `farm.plan.compose` hashes them.
 
 A key covers what the wheel's bytes depend on and nothing else (docs/decisions/003). Fields that are left at their
 default are left out, so a new field of the file format changes no key until a recipe uses it; fields are *excluded*
@@ -7,11 +7,8 @@ by name, so a new field that nobody thought about here is in the key once it is 
 
 from __future__ import annotations
 
-import hashlib
-from binascii import hexlify
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import repeat
 
 from pydantic import BaseModel
 
@@ -19,7 +16,7 @@ from farm.model.plan import KeyInput
 from farm.model.recipe import Recipe
 from farm.model.recipe_source import Release
 from farm.model.toolchain import Toolchain
-from farm.plan.canonical import Hashed, Inputs, Shown, fields, group_digest, set_fields, sha256
+from farm.plan.canonical import Hashed, Inputs, Shown, fields, set_fields
 from farm.plan.effective import Effective
 from farm.plan.requirements import parse_host
 
@@ -57,15 +54,13 @@ _VARIANT_EXCLUDED = frozenset({"platform"})  # only decides whether the variant 
 # Policy of audits and the choice of a runner: they judge the wheel, they do not make it.
 _TOOLCHAIN_EXCLUDED = frozenset({"format", "system_libraries", "run", "python_platform"})
 
-KEY_BYTES = 32  # of a key as it is kept; people and stores see it in hex
-_DIGEST = type(hashlib.sha256()).digest
 _NONE: frozenset[str] = frozenset()
 TOOLCHAIN = "toolchain."  # before the label of what a toolchain gives
 ABI_EPOCH = "abi.epoch"
 STABLE_ABI = "build.abi3"  # the label of the oldest Python that a wheel of the stable ABI is for
 REQUIRES = "requires "  # before a recipe's name: the label of what a step is built against
 _PATCH = "patch "
-_PYTHON = "python"
+PYTHON = "python"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,73 +153,15 @@ def toolchain_inputs(toolchain: Toolchain, *, dependent: bool) -> tuple[KeyInput
 def python_inputs(tag: str, sdk: str) -> tuple[KeyInput, ...]:
     """The inputs of a dependent's Python: its tag and, where known, the digest of its headers and sysconfig data."""
     shown = Shown()
-    shown.value(_PYTHON, tag)
+    shown.value(PYTHON, tag)
     if sdk:
-        shown.known(f"{_PYTHON} sdk", sdk)
+        shown.known(f"{PYTHON} sdk", sdk)
     return shown.inputs()
 
 
 def requires_input(recipe: str, version: str, key: str) -> KeyInput:
     """The input that a step's wheel is to the steps built against it."""
     return KeyInput(label=f"{REQUIRES}{recipe}", digest=key, shown=version)
-
-
-def compose(recipe: str, toolchain: str, own: Sequence[KeyInput]) -> str:
-    """A build key from the group digests of its recipe and toolchain and the step's own inputs."""
-    return sha256(f"{recipe}\n{toolchain}\n{own_text(own)}")
-
-
-def own_text(own: Iterable[KeyInput]) -> str:
-    """What `compose` hashes of a step's own inputs."""
-    return "".join([f"{i.label}\0{i.digest}\n" for i in own])
-
-
-def head(digest: str) -> bytes:
-    """What `compose` hashes of a group digest."""
-    return f"{digest}\n".encode()
-
-
-def required_lines(recipe: str, keys: bytes) -> list[bytes]:
-    """What `compose` hashes of a recipe that is required, by lane; `keys` as `compose_all` gives them."""
-    head = f"{REQUIRES}{recipe}\0".encode()
-    lines = hexlify(keys, "\n", KEY_BYTES).replace(b"\n", b"\n" + head)
-    return b"".join((head, lines, b"\n")).splitlines(keepends=True)
-
-
-def compose_all(
-    recipes: Sequence[bytes], toolchains: Sequence[bytes], required: Iterable[Sequence[bytes]], own: Sequence[bytes]
-) -> bytes:
-    """`compose` for all lanes of a recipe at once: each argument holds what is hashed, by lane. The keys come one after
-    the other, `KEY_BYTES` each.
-
-    `recipes` is a single head if all lanes have the same; `required` has `required_lines` of what all are built
-    against; `own` is `own_text` of what they have beyond that, or nothing if none has.
-    """
-    heads = repeat(recipes[0]) if len(recipes) == 1 else recipes
-    columns = (heads, toolchains, *required, own) if own else (heads, toolchains, *required)
-    # No line of Python is run per key.
-    return b"".join(map(_DIGEST, map(hashlib.sha256, map(b"".join, zip(*columns, strict=False)))))
-
-
-def hex_of(keys: bytes, lane: int) -> str:
-    """One of the keys that `compose_all` gave, in hex."""
-    return keys[lane * KEY_BYTES : (lane + 1) * KEY_BYTES].hex()
-
-
-def key_of(inputs: Sequence[KeyInput]) -> str:
-    """The build key of a step's inputs, in the step's order: what the planner computes from shared parts."""
-    groups: dict[str, list[KeyInput]] = {"recipe": [], "toolchain": [], "own": []}
-    for item in inputs:
-        groups[_group(item.label)].append(item)
-    return compose(group_digest(groups["recipe"]), group_digest(groups["toolchain"]), groups["own"])
-
-
-def _group(label: str) -> str:
-    if label.startswith(TOOLCHAIN):
-        return "toolchain"
-    if label.startswith((REQUIRES, f"{_PYTHON} ")) or label == _PYTHON:
-        return "own"
-    return "recipe"
 
 
 def _release(into: Inputs, release: Release) -> None:

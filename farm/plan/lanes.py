@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from farm.model.plan import KeyInput
 from farm.model.toolchain import Toolchain
-from farm.plan import keys
+from farm.plan import compose, keys
 from farm.plan.canonical import group_digest
 
 
@@ -63,9 +63,9 @@ class LaneMaker:
             platforms=tuple(platform for platform, _ in pairs),
             pythons=tuple(python for _, python in pairs),
             tails=tuple(f"/{platform}/{python}" if python else f"/{platform}" for platform, python in pairs),
-            toolchains=tuple(keys.head(digest) for digest, _ in groups),
+            toolchains=tuple(compose.head(digest) for digest, _ in groups),
             toolchain_inputs=tuple(group for _, group in groups),
-            own=tuple(keys.own_text(items).encode() for items in inputs) if any(inputs) else (),
+            own=tuple(compose.own_text(items).encode() for items in inputs) if any(inputs) else (),
             own_inputs=tuple(inputs),
             places=places,
         )

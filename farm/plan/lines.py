@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from farm.plan.blocks import Block
-from farm.plan.keys import required_lines
+from farm.plan.compose import required_lines
 from farm.plan.known import Known
 from farm.plan.lanes import Lanes
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from farm.model.recipe import Recipe
 from farm.model.recipe_source import Release
-from farm.plan import keys
+from farm.plan import compose, keys
 from farm.plan.effective import matching_rows, matching_variants, merged
 from farm.plan.entry import Part
 from farm.plan.epochs import epoch_of, older_in_epoch
@@ -42,7 +42,7 @@ def _shared(values: RecipeValues, release: Release, older: tuple[str, ...], pinn
 
 def _head(values: RecipeValues, release: Release, platform: str, abi: keys.ReleaseAbi | None) -> bytes:
     effective = merged(values.recipe, release, platform)
-    return keys.head(keys.recipe_digest(values.recipe, release, effective, values.file_digest, abi=abi))
+    return compose.head(keys.recipe_digest(values.recipe, release, effective, values.file_digest, abi=abi))
 
 
 def _abi(recipe: Recipe, release: Release, older: tuple[str, ...], pinned: tuple[str, ...]) -> keys.ReleaseAbi | None:
