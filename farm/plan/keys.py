@@ -47,9 +47,6 @@ _RECIPE_EXCLUDED = frozenset(
 )
 _ABI_EXCLUDED = frozenset({"epoch", "internal"})  # a release's own epoch counts; what is internal is judged, not built
 _PRODUCTS_EXCLUDED = frozenset({"imports"})  # only tests import
-_RELEASE_EXCLUDED = frozenset({"version", "revision", "source", "patches", "abi_epoch"})  # handled below
-# Handled below, too, but for what else is planned (dependents) and for which Pythons: other steps, no other bytes.
-_REQUIRES_EXCLUDED = frozenset({"tools", "host", "python", "run", "dependents", "pythons"})
 _VARIANT_EXCLUDED = frozenset({"platform"})  # only decides whether the variant is in the key at all
 # Policy of audits and the choice of a runner: they judge the wheel, they do not make it.
 _TOOLCHAIN_EXCLUDED = frozenset({"format", "system_libraries", "run", "python_platform"})
@@ -168,7 +165,6 @@ def _release(into: Inputs, release: Release) -> None:
     into.value("release.version", release.version)
     if release.revision:
         into.value("release.revision", str(release.revision))
-    fields(into, "release.", release, _RELEASE_EXCLUDED)
     for number, source in enumerate(release.source, 1):
         # The hashes say what the content is; where it comes from does not matter.
         hashes = sorted({location.sha256 for location in source.location})
@@ -188,4 +184,3 @@ def _requires(into: Inputs, recipe: Recipe, effective: Effective, file_digest: C
         into.known("requires.python", file_digest(requires.python))
     if requires.run:
         into.value("requires.run", requires.run)
-    fields(into, "requires.", requires, _REQUIRES_EXCLUDED)
