@@ -143,6 +143,15 @@ def test_the_same_release_with_more_symbols_is_a_warning() -> None:
     assert judge(epoch(1), epoch(1)) == ()
 
 
+def test_a_constant_with_another_value_is_a_warning() -> None:
+    old, new = ({"t.h": {"T_FLAG": value, "T_VERSION": value}} for value in ("1", "2"))
+    (finding,) = judge(epoch(1, headers=old), epoch(1, release="2.0", headers=new))
+    assert finding.severity is Severity.WARNING
+    assert finding.fact == "not as in 1.0: t.h T_FLAG was 1, is 2"
+    assert "`abi_epoch = 2` in the [[release]] 2.0 of recipes/t/recipe.toml" in finding.fix
+    assert judge(epoch(1, headers=old), epoch(2, release="2.0", headers=new, symbols=())) == (), "programs move anyway"
+
+
 def test_an_epoch_never_goes_down() -> None:
     for changes in ({}, {"symbols": without("close")}):
         (finding,) = judge(epoch(2), epoch(1, release="2.0", **changes))

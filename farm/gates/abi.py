@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farm.abi.compare import compare
-from farm.model.abi import Abi, AbiChange, AbiDifference, Verdict
+from farm.model.abi import Abi, AbiChange, AbiDifference, ChangeKind, Verdict
 from farm.model.finding import Finding, Severity
 
 CHECK = "abi"
@@ -14,7 +14,8 @@ def judge(pinned: Abi, found: Abi) -> tuple[Finding, ...]:
     """What is to be said of a build's ABI against the pinned one, each under the epoch that it names.
 
     Without types on either side only symbols count. A break under the same epoch is an error; an epoch that was raised
-    without a break is a warning, and so are symbols that came without a new release.
+    without a break is a warning, and so are symbols that came without a new release and constants of headers that have
+    another value.
     """
     if found.epoch < pinned.epoch:
         return (_lowered(pinned, found),)
@@ -23,7 +24,7 @@ def judge(pinned: Abi, found: Abi) -> tuple[Finding, ...]:
     if pinned.epoch == found.epoch:
         if broken:
             return _breaks(difference)
-        return _unpinned(difference) if pinned.release == found.release else ()
+        return _unpinned(difference) if pinned.release == found.release else _constants(difference)
     return () if broken or not (pinned.typed and found.typed) else (_needless(pinned, found),)
 
 
@@ -64,6 +65,21 @@ def _unpinned(difference: AbiDifference) -> tuple[Finding, ...]:
     fact = f"not as pinned for {newer.release}: {_words(new[0])}" + (f" and {len(new) - 1} more" if new[1:] else "")
     fix = f"farm abi accept {newer.recipe}@{newer.release} --platform {newer.platform}"
     return (_finding(new[0], fact, fix, Severity.WARNING),)
+
+
+def _constants(difference: AbiDifference) -> tuple[Finding, ...]:
+    """Values that programs carry in them, and that a person has to judge."""
+    changed = [change for change in difference.changes if change.kind is ChangeKind.CONSTANT]
+    if not changed:
+        return ()
+    older, newer = difference.older, difference.newer
+    rest = f" and {len(changed) - 1} more" if changed[1:] else ""
+    fact = f"not as in {older.release}: {_words(changed[0])}{rest}"
+    fix = (
+        f"if programs that pass the old value break: `abi_epoch = {newer.epoch + 1}` in the [[release]] "
+        f"{newer.release} of recipes/{newer.recipe}/recipe.toml; `farm abi diff` has all"
+    )
+    return (_finding(changed[0], fact, fix, Severity.WARNING),)
 
 
 def _lowered(pinned: Abi, found: Abi) -> Finding:
