@@ -32,8 +32,9 @@ class NativeManifest(Frozen):
     """The manifest of a native wheel.
 
     `version` is the wheel's PEP 440 version, whose version epoch is the ABI epoch (``10!6.3.0``); `baseline` the
-    oldest release of the epoch; `introduced` maps a later release to the symbols it brought: all other symbols are
-    as old as the baseline. `anchor` is the file that is opened at run time, relative to the import package.
+    oldest release of the epoch of which is known what it had; `introduced` maps a later release to the symbols it
+    brought: all other symbols are as old as the baseline. `anchor` is the file that is opened at run time, relative to
+    the import package.
     `symbols_header` is the header that compilers must include first, where exported names are not those of the sources.
     """
 

@@ -74,10 +74,11 @@ class NativeSpec:
     """A native wheel before it is one.
 
     `version` is the native version, whose PEP 440 epoch is the ABI epoch (``10!6.3.0.post1``); `baseline` the oldest
-    release of the epoch, `introduced` the symbols of later ones. `anchor` is the file that is opened at run time (ELF
-    only; elsewhere the libraries themselves). `headers` is a directory, `header_globs` what is taken of it. `licenses`
-    maps the path below ``.dist-info/licenses/`` to a file. `requires` are further requirements (PEP 508) beside the
-    native `dependencies`. `purl` (upstream's package URL with the version), `external` (its names in other ecosystems),
+    release of the epoch of which is known what it had, `introduced` the symbols of later ones. `anchor` is the file
+    that is opened at run time (ELF only; elsewhere the libraries themselves). `headers` is a directory, `header_globs`
+    what is taken of it. `licenses` maps the path below ``.dist-info/licenses/`` to a file. `requires` are further
+    requirements (PEP 508) beside the native `dependencies`. `purl` (upstream's package URL with the version),
+    `external` (its names in other ecosystems),
     `sources`, `patches` and `tools` go into the SBOM.
     """
 
