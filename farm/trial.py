@@ -20,7 +20,8 @@ from farm.process import Cancel, says_full
 from farm.runners import Install, ProgramTest, PythonTest, Runner, SmokeResult, SuiteTest, mapped
 from farm.runners.counts import difference
 from farm.settings import Settings
-from farm.store.home import is_out_of_room, work_dir
+from farm.store.home import work_dir
+from farm.store.room import room_watched
 
 SUITES = ("smoke", "upstream")
 
@@ -86,13 +87,13 @@ class Trial:
 def run(trial: Trial, suite: str, *, compare: bool = False, cancel: Cancel | None = None) -> SmokeResult:
     """Run one suite of `SUITES`. `compare` runs upstream's suite against the wheel of the configured index, too, and
     fails if a test ends differently. Raises StoreError if the disk was full: that says nothing about the wheel."""
-    with work_dir(trial.settings.work, "trial") as folder:
+    with work_dir(trial.settings.work, "trial") as folder, room_watched(folder) as was_full:
         if suite == "upstream":
             result = _upstream(trial, folder, compare, cancel)
         else:
             make = {"library": _smoke_library, "dependent": _smoke_dependent}[trial.step.kind]
             result = make(trial, folder, cancel)
-        full = says_full(f"{result.reason}\n{result.output}") or is_out_of_room(folder)
+        full = says_full(f"{result.reason}\n{result.output}") or was_full()
     if result.outcome is Outcome.FAILED and full:
         raise StoreError(
             "no space was left on the device during the test",

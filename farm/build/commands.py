@@ -14,7 +14,7 @@ from farm.build.systems.base import Command
 from farm.errors import BuildError, ProcessError, StoreError
 from farm.model import json_text
 from farm.process import Cancel, Completed, says_full
-from farm.store.home import is_out_of_room
+from farm.store.room import room_watched
 
 TAIL_LINES = 20
 SESSION = "session.json"
@@ -40,12 +40,13 @@ class Runner:
         shown = shlex.join(command.argv)
         self.log.write(f"\n$ cd {shlex.quote(command.cwd)} && {shown}\n".encode())
         self.log.flush()
-        done = sandbox.run(
-            command.argv, cwd=command.cwd, env=command.env, log=self.log, check=False, cancel=self.cancel
-        )
+        with room_watched(self.root) as was_full:
+            done = sandbox.run(
+                command.argv, cwd=command.cwd, env=command.env, log=self.log, check=False, cancel=self.cancel
+            )
         if self.cancel is not None and self.cancel.is_set:
             raise ProcessError("cancelled", where=self.step, returncode=done.returncode)
-        if done.returncode and (says_full(done.output) or is_out_of_room(self.root)):
+        if done.returncode and (says_full(done.output) or was_full()):
             raise StoreError(
                 f"no space was left on the device during {command.phase}",
                 where=self.step,

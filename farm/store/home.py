@@ -22,7 +22,6 @@ from farm.store.owner import owner_of_name
 
 _log = logging.getLogger(__name__)
 FORMAT = 1
-_NO_ROOM = 1 << 20  # bytes
 _MARKER = ".farm"
 _FOLDERS = ("store", "index", "logs", "work")
 _KNOWN = {
@@ -106,14 +105,6 @@ def require_free(place: Path, wanted: int) -> None:
             where=str(there),
             fix="free some space: `farm gc` removes what no live generation needs",
         )
-
-
-def is_out_of_room(place: Path) -> bool:
-    """Whether the disk is full now: a program that died there may have died for that, whatever it said."""
-    try:
-        return shutil.disk_usage(place).free < _NO_ROOM
-    except OSError:
-        return False
 
 
 def remove_tree(path: Path) -> None:
