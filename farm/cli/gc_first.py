@@ -32,7 +32,7 @@ def sweep(settings: Settings, *, keep_days: float, dry_run: bool) -> list[Remova
 @contextlib.contextmanager
 def room(settings: Settings, removed: Sequence[Removal], args: argparse.Namespace) -> Iterator[None]:
     """Say what to do where the disk is too full for the ledger, whose database writes even to be read."""
-    from farm.store.home import is_out_of_room
+    from farm.store.room import is_out_of_room
 
     try:
         yield
