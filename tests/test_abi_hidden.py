@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_abi_measured import compiled
 
-from farm.abi import compare, debug_info, library
+from farm.abi import compare, debug_info, debug_types, library
 from farm.binary.elf_file import ElfFile
 from farm.errors import BinaryFormatError
 from farm.model.abi import Abi, AbiFunction
@@ -162,23 +162,38 @@ def shared(folder: Path, source: str, *flags: str) -> Path:
 @pytest.mark.parametrize("version", [3, 4, 5])
 def test_bit_fields_in_each_version_of_debug_information(tmp_path: Path, version: int) -> None:
     data = shared(tmp_path, FIELDS, f"-gdwarf-{version}").read_bytes()
-    assert debug_info.bit_fields(data, "t.so") == {
+    assert debug_info.told(data, "t.so").bit_fields == {
         (16, "first", 32): {8},
         (16, "second", 40): {5},
         (16, "flag", 96): {1},
     }
 
 
+def test_what_another_file_declares_of_a_function_counts_if_it_can_be_what_is_defined(tmp_path: Path) -> None:
+    """C calls a Fortran library as it likes; of LAPACK's functions libabigail keeps now the one, now the other."""
+    data = shared(tmp_path, "int f(int *n) { return *n; }\nvoid g(int *n, double x) { *n = x; }", "-g").read_bytes()
+    assert debug_info.told(data, "t.so").shapes == {"f": debug_info.Shape(True, 1), "g": debug_info.Shape(False, 2)}
+    corpus = b"""<abi-corpus>
+      <elf-function-symbols><elf-symbol name='f'/><elf-symbol name='g'/></elf-function-symbols>
+      <abi-instr>
+        <type-decl name='void' id='v'/><type-decl name='int' id='i'/>
+        <function-decl name='f'><parameter type-id='i'/><return type-id='v'/></function-decl>
+        <function-decl name='g'><parameter type-id='i'/><parameter type-id='i'/><return type-id='v'/></function-decl>
+      </abi-instr></abi-corpus>"""
+    found = debug_types.read(corpus, "t.so", told=debug_info.told(data, "t.so"))
+    assert found.functions == {"g": AbiFunction(result="void", parameters=("int", "int"))}
+
+
 def test_structs_that_agree_in_all_but_the_width_of_a_field(tmp_path: Path) -> None:
     source = "".join(f"struct s{n} {{ int a : {n}; }}; int f{n}(struct s{n} *s) {{ return s->a; }}\n" for n in (3, 5))
-    assert debug_info.bit_fields(shared(tmp_path, source, "-g").read_bytes(), "t.so") == {(4, "a", 0): {3, 5}}
+    assert debug_info.told(shared(tmp_path, source, "-g").read_bytes(), "t.so").bit_fields == {(4, "a", 0): {3, 5}}
 
 
 def test_debug_information_that_is_compressed_or_damaged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BinaryFormatError, match="compressed"):
         library.describe(shared(tmp_path, FIELDS, "-g", "-gz"), tmp_path, [])
     with pytest.raises(BinaryFormatError, match="DWARF 2"):
-        debug_info.bit_fields(shared(tmp_path, FIELDS, "-gdwarf-2").read_bytes(), "t.so")
+        debug_info.told(shared(tmp_path, FIELDS, "-gdwarf-2").read_bytes(), "t.so")
     data = shared(tmp_path, FIELDS, "-g").read_bytes()
     file = ElfFile(data, "t.so")
     for name in (".debug_info", ".debug_abbrev", ".debug_str"):
@@ -189,4 +204,4 @@ def test_debug_information_that_is_compressed_or_damaged_is_refused(tmp_path: Pa
             broken[at] = 0xFF
             with contextlib.suppress(BinaryFormatError):
                 debug_info.without_atomics(bytes(broken), "t.so")
-                debug_info.bit_fields(bytes(broken), "t.so")
+                debug_info.told(bytes(broken), "t.so")

@@ -1,8 +1,10 @@
-"""What libabigail does not read in debug information: how wide bit fields are, and atomic types."""
+"""What libabigail does not read in debug information: how wide bit fields are, what a function takes where it is
+defined if others declare it otherwise, and atomic types."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm.binary import dwarf
@@ -13,20 +15,52 @@ Places = Mapping[tuple[int, str, int], frozenset[int]]
 agree in all that may be several."""
 
 _BYTE = 8
+_TAGS = dwarf.TAG_RECORDS | {dwarf.TAG_MEMBER, dwarf.TAG_FUNCTION, dwarf.TAG_PARAMETER}
 
 
-def bit_fields(data: bytes, name: str) -> Places:
-    """The bit fields of all structs of an ELF file. Raises BinaryFormatError for debug information that is damaged or
-    compressed."""
-    found: dict[tuple[int, str, int], frozenset[int]] = {}
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What can be said of a function without its types: whether it returns something, and how many arguments it has."""
+
+    returns: bool
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """`shapes` are those of public functions by their names in the sources, as they are defined."""
+
+    bit_fields: Places = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+
+
+def told(data: bytes, name: str) -> Told:
+    """What the debug information of an ELF file says. Raises BinaryFormatError if it is damaged or compressed."""
+    fields: dict[tuple[int, str, int], frozenset[int]] = {}
+    shapes: dict[str, Shape] = {}
     sizes: dict[int, int] = {}
-    for entry in dwarf.Tree(ElfFile(data, name)).entries(dwarf.TAG_RECORDS | {dwarf.TAG_MEMBER}):
+    function, inside = "", -1  # the definition that was met last, and how deep its parameters lie
+    for entry in dwarf.Tree(ElfFile(data, name)).entries(_TAGS):
         if entry.tag in dwarf.TAG_RECORDS:
             sizes[entry.depth] = entry.number(dwarf.AT_BYTE_SIZE) or 0
+        elif entry.tag == dwarf.TAG_FUNCTION:
+            function, inside = _defined(entry), entry.depth + 1
+            if function:
+                shapes[function] = Shape(dwarf.AT_TYPE in entry.values, 0)
+        elif entry.tag == dwarf.TAG_PARAMETER:
+            if function and entry.depth == inside:
+                shapes[function] = Shape(shapes[function].returns, shapes[function].parameters + 1)
         elif width := entry.number(dwarf.AT_BIT_SIZE):
             place = (sizes.get(entry.depth - 1, 0), str(entry.values.get(dwarf.AT_NAME, "")), _offset(entry, width))
-            found[place] = found.get(place, frozenset()) | {width}
-    return found
+            fields[place] = fields.get(place, frozenset()) | {width}
+    return Told(bit_fields=fields, shapes=shapes)
+
+
+def _defined(function: dwarf.Entry) -> str:
+    """The name of a public function that this entry defines; empty if it only declares one."""
+    values = function.values
+    public = dwarf.AT_EXTERNAL in values and dwarf.AT_DECLARATION not in values
+    return str(values.get(dwarf.AT_NAME, "")) if public else ""
 
 
 def _offset(member: dwarf.Entry, width: int) -> int:

@@ -11,10 +11,9 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from xml.etree.ElementTree import Element
 
-from farm.abi.debug_info import Places
+from farm.abi.debug_info import Shape, Told
 from farm.errors import BinaryFormatError
 from farm.model.abi import AbiFunction, AbiMember, AbiType
 from farm.model.mangling import PLAIN, Mangling
@@ -23,7 +22,7 @@ _RECORDS = {"class-decl": "struct", "union-decl": "union"}
 _POINTERS = {"pointer-type-def": "*", "reference-type-def": "&"}
 _QUALIFIERS = ("const", "volatile", "restrict")
 _BYTE = 8
-_NO_BITS: Places = MappingProxyType({})
+_NOTHING = Told()
 _LENGTHS = re.compile(r"(.*?)((?:\[\d*\])*)", re.DOTALL)  # of an array, behind the type of its elements
 _STRANGE = re.compile(r"[^\w.:]+")  # in names: arguments of templates
 
@@ -37,14 +36,14 @@ class DebugTypes:
     types: Mapping[str, AbiType] = field(default_factory=dict)
 
 
-def read(xml: bytes, name: str, mangling: Mangling = PLAIN, bits: Places = _NO_BITS) -> DebugTypes:
+def read(xml: bytes, name: str, mangling: Mangling = PLAIN, told: Told = _NOTHING) -> DebugTypes:
     """Read the output of ``abidw`` about the library `name`, whose exported names `mangling` makes of those of its
-    sources; `bits` says which members are bit fields. Raises BinaryFormatError if it is not such output."""
+    sources; `told` is what debug information says beside. Raises BinaryFormatError if it is not such output."""
     try:
         corpus = ET.fromstring(xml)  # noqa: S314  # of a program that the farm itself ran
         if corpus.tag != "abi-corpus":
             raise _unreadable(name, f"it begins with <{corpus.tag}>")
-        return _Reader(corpus, name, mangling, bits).all()
+        return _Reader(corpus, name, mangling, told).all()
     except (ET.ParseError, KeyError, ValueError, RecursionError) as error:
         raise _unreadable(name, f"{type(error).__name__}: {error}") from error
 
@@ -58,8 +57,8 @@ def _unreadable(name: str, why: str) -> BinaryFormatError:
 class _Reader:
     """Resolves types by their identifiers; what it meets on the way becomes `layouts`."""
 
-    def __init__(self, corpus: Element, name: str, mangling: Mangling, bits: Places) -> None:
-        self.corpus, self.name, self.mangling, self.bits = corpus, name, mangling, bits
+    def __init__(self, corpus: Element, name: str, mangling: Mangling, told: Told) -> None:
+        self.corpus, self.name, self.mangling, self.told = corpus, name, mangling, told
         self.by_id = {e.attrib["id"]: e for e in corpus.iter() if "id" in e.attrib}
         self.symbols = _exported(corpus)
         self.names: dict[str, str] = {}
@@ -83,11 +82,19 @@ class _Reader:
     def _symbols(self, element: Element) -> Iterator[str]:
         """The exported names of a declaration: its symbol and the aliases of that.
 
-        Of a function that another file calls, abidw may keep the declaration only, which names no symbol.
+        Of a function that another file calls, abidw may keep the declaration only, which names no symbol. What it says
+        counts unless the definition has another shape: C lets files declare what others define otherwise.
         """
+        defined = self.told.shapes.get(element.attrib.get("name", ""))
+        if "elf-symbol-id" not in element.attrib and defined not in (None, self._shape(element)):
+            return
         id_ = element.attrib.get("elf-symbol-id", self.mangling(element.attrib.get("name", "")))
         found = self.symbols.get(id_) or self.symbols.get(id_.partition("@")[0])
         yield from sorted(found or ())
+
+    def _shape(self, element: Element) -> Shape:
+        said = self._function(element)
+        return Shape(said.result != "void", len(said.parameters))
 
     def _function(self, element: Element) -> AbiFunction:
         result, name = element.find("return"), element.attrib.get("name", "")
@@ -141,7 +148,7 @@ class _Reader:
     def _member(self, variable: Element, owner: str, size: int, offset: int) -> AbiMember:
         """Bit fields are written as in C: ``unsigned int : 3``."""
         name = variable.attrib.get("name", "")
-        widths = "".join(f" : {width}" for width in sorted(self.bits.get((size, name, offset), ())))
+        widths = "".join(f" : {width}" for width in sorted(self.told.bit_fields.get((size, name, offset), ())))
         return AbiMember(name=name, type=self.type(variable.attrib["type-id"], owner) + widths, offset=offset)
 
     def _enumeration(self, element: Element) -> AbiType:

@@ -44,8 +44,8 @@ def describe(
             where=file.name,
             fix="compile with -g: the recipe's own flags must not take it back",
         )
-    bits = debug_info.bit_fields(file.read_bytes(), file.name)
-    types = debug_types.read(_corpus(file, include, cancel), file.name, mangling, bits)
+    told = debug_info.told(file.read_bytes(), file.name)
+    types = debug_types.read(_corpus(file, include, cancel), file.name, mangling, told)
     return replace(found, functions=types.functions, variables=types.variables, types=types.types, typed=True)
 
 

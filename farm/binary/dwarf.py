@@ -1,6 +1,7 @@
 """The entries of DWARF debug information: abbreviations, and the tree that is written with them.
 
-Only what `farm.abi` needs beside libabigail: which members are bit fields, and where atomic types are said.
+Only what `farm.abi` needs beside libabigail: which members are bit fields, what functions take where they are defined,
+and where atomic types are said.
 Source: DWARF Debugging Information Format, versions 3 to 5, sections 7.5 (units, abbreviations, forms).
 """
 
@@ -12,11 +13,12 @@ from dataclasses import dataclass
 from farm.binary.elf_file import ElfFile
 
 TAG_ATOMIC, TAG_VOLATILE = 0x47, 0x35
-TAG_MEMBER = 0x0D
+TAG_PARAMETER, TAG_MEMBER, TAG_FUNCTION = 0x05, 0x0D, 0x2E
 TAG_RECORDS = frozenset({0x02, 0x13, 0x17})  # class, structure, union
 
 AT_NAME, AT_BYTE_SIZE, AT_BIT_OFFSET, AT_BIT_SIZE = 0x03, 0x0B, 0x0C, 0x0D
 AT_MEMBER_LOCATION, AT_DATA_BIT_OFFSET, AT_STR_OFFSETS_BASE = 0x38, 0x6B, 0x72
+AT_DECLARATION, AT_EXTERNAL, AT_TYPE = 0x3C, 0x3F, 0x49
 
 _COMPRESSED = 0x800  # SHF_COMPRESSED
 _IMPLICIT, _INDIRECT, _STRING, _STRP, _LINE_STRP = 0x21, 0x16, 0x08, 0x0E, 0x1F
