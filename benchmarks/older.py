@@ -28,19 +28,18 @@ def main() -> int:
     parser.add_argument(
         "--before", action="store_true", help="without the releases that came since: as the catalog was before them"
     )
-    parser.add_argument("--baseline", action="store_true", help="without variants: FLINT builds in half the time")
     args = parser.parse_args()
     if args.directory.exists():
         parser.error(f"{args.directory} exists")
     if unknown := [name for name in args.recipe if not (RELEASES / name / _OLDER).exists()]:
         parser.error(f"no older releases of {', '.join(unknown)} are in {RELEASES}")
-    make(args.directory, args.recipe, before=args.before, baseline=args.baseline)
+    make(args.directory, args.recipe, before=args.before)
     return 0
 
 
-def make(catalog: Path, recipes: Sequence[str] = (), *, before: bool = False, baseline: bool = False) -> Path:
+def make(catalog: Path, recipes: Sequence[str] = (), *, before: bool = False) -> Path:
     """Copy the project's catalog with older releases in some of its recipes, with `before` in place of their own; none
-    means all. With `baseline` these are built without variants. Raises KeyError for a recipe that has none."""
+    means all. Raises KeyError for a recipe that has none."""
     for name in ("recipes", "toolchains"):
         shutil.copytree(ROOT / name, catalog / name)
     known = {path.parent.name: path.parent for path in sorted(RELEASES.glob(f"*/{_OLDER}"))}
@@ -54,8 +53,6 @@ def make(catalog: Path, recipes: Sequence[str] = (), *, before: bool = False, ba
             for release in recipe["release"][len(older["release"]) :]:
                 shutil.rmtree(place / "abi" / release["version"], ignore_errors=True)
             recipe["release"] = older["release"]
-        if baseline:
-            recipe.pop("variant", None)
         _write(file, recipe)
         for name, host in older.get("before", {}).items() if before else ():
             _ask_for_less(catalog / "recipes" / name / "recipe.toml", host)
