@@ -65,6 +65,26 @@ def test_binaries_for_windows_lie_where_python_looks_for_them(
     assert testpython.present("cp313", real.toolchains["win_amd64"], catalog, at)
 
 
+def test_links_that_lead_to_nothing_in_the_sysroot_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian's sitecustomize.py is a link into etc/, which is not unpacked, but which this machine may have."""
+    library, machine = tmp_path / "root" / "usr" / "lib" / "python3.11", tmp_path / "machine" / "a" / "b" / "c"
+    library.mkdir(parents=True)
+    machine.mkdir(parents=True)
+    (library / "os.py").write_text("os")
+    (library / "linked.py").symlink_to("os.py")
+    (library / "sitecustomize.py").symlink_to("../../../etc/python3.11/sitecustomize.py")
+    (tmp_path / "machine" / "etc" / "python3.11").mkdir(parents=True)
+    (tmp_path / "machine" / "etc" / "python3.11" / "sitecustomize.py").touch()
+    monkeypatch.chdir(machine)
+    testpython_assembled.copy_library(library, tmp_path / "Lib")
+    assert {path.name: path.is_symlink() for path in (tmp_path / "Lib").iterdir()} == {
+        "os.py": False,
+        "linked.py": False,
+    }
+
+
 def test_an_archive_without_pythons_dll_is_refused(
     real: Catalog, at: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,7 +99,7 @@ class Assembly:
         """The standard library with its byte code: Wine would compile what it imports at each start."""
         base = sysroot.materialise(self.library, self.settings, cancel=cancel)
         source = base / "usr" / "lib" / f"python{self.python.short}"
-        shutil.copytree(source, target, symlinks=False, ignore=_left_out, ignore_dangling_symlinks=True)
+        copy_library(source, target)
         interpreter = pysdk_interpreter.runnable(self.library, self.settings, cancel=cancel)
         argv = [str(interpreter), "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
         process.run(
@@ -145,5 +145,12 @@ def _matches(name: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(name.lower(), glob.lower()) for glob in globs)
 
 
-def _left_out(_folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if name in _LEFT_OUT or name.startswith("config-") or name.endswith(".so")]
+def copy_library(source: Path, target: Path) -> None:
+    """Copy a standard library for another system: without what is of the interpreter that it comes with, and with files
+    for links. Those that lead to nothing in the sysroot are left out (shutil asks this machine for relative ones)."""
+    shutil.copytree(source, target, symlinks=False, ignore=_left_out)
+
+
+def _left_out(folder: str, names: list[str]) -> list[str]:
+    unwanted = {name for name in names if name in _LEFT_OUT or name.startswith("config-") or name.endswith(".so")}
+    return [name for name in names if name in unwanted or not Path(folder, name).exists()]
