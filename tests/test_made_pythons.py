@@ -163,3 +163,11 @@ def test_an_environment_holds_a_copy_of_a_windows_program(tmp_path: Path) -> Non
 def test_dlls_are_counted_as_copies_too() -> None:
     found = mapped.parse("0-0 r-xp 0 0:0 0 /a/gmp-nf10.dll\n0-0 r-xp 0 0:0 0 /b/libgmp-10.DLL\n")
     assert mapped.duplicates(found, ["gmp", "mpfr"]) == {"gmp": ("/a/gmp-nf10.dll", "/b/libgmp-10.DLL")}
+
+
+def test_extension_modules_for_windows_are_among_what_is_mapped() -> None:
+    """As those of other systems are, which end in .so."""
+    line = "0-0 r-xp 0 0:0 0 {}\n"
+    found = mapped.parse(line.format("/a/_speedups.cp313-win_amd64.pyd") + line.format("/a/notes.txt"))
+    assert found == {"_speedups.cp313-win_amd64.pyd": ("/a/_speedups.cp313-win_amd64.pyd",)}
+    assert mapped.duplicates(found, ["speedups"]) == {}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-_SHARED = re.compile(r"\.so(\.|$)|\.dll$", re.IGNORECASE)
+_SHARED = re.compile(r"\.so(\.|$)|\.(dll|pyd)$", re.IGNORECASE)  # pyd: Python's extension modules on Windows
 _ANCHOR = ".anchor.so"
 
 
