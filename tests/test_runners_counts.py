@@ -55,3 +55,10 @@ def test_runs_are_compared_by_test() -> None:
     said = difference(ours, TestCounts(passed=3, failed=1, bad=("b",)))
     assert said == "only here not passing: a; only there not passing: b"
     assert "3 passed here, 4 there" in difference(ours, TestCounts(passed=4))
+
+
+def test_a_test_has_one_name_on_all_systems() -> None:
+    """Who compares runs on Windows and elsewhere would else see other tests fail."""
+    windows = parse("FAILED tests\\test_a.py::test_b[C:\\x] - assert False\n1 failed in 0.10s\n")
+    assert windows is not None
+    assert windows.bad == ("tests/test_a.py::test_b[C:\\x]",)

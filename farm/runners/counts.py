@@ -29,8 +29,14 @@ def _pytest(output: str) -> TestCounts | None:
         failed=found.get("failed", 0),
         errors=found.get("error", 0),
         skipped=found.get("skipped", 0) + found.get("xfailed", 0),
-        bad=tuple(sorted(set(_PYTEST_BAD.findall(output)))),
+        bad=tuple(sorted(set(map(_test, _PYTEST_BAD.findall(output))))),
     )
+
+
+def _test(shown: str) -> str:
+    """A test by the same name on every system: Windows has other slashes in the path of its file."""
+    file, colons, rest = shown.partition("::")
+    return file.replace("\\", "/") + colons + rest
 
 
 def _unittest(output: str) -> TestCounts | None:
