@@ -38,7 +38,7 @@ def recoveries(log: Path) -> list[float | None]:
             key, pid, *_ = rest
             if busy.get(key) == pid:
                 del busy[key]
-            elif key in lost and lost[key][1] == pid:
+            elif word == "end" and key in lost and lost[key][1] == pid:  # it was stopped, and went on in time
                 found.append(None)
                 del lost[key]
         elif word in ("killing", "stopping"):

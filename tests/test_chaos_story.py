@@ -11,13 +11,14 @@ import pytest
 KILLED = ["1.0 begin k 7 build x", "2.5 killing 7", "4.0 begin k 8 build x", "5.0 end k 8 build x"]
 WENT_ON = ["1.0 begin k 7 test x", "2.0 stopping 7", "3.0 end k 7 test x", "9.0 begin k 8 test x"]
 TAKEN_OVER = ["1.0 begin k 7 test x", "2.0 stopping 7", "8.0 begin k 8 test x", "9.0 gave-up k 7 test x"]
+LATE = ["1.0 begin k 7 test x", "2.0 stopping 7", "8.0 gave-up k 7 test x", "9.5 begin k 7 test x"]
 IDLE = ["1.0 killing 7", "2.0 begin k 8 build x", "3.0 end k 8 build x"]
 STORED = ["1.0 begin k 7 build x", "2.0 published k 7", "2.5 killing 7"]
 
 
 @pytest.mark.parametrize(
     ("lines", "again"),
-    [(KILLED, [1.5]), (WENT_ON, [None]), (TAKEN_OVER, [6.0]), (IDLE, []), (STORED, [None])],
+    [(KILLED, [1.5]), (WENT_ON, [None]), (TAKEN_OVER, [6.0]), (LATE, [7.5]), (IDLE, []), (STORED, [None])],
 )
 def test_a_task_that_lost_its_process_is_begun_again(tmp_path: Path, lines: list[str], again: list[float]) -> None:
     log = tmp_path / "log"
