@@ -205,3 +205,14 @@ def test_debug_information_that_is_compressed_or_damaged_is_refused(tmp_path: Pa
             with contextlib.suppress(BinaryFormatError):
                 debug_info.without_atomics(bytes(broken), "t.so")
                 debug_info.told(bytes(broken), "t.so")
+
+
+def test_parameters_of_a_type_are_not_those_of_the_function_before_it(tmp_path: Path) -> None:
+    """Of two files, the second of which begins with the type of a callback."""
+    callback = "typedef int (*callback)(int, long, char); struct s { callback c; };\n"
+    (tmp_path / "a.c").write_text("int first(int a) { return a; }\n")
+    (tmp_path / "b.c").write_text(callback + "int second(struct s *s) { return s->c(1, 2, 3); }\n")
+    command = ["gcc", "-shared", "-fPIC", "-g", "-o", "t.so", "a.c", "b.c"]
+    subprocess.run(command, check=True, timeout=60, cwd=tmp_path)
+    found = debug_info.told((tmp_path / "t.so").read_bytes(), "t.so").shapes
+    assert {name: shape.parameters for name, shape in found.items()} == {"first": 1, "second": 1}

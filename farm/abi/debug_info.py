@@ -15,7 +15,7 @@ Places = Mapping[tuple[int, str, int], frozenset[int]]
 agree in all that may be several."""
 
 _BYTE = 8
-_TAGS = dwarf.TAG_RECORDS | {dwarf.TAG_MEMBER, dwarf.TAG_FUNCTION, dwarf.TAG_PARAMETER}
+_TAGS = dwarf.TAG_RECORDS | {dwarf.TAG_MEMBER, dwarf.TAG_FUNCTION, dwarf.TAG_FUNCTION_TYPE, dwarf.TAG_PARAMETER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,9 @@ def told(data: bytes, name: str) -> Told:
             function, inside = _defined(entry), entry.depth + 1
             if function:
                 shapes[function] = Shape(dwarf.AT_TYPE in entry.values, 0)
+        elif entry.tag == dwarf.TAG_FUNCTION_TYPE:
+            if entry.depth < inside:  # beside the definition: the parameters that follow are the type's
+                function = ""
         elif entry.tag == dwarf.TAG_PARAMETER:
             if function and entry.depth == inside:
                 shapes[function] = Shape(shapes[function].returns, shapes[function].parameters + 1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from farm.binary.elf_file import ElfFile
 
 TAG_ATOMIC, TAG_VOLATILE = 0x47, 0x35
-TAG_PARAMETER, TAG_MEMBER, TAG_FUNCTION = 0x05, 0x0D, 0x2E
+TAG_PARAMETER, TAG_MEMBER, TAG_FUNCTION_TYPE, TAG_FUNCTION = 0x05, 0x0D, 0x15, 0x2E
 TAG_RECORDS = frozenset({0x02, 0x13, 0x17})  # class, structure, union
 
 AT_NAME, AT_BYTE_SIZE, AT_BIT_OFFSET, AT_BIT_SIZE = 0x03, 0x0B, 0x0C, 0x0D
