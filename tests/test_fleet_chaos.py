@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,14 +125,15 @@ def survive(seed: int, home: Path, url: str) -> None:
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(redis())
 
-        def start() -> subprocess.Popen[str]:
-            return stack.enter_context(
-                worker(home, url, broker.url, slots=1, seconds=round(chance.uniform(0.1, 0.6), 2), lease=LEASE)
-            )
+        def pace() -> float:
+            return round(chance.uniform(0.1, 0.6), 2)
 
-        chaos = Chaos(
-            chance=chance, home=home, url=url, broker=broker, start=start, workers=[start() for _ in range(WORKERS)]
-        )
+        def start(seconds: float = 0.0) -> subprocess.Popen[str]:
+            return stack.enter_context(worker(home, url, broker.url, slots=1, seconds=seconds or pace(), lease=LEASE))
+
+        with ThreadPoolExecutor(WORKERS) as pool:  # at once: most of a round is the start of interpreters
+            workers = list(pool.map(start, [pace() for _ in range(WORKERS)]))
+        chaos = Chaos(chance=chance, home=home, url=url, broker=broker, start=start, workers=workers)
         stack.callback(chaos.let_go)
         building = Building(home, url, broker.url)
         for _ in range(chance.randrange(3, 7)):
