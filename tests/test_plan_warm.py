@@ -118,6 +118,17 @@ def test_a_new_release_leaves_the_keys_of_dependents_alone() -> None:
     assert {id_.partition("/")[0] for id_ in after.keys() - before.keys()} == {"gmp@6.3"}
 
 
+def test_who_was_built_against_a_release_that_goes_is_built_against_the_next() -> None:
+    """The next one's own key is as before: that says nothing of those who took the one that went."""
+    before = values(library("b", "1.0", "1.1"), library("c", host=["b"]))
+    after = values(library("b", "1.1"), library("c", host=["b"]))
+    warm = WarmPlanner(before, WANT)
+    was = keys(warm.plan)
+    made = warm.change(after, "b")
+    assert made == plan(after, WANT)
+    assert {id_.partition("/")[0] for id_, key in keys(made).items() if was[id_] != key} == {"c@1.0"}
+
+
 def test_releases_that_come_and_go_below_bounds() -> None:
     recipes = [
         library("a", "1.1"),

@@ -175,7 +175,8 @@ class WarmPlanner:
             old, known = before.blocks[number], before.known_keys(number)
             if not keys.forget(number) or known is None:
                 continue
-            if any(columns.known_keys(target) is None for target in self._nodes[number].telling):
+            unknown = any(columns.known_keys(target) is None for target in self._nodes[number].telling)
+            if unknown or not _same_places(old.node, self._nodes[number]):
                 self._forget_all(keys, self._users[number])
                 continue
             new = dict(zip(_versions(columns.blocks[number]), columns.keys(number), strict=True))
@@ -216,6 +217,11 @@ def _choice(recipe: Recipe, node: Node) -> list[tuple[str, int]]:
     if len(node.releases) == 1:
         return [(node.releases[0].version, 0)]
     return [(release.version, epoch_of(recipe, release.version) if recipe.abi else 0) for release in node.releases]
+
+
+def _same_places(old: Node, new: Node) -> bool:
+    """Whether a place among the releases, by which dependents know what they take, means the same release as before."""
+    return all(was.version == now.version for was, now in zip(old.releases, new.releases, strict=False))
 
 
 def _versions(block: Block) -> list[str]:
