@@ -20,6 +20,8 @@ from fleet_process import PLAN
 from redis_server import Redis, redis, why_no_redis
 from test_ledger_database import emptied
 
+from farm.errors import StoreError
+from farm.fleet.worker import Worker
 from farm.model.events import State, StepEvent
 from farm.process import Cancel
 from farm.store.artifacts import Store
@@ -166,7 +168,7 @@ def assert_whole(home: Path, url: str) -> None:
 
 
 def test_a_plan_is_built_by_a_fleet_and_shown_as_it_goes(home: Path, url: str, broker: Redis) -> None:
-    with worker(home, url, broker.url):
+    with worker(home, url, broker.url, seconds=1.0):  # so long that no slot does all alone
         building = Building(home, url, broker.url)
         assert building.states() == {State.BUILT}
     assert_whole(home, url)
@@ -279,3 +281,39 @@ def test_an_interrupted_worker_gives_back_what_it_has(home: Path, url: str, brok
         assert [(depth.queued, depth.running) for depth in ledger.queue_depths()] == [(2, 0)]
     with worker(home, url, broker.url):
         assert building.states() == {State.BUILT}
+
+
+def test_the_end_is_heard_while_the_ledger_is_asked() -> None:
+    """A driver that is interrupted cancels its question, and says that: what interrupted it would be lost."""
+    ended = []
+
+    class Slot:
+        pid = 1
+
+        def ended(self) -> int | None:
+            return None
+
+        def interrupt(self) -> None:
+            ended.append("interrupted")
+
+        def finish(self, seconds: float) -> None:
+            ended.append("finished")
+
+    class Asked:
+        def requeue_lost(self, *_: object) -> int:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.1)
+            except BaseException as error:
+                raise StoreError("the question was cancelled") from error
+            return 0
+
+        def has_queued(self, *_: object) -> bool:
+            return False
+
+    made = Worker(Asked(), ["build"], Slot, 0, 1.0)  # type: ignore[arg-type]
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        made.serve()
+    assert ended == ["interrupted", "finished"]
+    assert signal.getsignal(signal.SIGTERM) is before

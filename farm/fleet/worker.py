@@ -7,10 +7,12 @@ the parent dies, and then leave.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from farm.errors import StoreError
@@ -42,16 +44,26 @@ class Worker:
         self._spare: Child | None = None
         self._not_before = 0.0
         self._woken = threading.Event()
+        self._ends = False
 
     def wake(self) -> None:
         """Let idle slots look at the ledger now. From any thread."""
         self._woken.set()
 
     def serve(self) -> None:
-        """Until KeyboardInterrupt: then every slot gives back what it has."""
+        """Until SIGINT or SIGTERM: then every slot gives back what it has, and KeyboardInterrupt is raised."""
+        with _told_once(self._end):
+            self._serve()
+        raise KeyboardInterrupt
+
+    def _end(self) -> None:
+        self._ends = True
+        self._woken.set()
+
+    def _serve(self) -> None:
         look = 0.0
         try:
-            while True:
+            while not self._ends:
                 self._keep_alive()
                 now = time.monotonic()
                 if now >= look:
@@ -101,6 +113,29 @@ class Worker:
                 self._woken.set()
         except StoreError as error:
             _log.warning("the ledger was not looked at: %s", error)
+
+
+@contextlib.contextmanager
+def _told_once(tell: Callable[[], None]) -> Iterator[None]:
+    """Of SIGINT and SIGTERM the first only tells, the next does what it did before. An exception in the middle of a
+    question to the ledger may be lost: the driver cancels the question, and that is what is raised."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def put_back() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    def told(*_: object) -> None:
+        put_back()
+        tell()
+
+    before = {each: signal.signal(each, told) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        put_back()
 
 
 def _how(code: int) -> str:
