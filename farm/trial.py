@@ -16,6 +16,7 @@ from farm.model.plan import Step
 from farm.model.recipe_source import Release
 from farm.model.toolchain import Toolchain
 from farm.plan.effective import merged
+from farm.plan.requirements import python_version
 from farm.process import Cancel, says_full
 from farm.runners import Install, ProgramTest, PythonTest, Runner, SmokeResult, SuiteTest, mapped
 from farm.runners.counts import difference
@@ -66,8 +67,7 @@ class Trial:
     @property
     def python_version(self) -> str:
         """``3.13`` of the step's ``cp313``."""
-        tag = self.step.python or ""
-        return f"{tag[2:3]}.{tag[3:]}" if tag else ""
+        return python_version(self.step.python) if self.step.python else ""
 
     @property
     def runner(self) -> Runner:

@@ -20,6 +20,7 @@ from typing import Any
 from farm import catalog
 from farm.model.recipe import Recipe
 from farm.plan.effective import matches
+from farm.plan.requirements import python_version
 from farm.process import run
 from farm.settings import load
 
@@ -139,22 +140,18 @@ def build_jobs(rows: Iterable[Row], handed: Iterable[Row] = ()) -> list[dict[str
 def _handout(row: Row) -> dict[str, Any]:
     linked = [str(id_).partition("/")[0] for id_ in row["requires"]]
     named = {key: row[key] for key in ("step", "key", "recipe")}
-    return {**named, "tag": row["python"], "python": _version(row["python"]), "requires": linked}
+    return {**named, "tag": row["python"], "python": python_version(row["python"]), "requires": linked}
 
 
 def handout_jobs(handed: Iterable[Row]) -> list[dict[str, Any]]:
     """One job for each platform and Python that builds what it was handed out."""
     pairs = sorted({(row["platform"], row["python"]) for row in handed})
-    return [{**_machine(platform), "python": _version(tag), "tag": tag} for platform, tag in pairs]
+    return [{**_machine(platform), "python": python_version(tag), "tag": tag} for platform, tag in pairs]
 
 
 def _machine(platform: str) -> dict[str, str]:
     runner, processor = RUNNERS[platform]
     return {"platform": platform, "runner": runner, "processor": processor}
-
-
-def _version(tag: str) -> str:
-    return f"{tag[2:3]}.{tag[3:]}"
 
 
 def native_jobs(
@@ -178,7 +175,7 @@ def native_jobs(
 
 
 def _native_job(platform: str, tag: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
-    return {**_machine(platform), "python": _version(tag), "steps": steps}
+    return {**_machine(platform), "python": python_version(tag), "steps": steps}
 
 
 if __name__ == "__main__":

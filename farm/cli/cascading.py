@@ -193,10 +193,10 @@ def scope_of(
 ) -> Scope:
     """What is asked for, said so that it means the same on every machine that advances the cascade."""
     from farm.plan import selection
+    from farm.plan.requirements import python_version
 
     chosen = tuple(platforms) or tuple(wanted.own_platforms(catalog))
-    own = wanted.own_python()
-    versions = tuple(pythons) or (f"{own[2:3]}.{own[3:]}",)
+    versions = tuple(pythons) or (python_version(wanted.own_python()),)
     for version in versions:
         selection.python_tag(version)  # raises UsageError
     return Scope(platforms=chosen, pythons=versions, recipes=recipes, bumps=bumps, suites=suites)

@@ -19,6 +19,7 @@ from farm.model.events import Listener, State
 from farm.model.finding import Finding
 from farm.model.plan import Plan, Step
 from farm.pipeline import Pipeline
+from farm.plan.requirements import python_version
 from farm.settings import Settings
 from farm.store.artifacts import Store
 from farm.workers.step import RunStep, StepCancel, StepRunner, patiently
@@ -111,7 +112,7 @@ class Planned:
             while len(self._plans) >= _KEPT_PLANS:
                 del self._plans[next(iter(self._plans))]
             name, platform, *python = order.step.split("/")
-            pythons = [f"{tag[2]}.{tag[3:]}" for tag in python]
+            pythons = [python_version(tag) for tag in python]
             plan = planning.make_plan(found, recipes=[name], platforms=[platform], pythons=pythons)
             self._plans[order.catalog, order.step] = plan
         return self._plans[order.catalog, order.step]

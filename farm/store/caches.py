@@ -27,10 +27,6 @@ DOWNLOAD_LOCK = ".lock"  # inside a download's directory, which stays with it
 _DAY = 86_400.0
 
 
-def _beside(place: Path) -> Path:
-    return lock_of(place)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
     """One directory of a user's cache. `kind` is a word for people; `named` are the names in it that pins stand for;
@@ -39,13 +35,12 @@ class Cache:
     kind: str
     place: Path
     named: Collection[str]
-    lock: Callable[[Path], Path] = _beside
+    lock: Callable[[Path], Path] = lock_of
 
 
 def sweep(cache: Cache, *, keep_days: float, named_days: float = math.inf, dry_run: bool) -> list[Removal]:
     """Remove what nobody used for `keep_days`, and what pins name after `named_days`. Raises StoreError."""
-    now = time.time()
-    unnamed, named = (now - max(days, IN_USE_DAYS) * _DAY for days in (keep_days, named_days))
+    unnamed, named = _since(keep_days), _since(named_days)
     removals = sweep_dead([cache.place], dry_run=dry_run)
     with disk_errors(cache.place):
         for path in _places(cache.place):
@@ -75,8 +70,7 @@ def sweep_downloads(
 ) -> list[Removal]:
     """The same for downloads, ``<sha256>/<file>``: the file goes, its directory stays with the lock that somebody may
     wait for. Raises StoreError."""
-    now = time.time()
-    unnamed, with_name = (now - max(days, IN_USE_DAYS) * _DAY for days in (keep_days, named_days))
+    unnamed, with_name = _since(keep_days), _since(named_days)
     removals = []
     with disk_errors(place):
         for folder in _places(place):
@@ -101,6 +95,11 @@ def _places(folder: Path) -> Iterator[Path]:
     for entry in sorted(scan(folder), key=lambda e: e.name):
         if not entry.name.endswith(".lock") and owner_of_name(entry.name) is None:
             yield Path(entry.path)
+
+
+def _since(days: float) -> float:
+    """The moment since which nobody has used what may go after some days."""
+    return time.time() - max(days, IN_USE_DAYS) * _DAY
 
 
 def _used(path: Path) -> float:
