@@ -13,6 +13,7 @@ from pathlib import Path
 
 import containers
 import pytest
+from databases import postgresql, why_no_postgresql
 
 from farm import catalog, settings
 from farm.catalog import Catalog
@@ -33,6 +34,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes of pytest-xdist are told a width."""
     monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A PostgreSQL of the module's own."""
+    if reason := why_no_postgresql():
+        pytest.skip(f"PostgreSQL was not tested: {reason}")
+    with postgresql() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import fleet_process
 import pytest
-from databases import postgresql, restart, why_no_postgresql
+from databases import restart
 from fleet_process import PLAN
 from redis_server import Redis, redis, why_no_redis
 from test_ledger_database import emptied
@@ -29,14 +29,6 @@ from farm.store.ledger import Ledger
 
 PATIENCE = 300.0  # seconds, on a machine with much else to do
 SCRIPT = str(Path(__file__).parent / "fleet_process.py")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if reason := why_no_postgresql():
-        pytest.skip(f"PostgreSQL was not tested: {reason}")
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
-from databases import postgresql, restart, why_no_postgresql
+from databases import restart
 from plans import digest, make_plan, make_step
 from sqlalchemy import create_engine, inspect, text
 
@@ -28,15 +28,6 @@ from farm.store.owner import Owner, this_process
 from farm.store.records import Outcome
 from farm.store.schema import HEAD
 from farm.store.tables import metadata
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    reason = why_no_postgresql()
-    if reason:
-        pytest.skip(f"PostgreSQL was not tested: {reason}")
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from databases import postgresql, why_no_postgresql
 from plans import digest
 from test_ledger_database import emptied
 
@@ -20,15 +19,6 @@ from farm.store.ledger import Ledger
 from farm.store.owner import Owner, this_process
 
 FAR = Owner(machine="faraway00000", pid=7, started=1, host="far")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    reason = why_no_postgresql()
-    if reason:
-        pytest.skip(f"PostgreSQL was not tested: {reason}")
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

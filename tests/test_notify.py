@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import standardwebhooks
 from cascades import FakeHands, chain
-from databases import postgresql, why_no_postgresql
 from plans import PLATFORM, make_plan
 from receivers import CERT, Hook, hook, mailbox
 from test_ledger_database import emptied
@@ -32,14 +31,6 @@ from farm.store.ledger import Ledger
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PLAIN = "not-base64-at-all"
 Write = Callable[..., config.Config]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if reason := why_no_postgresql():
-        pytest.skip(f"PostgreSQL was not tested: {reason}")
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

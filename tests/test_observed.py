@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pytest
 from cascades import FakeHands, chain, draft, fresh
-from databases import postgresql, why_no_postgresql
 from plans import PLATFORM, make_plan
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert, text, update
@@ -40,14 +39,6 @@ from farm.workers.keeper import LeaseKeeper
 
 DOC = Path(__file__).parent.parent / "docs/observing.md"
 OTHER = Owner(machine="0123456789ab", pid=7, started=1, host="builder-3")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if reason := why_no_postgresql():
-        pytest.skip(f"PostgreSQL was not tested: {reason}")
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from cascade_farm import Farm, small
 from cascades import draft
-from databases import postgresql, why_no_postgresql
 from plans import PLATFORM, digest, make_plan
 from s3_server import BUCKET, credentials, s3
 from test_ledger_database import emptied
@@ -40,14 +39,6 @@ from farm.workers.step import StepCancel
 
 KEY, OTHER = digest("key"), digest("other")
 GMPY2 = f"gmpy2@1.0/{PLATFORM}"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if reason := why_no_postgresql():
-        pytest.skip(f"PostgreSQL was not tested: {reason}")
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
