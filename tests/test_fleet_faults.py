@@ -25,7 +25,6 @@ from test_fleet import (
     broker,
     home,
     lines,
-    server,
     url,
     wait_for,
     worker,
@@ -36,7 +35,7 @@ from test_ledger_database import emptied
 from farm.model.events import State
 from farm.store.ledger import Ledger
 
-__all__ = ["broker", "home", "server", "url"]  # fixtures
+__all__ = ["broker", "home", "url"]  # fixtures
 Clock = Callable[[int], dict[str, str]]
 HOURS = 3600
 AHEAD, BEHIND = 7 * HOURS, -7 * HOURS
