@@ -292,6 +292,15 @@ def test_a_restarted_server_is_an_infrastructure_fault_and_heals(server: str) ->
         assert ledger.heartbeat([lease]) == set()
 
 
+def test_a_server_that_restarts_while_nobody_asks_is_not_noticed(server: str) -> None:
+    with Ledger.open(emptied(server)) as ledger:
+        lease = ledger.lease(digest("rested"))
+        assert lease is not None
+        restart(server, how="immediate")
+        time.sleep(1.1)  # connections that rested for a second are tried
+        assert ledger.heartbeat([lease]) == set()
+
+
 _WRITER = """
 import sys
 sys.path.insert(0, sys.argv[3])

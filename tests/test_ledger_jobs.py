@@ -8,9 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plans import digest
+from sqlalchemy import Connection, event
+from sqlalchemy.engine.interfaces import CacheStats
 from test_ledger_database import emptied
 
 from farm.model.job import JobState, NewJob
@@ -173,3 +176,23 @@ def test_depths_and_what_is_old_enough_to_forget(ledger: Ledger) -> None:
     assert ledger.sweep_jobs(1) == 0
     time.sleep(0.01)
     assert ledger.sweep_jobs(0) == 1
+
+
+def test_statements_of_the_queue_are_compiled_once(ledger: Ledger) -> None:
+    """An SQL function of our own can prevent that without a word: SQLAlchemy then compiles them each time."""
+    uncached: list[str] = []
+
+    def look(_connection: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
+        if context.compiled is not None and context.cache_hit is CacheStats.NO_CACHE_KEY:
+            uncached.append(statement)
+
+    event.listen(ledger._engine, "before_cursor_execute", look)
+    ledger.submit_jobs([new("a"), new("b")])
+    job, lease = taken(ledger)
+    assert ledger.heartbeat([lease]) == set()
+    assert ledger.has_queued(["build", "other"])
+    assert ledger.claim_job(["other", "more"]) is None
+    assert ledger.requeue_lost(["build"]) == 0
+    assert ledger.finish_and_claim(lease, job, JobState.DONE, {}, ["build"])[0]
+    assert len(ledger.take_ended("r1")) == 1
+    assert uncached == []

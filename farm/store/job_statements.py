@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from sqlalchemy import JSON, Select, bindparam, false, or_, select, update
+from sqlalchemy import JSON, CompoundSelect, Select, bindparam, false, or_, select, union_all, update
 
 from farm.model.job import JobState
 from farm.store.job_tables import jobs
@@ -15,8 +15,13 @@ from farm.store.tables import is_past, now_ms
 _ELSEWHERE_MS = 500  # how long a job rests whose key is being built for another run
 JOB = (jobs.c.id, jobs.c.run, jobs.c.key, jobs.c.what, jobs.c.queue, jobs.c.payload, jobs.c.signature, jobs.c.signer)
 _MAY = (jobs.c.queue == bindparam("in_queue")) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before)
-FIRST = select(*JOB, jobs.c.attempts, jobs.c.rank).where(_MAY).order_by(jobs.c.rank, jobs.c.id).limit(1)
-FIRST_LOCKED = FIRST.with_for_update(skip_locked=True)
+FIRST_LOCKED = (
+    select(*JOB, jobs.c.attempts)
+    .where(_MAY)
+    .order_by(jobs.c.rank, jobs.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
 _THIS = (jobs.c.id == bindparam("job")) & (jobs.c.state == JobState.QUEUED)
 REST = update(jobs).where(_THIS).values(not_before=now_ms() + _ELSEWHERE_MS)
 SAY = (
@@ -36,3 +41,16 @@ def any_queued(queues: tuple[str, ...]) -> Select[Any]:
     """One look into an index per queue, in one statement: every worker asks this twice a second."""
     here = ((jobs.c.queue == q) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before) for q in queues)
     return select(or_(false(), *(select(jobs.c.id).where(one).exists() for one in here)))
+
+
+@functools.cache
+def first_queues(queues: tuple[str, ...]) -> CompoundSelect[Any]:
+    """Queues that have a job, the one with the most urgent job first: one look into an index per queue, in one
+    statement."""
+    return union_all(*(_first_of(queue) for queue in queues)).order_by("rank", "id")
+
+
+def _first_of(queue: str) -> Select[Any]:
+    may = (jobs.c.queue == queue) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before)
+    first = select(jobs.c.queue, jobs.c.rank, jobs.c.id).where(may).order_by(jobs.c.rank, jobs.c.id).limit(1)
+    return select(first.subquery())  # SQLite has no limit for a part of a union

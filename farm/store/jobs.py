@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from farm.model.job import Job, JobEnd, JobState, NewJob, QueueDepth
 from farm.store.database import chunks
-from farm.store.job_statements import FIRST, FIRST_LOCKED, JOB, REST, SAY, TAKE, any_queued
+from farm.store.job_statements import FIRST_LOCKED, JOB, REST, SAY, TAKE, any_queued, first_queues
 from farm.store.job_tables import jobs
 from farm.store.leases import AGE, LEASE_SECONDS, NOBODY, LeaseRecords
 from farm.store.owner import Owner, this_process
@@ -47,7 +47,7 @@ class JobRecords(LeaseRecords, TallyRecords):
     ) -> tuple[Job, Lease] | None:
         """Take the most urgent job of some queues, with the lease of its key for `ttl` seconds; None if there is none.
 
-        The time it takes does not grow with the number of jobs: one look into an index per queue.
+        The time it takes does not grow with the number of jobs: one look into an index per queue, in one statement.
         """
         me = owner or this_process()
         for _ in range(_TRIES):
@@ -174,8 +174,7 @@ class JobRecords(LeaseRecords, TallyRecords):
         """The first job of the queue whose first one is the most urgent of all, locked."""
         order = list(queues)
         if len(order) > 1:
-            firsts = [(row, q) for q in queues if (row := connection.execute(FIRST, {"in_queue": q}).first())]
-            order = [q for _, q in sorted(firsts, key=lambda pair: (pair[0].rank, pair[0].id))]
+            order = list(connection.execute(first_queues(tuple(queues))).scalars())
         for queue in order:
             locked: Any = connection.execute(FIRST_LOCKED, {"in_queue": queue}).first()
             if locked is not None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from farm.errors import MissingToolError, StoreError, UnavailableError
 from farm.store.files import disk_errors, file_lock, make_dirs
+from farm.store.idle import try_the_rested
 from farm.store.refusals import refusal
 
 HEAD = "0005"  # the newest migration; read here so that an up-to-date ledger opens without importing alembic
@@ -121,11 +122,13 @@ def _engine(url: URL) -> Engine:
         return engine
     try:
         patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
-        return create_engine(url, pool_pre_ping=True, max_overflow=-1, connect_args=patience)
+        engine = create_engine(url, max_overflow=-1, connect_args=patience)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise MissingToolError(
             f"the database driver is not installed: {error}", fix="pip install 'wheel-farm[postgresql]'"
         ) from error
+    try_the_rested(engine)
+    return engine
 
 
 def _configure_sqlite(connection: Any, record: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature

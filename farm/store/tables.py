@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 
 metadata = MetaData(
     naming_convention={
@@ -57,10 +58,11 @@ class UtcTime(TypeDecorator[datetime]):
 _FAR_MS = 2 * 3_600_000
 
 
-class now_ms(ColumnElement[int]):  # noqa: N801 - reads as the SQL function that it is
+class now_ms(FunctionElement[int]):  # noqa: N801 - reads as the SQL function that it is
     """The database's clock in milliseconds since 1970: leases of all machines are judged by this one clock."""
 
-    inherit_cache = True
+    name = "now_ms"
+    inherit_cache = True  # of a function: SQLAlchemy makes no statement twice that differs only in its values
     type = BigInteger()
 
 
