@@ -188,6 +188,18 @@ def test_the_clock_goes_on_when_a_disk_is_full(ledger: Ledger) -> None:
     assert len(tried) == 2
 
 
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+def test_the_clock_ends_when_it_is_told_to_whatever_it_asks_just_then(signal_: int, tmp_path: Path) -> None:
+    catalog = small_farm.make(tmp_path / "catalog")
+    command = small_farm.command(catalog, "beat", "--broker", "redis://127.0.0.1:1/0")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as clock:
+        assert clock.stdout is not None
+        assert "beating on" in clock.stdout.readline()
+        clock.send_signal(signal_)
+        assert clock.stdout.read().splitlines() == ["stopped"]
+    assert clock.returncode == 0
+
+
 def test_queues_of_pull_requests_are_served_by_themselves() -> None:
     assert queues.of_build("build", 10.0) == "build"
     assert queues.of_build("pr", 3600.0) == "pr.build.large"

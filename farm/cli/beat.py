@@ -7,6 +7,7 @@ A fleet is safe without it; with several, each does the same and none is in anot
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from farm.cli import fleet_options, numbers
 from farm.errors import UsageError
 
 if TYPE_CHECKING:
+    from farm.process import Cancel
     from farm.settings import Settings
 
 EPILOG = """examples:
@@ -40,6 +42,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from farm.fleet import greeting
     from farm.fleet.beat import Beat
     from farm.fleet.broker import Waker, shown
+    from farm.process import Cancel
     from farm.store import home
     from farm.store.ledger import Ledger
 
@@ -48,24 +51,23 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     url = fleet_options.broker_of(args)
     greeting.greet(url)
     home.prepare(settings.home)
-    waker = Waker(url)
-    with Ledger.open(settings.ledger) as ledger:
+    waker, stop = Waker(url), Cancel()
+    with contextlib.suppress(KeyboardInterrupt), Ledger.open(settings.ledger) as ledger:
+        clock = Beat(
+            ledger,
+            wake=waker.wake,
+            lease_seconds=fleet_options.lease_of(args),
+            keep_days=args.keep_days,
+            due=lambda: _run_due(url, settings, stop),
+            due_seconds=args.run_due * 60,
+        )
         print(f"beating on {shown(url)}", flush=True)
-        try:
-            Beat(
-                ledger,
-                wake=waker.wake,
-                lease_seconds=fleet_options.lease_of(args),
-                keep_days=args.keep_days,
-                due=lambda: _run_due(url, settings),
-                due_seconds=args.run_due * 60,
-            ).serve()
-        except KeyboardInterrupt:
-            print("stopped", flush=True)
+        clock.serve(stop)
+    print("stopped", flush=True)
     return 0
 
 
-def _run_due(url: str, settings: Settings) -> None:
+def _run_due(url: str, settings: Settings, stop: Cancel) -> None:
     """As a process of its own: a cascade is no business of a clock. The address is in its environment, not in `ps`."""
     import os
 
@@ -75,4 +77,4 @@ def _run_due(url: str, settings: Settings) -> None:
     env = {**os.environ, fleet_options.BROKER: url}
     due = ["cascade", "run-due", "--broker", fleet_options.FROM_ENVIRONMENT]
     command = [sys.executable, "-m", "farm.cli", *places, *due]
-    run_program(command, env=env, on_line=lambda line: print(line, flush=True))
+    run_program(command, env=env, on_line=lambda line: print(line, flush=True), cancel=stop)

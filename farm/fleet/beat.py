@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from farm.errors import FarmError, StoreError
+from farm.fleet.beside import beside
+from farm.process import Cancel
 
 if TYPE_CHECKING:
     from farm.store.ledger import Ledger
@@ -48,11 +51,20 @@ class Beat:
             self._tasks.append((due_seconds, due))
         self._next = [0.0] * len(self._tasks)
 
-    def serve(self) -> None:
-        """Until KeyboardInterrupt."""
-        while True:
-            self.tick(time.monotonic())
-            time.sleep(_TICK)
+    def serve(self, stop: Cancel) -> None:
+        """Until KeyboardInterrupt, which sets `stop`: what a task runs under it is ended then."""
+        rest = threading.Event()
+
+        def work() -> None:
+            while not stop.is_set:
+                self.tick(time.monotonic())
+                rest.wait(_TICK)
+
+        def end() -> None:
+            stop.set()
+            rest.set()
+
+        beside(work, end, "farm-beat")
 
     def tick(self, now: float) -> None:
         """Do what is due at a moment of the monotonic clock. What fails is tried again the next time."""

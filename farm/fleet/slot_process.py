@@ -7,10 +7,9 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from farm.fleet.beside import beside
 from farm.fleet.slot import Slot
 from farm.process import Cancel
-
-_TICK = 0.2
 
 
 def serve(opened: Callable[[], AbstractContextManager[Slot]]) -> None:
@@ -21,8 +20,6 @@ def serve(opened: Callable[[], AbstractContextManager[Slot]]) -> None:
     """
     stop, no_more, wake = Cancel(), threading.Event(), threading.Event()
     begin = threading.Event()
-    over = threading.Event()  # a thread whose join is interrupted counts as ended (Python 3.11), so it is not joined
-    bugs: list[BaseException] = []
 
     def hear() -> None:
         while os.read(0, 4096):
@@ -33,24 +30,14 @@ def serve(opened: Callable[[], AbstractContextManager[Slot]]) -> None:
         wake.set()
 
     def work() -> None:
-        try:
-            with opened() as slot:
-                begin.wait()
-                slot.serve(stop, no_more, wake)
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            bugs.append(error)
-        finally:
-            over.set()
+        with opened() as slot:
+            begin.wait()
+            slot.serve(stop, no_more, wake)
 
-    threading.Thread(target=hear, name="farm-parent", daemon=True).start()
-    threading.Thread(target=work, name="farm-slot").start()
-    try:
-        while not over.wait(_TICK):
-            pass
-    except KeyboardInterrupt:
+    def end() -> None:
         stop.set()
         begin.set()
         wake.set()
-        over.wait()
-    if bugs:
-        raise bugs[0]
+
+    threading.Thread(target=hear, name="farm-parent", daemon=True).start()
+    beside(work, end, "farm-slot")
