@@ -17,6 +17,7 @@ from farm.index.generations import Index
 from farm.model.cascade import CascadeKind, Draft, Scope
 from farm.model.plan import Plan
 from farm.model.rework import Rework, Task, Verb
+from farm.wheel.pack import pack
 
 OLD = make_plan({"gmp": (), "mpfr": ("gmp",), "mpc": ("gmp", "mpfr")}, salt="old")
 NEW = make_plan({"gmp": (), "mpfr": ("gmp",), "mpc": ("gmp", "mpfr")}, salt="new")
@@ -128,7 +129,7 @@ def sbom(tmp_path: Path, filename: str, *purls: str, text: str = "") -> Path:
     folder.mkdir()
     document = {"metadata": {"component": {"purl": purls[0]}}, "components": [{"purl": purl} for purl in purls[1:]]}
     (folder / "farm.cdx.json").write_text(text or json.dumps(document))
-    return wheel_factory.pack(tree, filename, tmp_path, epoch_seconds=1_700_000_000)
+    return pack(tree, filename, tmp_path, epoch_seconds=1_700_000_000)
 
 
 def test_who_holds_a_component(tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ from farm.cli.running import recorder
 from farm.errors import BuildError
 from farm.model.artifact import Artifact
 from farm.model.finding import Finding, Severity
+from farm.model.outcome import Outcome
 from farm.model.plan import Step
 from farm.pipeline import refuse
 from farm.process import Cancel
 from farm.store.artifacts import Store
 from farm.store.home import prepare
 from farm.store.ledger import Ledger
-from farm.store.records import Outcome
 from farm.workers.local import run_plan
 from farm.workers.step import Reporter
 

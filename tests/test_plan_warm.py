@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog_builder import dependent, library
+from catalog_builder import PLATFORM, dependent, library
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_plan_columns import PLATFORM, WANT, catalogs, values
+from test_plan_columns import WANT, catalogs, values
 
 from farm.catalog.values import Catalog, LoadedRecipe
 from farm.errors import PlanError

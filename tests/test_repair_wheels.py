@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import toy
 
-from farm.binary import elf, formats
+from farm.binary import formats
 from farm.errors import BinaryFormatError, GateError, UsageError
+from farm.model.binary import Linkage
 from farm.repair import natives as known
 from farm.repair.natives import Natives
 from farm.repair.options import RepairOptions
@@ -63,7 +64,7 @@ def read(wheel: Path, suffix: str) -> str:
         return archive.read(name).decode()
 
 
-def linkages(wheel: Path) -> dict[str, elf.Linkage]:
+def linkages(wheel: Path) -> dict[str, Linkage]:
     with zipfile.ZipFile(wheel) as archive:
         read_all = {n: formats.read_bytes(archive.read(n), n) for n in archive.namelist()}
     return {name: linkage for name, linkage in read_all.items() if linkage}

@@ -20,7 +20,8 @@ from disks import small_disk
 from plans import digest
 
 from farm.errors import StoreError
-from farm.store.artifacts import Conflict, Store
+from farm.store.artifacts import Store
+from farm.store.pointers import Conflict
 from farm.store.sweep import sweep_store
 
 KEY = digest("key")

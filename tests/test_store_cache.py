@@ -16,7 +16,7 @@ from farm.cli import run
 from farm.errors import UsageError
 from farm.model.job import NewJob
 from farm.settings import load, parse_size
-from farm.store import cache, sweep
+from farm.store import cache, pins
 from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
 from farm.store.needs import catalogs_of_jobs
@@ -136,7 +136,7 @@ def test_a_file_that_its_writer_takes_away_does_not_stop_the_sweep(
         path.unlink()
         return False
 
-    monkeypatch.setattr(sweep.pins, "is_alive", taken_away)
+    monkeypatch.setattr(pins, "is_alive", taken_away)
     assert not sweep_store(store, keep_keys=(), keep_sha256=(), keep_days=14.0, dry_run=False)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from disks import filled, small_disk
 
-from farm.build.commands import Command, Runner
+from farm.build.commands import Runner
+from farm.build.systems.base import Command
 from farm.errors import BuildError, StoreError
 from farm.process import Completed
 from farm.store.room import is_out_of_room, room_watched

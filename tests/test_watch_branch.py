@@ -15,7 +15,7 @@ from upstreams import debian_archive, serve, small_tar, use_archive, watched_cat
 from farm import cli
 from farm.catalog import Catalog
 from farm.cli import measuring
-from farm.errors import BuildError
+from farm.errors import BuildError, ForgeError
 from farm.forge import git as forge_git
 from farm.forge.git import Git
 from farm.model.abi import Abi, AbiLibrary, AbiSymbol
@@ -252,7 +252,7 @@ def test_the_repository_is_read_off_the_remote(url: str, name: str | None, monke
     if name is not None:
         assert forge_git.owner_and_name(Git(top=Path()), "origin") == name
         return
-    with pytest.raises(forge_git.ForgeError, match="does not tell owner and name"):
+    with pytest.raises(ForgeError, match="does not tell owner and name"):
         forge_git.owner_and_name(Git(top=Path()), "origin")
 
 
