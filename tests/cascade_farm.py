@@ -87,8 +87,12 @@ class Farm:
         )
         return Promoter(
             settings=self.at, ledger=self.ledger, index=self.index, stager=stager,
-            replan=lambda cascade, after, before: replace(self.replanned, catalog=after, before=before),  # type: ignore[type-var]
+            replan=self._replan,
         )  # fmt: skip
+
+    def _replan(self, cascade: Cascade, after: str, before: str) -> Draft:
+        assert self.replanned is not None
+        return replace(self.replanned, catalog=after, before=before)
 
     def start(self, *names: str, salt: str = "", **more: Any) -> int:
         """A cascade that builds gmp and moves gmpy2, or what `names` says."""

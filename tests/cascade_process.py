@@ -6,6 +6,7 @@ Arguments: home, jobs, seconds per task.
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
 from pathlib import Path
@@ -45,9 +46,13 @@ class SlowHands:
         os.close(handle)
 
 
+def at_once(attempts: int, *, rng: random.Random | None = None) -> float:
+    return 0.0
+
+
 def main() -> None:
     home, jobs, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    faults.pause = lambda attempts: 0.0  # type: ignore[assignment]
+    faults.pause = at_once
     with Ledger.open(home / "ledger.sqlite") as ledger:
         ended = Advance(ledger.cascade(1), ledger=ledger, hands=SlowHands(home, seconds), jobs=jobs).to_the_end()
     print(ended.cascade.state, ended.elsewhere)

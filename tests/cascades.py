@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,9 +36,14 @@ def _empty() -> bytes:
         return path.read_bytes()
 
 
-@contextmanager
-def fresh(kind: type[L] = Ledger) -> Iterator[L]:  # type: ignore[assignment]
+def fresh() -> AbstractContextManager[Ledger]:
     """An empty ledger in a file of its own."""
+    return fresh_as(Ledger)
+
+
+@contextmanager
+def fresh_as(kind: type[L]) -> Iterator[L]:
+    """The same as a ledger that behaves otherwise."""
     with tempfile.TemporaryDirectory(dir=FAST) as folder:
         path = Path(folder) / "ledger.sqlite"
         path.write_bytes(_empty())

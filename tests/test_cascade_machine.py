@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cascades import FakeHands, Killed, chain, draft, fresh
+from cascades import FakeHands, Killed, chain, draft, fresh, fresh_as
 from databases import postgresql, why_no_postgresql
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -183,7 +183,12 @@ def test_two_calls_at_once_share_the_work(ledger: Ledger) -> None:
     cascade = ledger.create_cascade(draft(graph))
     hands = FakeHands()
     meet = threading.Barrier(2, timeout=30)
-    hands.during = lambda task: meet.wait() and None if task.recipe in ("s0", "s1") else None  # both are at work
+
+    def both_are_at_work(task: CascadeTask) -> None:
+        if task.recipe in ("s0", "s1"):
+            meet.wait()
+
+    hands.during = both_are_at_work
     calls = [threading.Thread(target=advance, args=(ledger, cascade.id, hands)) for _ in range(2)]
     for call in calls:
         call.start()
@@ -309,7 +314,7 @@ def test_whatever_is_killed_each_task_passes_once_and_the_cascade_ends(
     required = {one.task.id: one.task.requires for one in made.tasks}
     keys = {one.task.id: one.task.key for one in made.tasks}
     script = {id_: tuple(words) for id_, words in script.items()}
-    with fresh(DyingLedger) as ledger:
+    with fresh_as(DyingLedger) as ledger:
         ledger.dies(())
         id_ = ledger.create_cascade(made).id
         ledger.dies(kills)
