@@ -313,7 +313,6 @@ def test_whatever_is_killed_each_task_passes_once_and_the_cascade_ends(
     hands, deaths = FakeHands(script), 0
     required = {one.task.id: one.task.requires for one in made.tasks}
     keys = {one.task.id: one.task.key for one in made.tasks}
-    script = {id_: tuple(words) for id_, words in script.items()}
     with fresh_as(DyingLedger) as ledger:
         ledger.dies(())
         id_ = ledger.create_cascade(made).id
