@@ -57,7 +57,7 @@ class Native:
 
     def stored(self) -> str | None:
         artifact = Store(self.home / "store").get(self.keys[STEP])
-        return artifact and artifact.sha256
+        return None if artifact is None else artifact.sha256
 
     def verdicts(self) -> dict[str, Any]:
         with Ledger.open(self.home / "ledger.sqlite") as ledger:
@@ -100,7 +100,7 @@ def remote_work(tmp_path: Path) -> Native:
                       "platform": PLATFORM, "python": TAG, "imports": ["pytiny"],
                       "smoke": str(catalog / "recipes/pytiny/smoke.py")}]}  # fmt: skip
     (folder / "job.json").write_text(json.dumps(job))
-    trial = [sys.executable, SCRIPT, "--job", "job.json", "--wheels", ".", "--reports", "reports",
+    trial: list[str | Path] = [sys.executable, SCRIPT, "--job", "job.json", "--wheels", ".", "--reports", "reports",
              "--runner", "machine 7", "--built", "pytiny", "--no-index"]  # fmt: skip
     done = subprocess.run(trial, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -240,8 +240,8 @@ def test_a_failing_program_is_reported(native: Native) -> None:
     (native.folder / "smoke.py").write_text("raise SystemExit('no sum')\n")
     job["steps"][0]["smoke"] = str(native.folder / "smoke.py")
     (native.folder / "job.json").write_text(json.dumps(job))
-    trial = [sys.executable, SCRIPT, "--job", native.folder / "job.json", "--wheels", native.folder, "--no-index",
-             "--reports", native.folder / "again", "--runner", "machine 7"]  # fmt: skip
+    trial: list[str | Path] = [sys.executable, SCRIPT, "--job", native.folder / "job.json", "--wheels", native.folder,
+             "--no-index", "--reports", native.folder / "again", "--runner", "machine 7"]  # fmt: skip
     done = subprocess.run(trial, capture_output=True, text=True, timeout=120)
     assert done.returncode == 13
     (verdict,) = json.loads((native.folder / "again" / native.report.name).read_text())["verdicts"]
@@ -265,7 +265,7 @@ def test_the_repair_of_a_native_runner_needs_nothing_of_unix(native: Native, tmp
     """As cibuildwheel runs it on Windows and macOS, where this farm's other verbs need not run."""
     tiny = next(native.folder.glob("native_tiny-*.whl"))
     words = ["--catalog", native.catalog, "repair", native.wheel, "-w", tmp_path / "out", "--native", tiny]
-    command = [sys.executable, "-c", NO_UNIX, *words, "--recipe", "pytiny", "--platform", PLATFORM]
+    command = [sys.executable, "-c", NO_UNIX, *map(str, words), "--recipe", "pytiny", "--platform", PLATFORM]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     (again,) = (tmp_path / "out").glob("*.whl")

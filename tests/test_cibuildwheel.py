@@ -91,7 +91,7 @@ def proven(out: Path, wheels: Path, fresh: Path, code: str) -> list[str]:
     venv.create(fresh, with_pip=False, symlinks=True)
     pip = [sys.executable, "-m", "pip", "--python", str(fresh), "install", "-q", "--no-index", "--only-binary=:all:"]
     subprocess.run([*pip, "--find-links", str(wheels), str(wheel)], check=True, timeout=300)
-    command = [fresh / "bin" / "python", "-I", "-c", f"{code}\n{MAPPED}"]
+    command: list[str | Path] = [fresh / "bin" / "python", "-I", "-c", f"{code}\n{MAPPED}"]
     return [
         Path(path).name for path in subprocess.check_output(command, text=True, timeout=120).splitlines()[-1].split()
     ]
@@ -122,7 +122,7 @@ def built(engine: containers.Engine, cibuildwheel: Path, offered: Path, project:
         "CIBW_MANYLINUX_X86_64_IMAGE": containers.IMAGE,
         "CIBW_ENVIRONMENT": "PIP_NO_INDEX=1 PIP_FIND_LINKS=/offered",
     }
-    command = [cibuildwheel, project, "--config-file", shared, "--only", ONLY, "--output-dir", out]
+    command: list[str | Path] = [cibuildwheel, project, "--config-file", shared, "--only", ONLY, "--output-dir", out]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return out

@@ -104,7 +104,7 @@ def test_what_is_used_is_defined() -> None:
 
 
 def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "scripts/fleet_secrets.py", tmp_path / "secrets"]
+    command: list[str | Path] = [sys.executable, ROOT / "scripts/fleet_secrets.py", tmp_path / "secrets"]
     subprocess.run(command, check=True, timeout=60)
     first = {file.name: file.read_bytes() for file in (tmp_path / "secrets").iterdir()}
     assert set(first) == {*COMPOSE["secrets"], "ca_key"}

@@ -35,7 +35,7 @@ def fleet() -> Iterator[Bare]:
     with tempfile.TemporaryDirectory(prefix="farm-tls-") as name:  # sockets have short names
         place = Path(name).resolve()
         catalog = small_farm.make(place / "catalog")
-        command = [sys.executable, small_farm.ROOT / "scripts/fleet_secrets.py", place / "others"]
+        command: list[str | Path] = [sys.executable, small_farm.ROOT / "scripts/fleet_secrets.py", place / "others"]
         subprocess.run(command, check=True, timeout=60)
         with compose.bare(place, load().cache, catalog) as made:
             yield made

@@ -140,7 +140,8 @@ def test_pip_download_and_a_file_that_was_changed_on_the_way(tmp_path: Path, ind
 
     copy = tmp_path / "copy"
     shutil.copytree(index.root, copy, symlinks=True)
-    pip = [sys.executable, "-m", "pip", "--isolated", "download", "-q", "--no-cache-dir", "-d", tmp_path / "out"]
+    out = str(tmp_path / "out")
+    pip = [sys.executable, "-m", "pip", "--isolated", "download", "-q", "--no-cache-dir", "-d", out]
     url = f"file://{copy}/staging/simple"
     run([*pip, "--index-url", url, "some-user"], env=quiet(tmp_path))
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [GMP63, USER]

@@ -149,7 +149,7 @@ print(json.dumps(parse_environment(EnvironmentFormat().format_table(given)).as_d
 def test_variables_as_cibuildwheel_reads_them(real: Catalog, cibuildwheel: Path, platform: str) -> None:
     odd = 'a "b" $(c) `d` \\ é'
     given = [options(order(real, "gmpy2", platform, env={"ODD": odd}))["environment"], {"FARM_HANDOUT": "D:/x"}]
-    command = [cibuildwheel.with_name("python"), "-c", AS_READ]
+    command: list[str | Path] = [cibuildwheel.with_name("python"), "-c", AS_READ]
     done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True, timeout=60)
     found = json.loads(done.stdout)
     root = "/project" if platform.startswith("manylinux") else "D:/x"
@@ -223,7 +223,7 @@ def test_what_cannot_be_handed_out(
 
 
 def test_a_handout_is_not_written_over(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["pytiny", "--platform", PLATFORM, "--python", "3.11", "-o", tmp_path]
+    words: list[str | Path] = ["pytiny", "--platform", PLATFORM, "--python", "3.11", "-o", tmp_path]
     assert farm(small, small / ".farm", "recipe", "cibuildwheel", *words) == 2
     assert "exists" in capsys.readouterr().err
 
@@ -241,7 +241,8 @@ def built(handout: Path, results: Path, engine: containers.Engine, offered: Path
         "CIBW_MANYLINUX_X86_64_IMAGE": containers.IMAGE,
         "CIBW_DEPENDENCY_VERSIONS": "latest",  # those that the image has
     }
-    command = [sys.executable, SCRIPT, packed, "--runner", "podman 1", "--output", results, "--no-index"]
+    command: list[str | Path] = [sys.executable, SCRIPT, packed]
+    command += ["--runner", "podman 1", "--output", results, "--no-index"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     (report,) = results.glob("*.json")

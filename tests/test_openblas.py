@@ -60,7 +60,8 @@ def built(*options: str) -> Path:
     done = real("build", "openblas", "--json", *options)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (row,) = json.loads(done.stdout)["steps"]
-    return HOME / "store/blobs" / row["sha256"][:2] / row["sha256"] / row["wheel"]
+    wheel: Path = HOME / "store/blobs" / row["sha256"][:2] / row["sha256"] / row["wheel"]
+    return wheel
 
 
 def unpacked(wheel: Path, where: Path) -> Path:
@@ -128,7 +129,7 @@ def on_arm(tmp_path_factory: pytest.TempPathFactory) -> Emulated:
     package = unpacked(built("--platform", ARM), where)
     compiler, environment = toolchain.user_compiler(toolchain.materialise(wanted, places), where, RECIPE)
     words = ["-O1", RECIPE / "smoke.c", "-I", package / "include", package / "lib" / SHARED, "-lm", "-o", "smoke"]
-    subprocess.run([*compiler, *words], cwd=where, env=environment, check=True)
+    subprocess.run([*compiler, *map(str, words)], cwd=where, env=environment, check=True)
     host = Host(toolchain=wanted, machine=platform.machine(), sysroots=catalog.sysroots, settings=places)
     emulator = host.tool(wanted.run.program)
     return Emulated((str(emulator), "-L", str(host.place(wanted.run.sysroot).root)), where / "smoke", package)

@@ -100,7 +100,7 @@ def test_every_file_that_a_workflow_runs_is_there() -> None:
 
 def test_checkers_find_nothing() -> None:
     """zizmor, the schemas, actionlint."""
-    command = [sys.executable, ROOT / "scripts/lint_workflows.py", "--require"]
+    command: list[str | Path] = [sys.executable, ROOT / "scripts/lint_workflows.py", "--require"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -312,8 +312,14 @@ def test_a_build_job_hands_out_what_it_is_told(tmp_path: Path, monkeypatch: pyte
 def test_a_build_job_builds_and_tests_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     job = {"platform": PLATFORM, "recipes": ["gmp", "gmpy2"], "pythons": ["3.13"], "handouts": []}
     monkeypatch.setenv("JOB", json.dumps(job))
-    made, called = script("ci_build"), []
-    monkeypatch.setattr(made, "farm", lambda argv: called.append(argv) or 0)
+    made = script("ci_build")
+    called: list[list[str]] = []
+
+    def passes(argv: list[str]) -> int:
+        called.append(argv)
+        return 0
+
+    monkeypatch.setattr(made, "farm", passes)
     assert made.main() == 0
     words = ["gmp", "gmpy2", "--platform", PLATFORM, "--python=3.13"]
     assert called == [["build", *words, "--no-publish"], ["test", *words]]
@@ -333,7 +339,8 @@ def test_a_release_is_built_twice_and_kept(tmp_path: Path) -> None:
 
     checkout = tmp_path / "checkout"
     subprocess.run(["git", "clone", "-q", ROOT, checkout], check=True)
-    command = [sys.executable, "scripts/release.py", "--tag", f"v{__version__}", "--output", tmp_path / "dist"]
+    output = str(tmp_path / "dist")
+    command = [sys.executable, "scripts/release.py", "--tag", f"v{__version__}", "--output", output]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
