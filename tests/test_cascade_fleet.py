@@ -48,7 +48,7 @@ def fleet(farm: Farm, rebind: object) -> Iterator[FleetTaskHands]:
         doers={"task": TaskDoer(hands=replace(own, settings=there, catalogs=Catalogs(settings=there)))},
         trusted=trust.TrustFile(farm.at.home / "trusted"),
         right="build",
-        screen=Silent(),  # type: ignore[arg-type]
+        screen=Silent(),
     )
     stop, no_more, wake = Cancel(), threading.Event(), threading.Event()
     serving = threading.Thread(target=slot.serve, args=(stop, no_more, wake))

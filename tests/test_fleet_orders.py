@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import fleet_process
 import pytest
@@ -105,19 +106,19 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def refusal(ledger: Ledger, tmp_path: Path, order: Order, by: signing.Signer, **changes: str) -> str:
     """What a worker for what is published says of a job; it must not even look at what is ordered."""
 
-    def never(*_: object) -> object:
+    def never(*_: object) -> NoReturn:
         raise AssertionError("carried out")
 
     text = order.text()
     values = {"payload": text, "signature": by.sign(text), "signer": by.name, "key": order.key, **changes}
-    ledger.submit_jobs([NewJob(run="r", what=order.step, queue="build", **values)])
+    ledger.submit_jobs([NewJob(run="r", what=order.step, queue="build", urgency=0.0, **values)])
     slot = Slot(
         ledger=ledger,
         queues=["build"],
-        doers={"build": never},  # type: ignore[dict-item]
+        doers={"build": never},
         trusted=trust.TrustFile(tmp_path / "trusted"),
         right="build",
-        screen=Silent(),  # type: ignore[arg-type]
+        screen=Silent(),
     )
     stop, ended = Cancel(), threading.Event()
     serving = threading.Thread(target=slot.serve, args=(stop, ended, threading.Event()))
@@ -153,7 +154,7 @@ def test_the_clock_hands_out_again_what_nobody_saw_and_forgets_what_is_old(ledge
     rung: list[tuple[str, str]] = []
     due: list[int] = []
     values = {"payload": "{}", "signature": "", "signer": "", "queue": "build"}
-    ledger.submit_jobs(NewJob(run="r", what=name, key=digest(name), **values) for name in "ab")
+    ledger.submit_jobs(NewJob(run="r", what=name, key=digest(name), urgency=0.0, **values) for name in "ab")
     taken = ledger.claim_job(["build"], replace(this_process(), pid=2**22 + 1))
     assert taken is not None
     clock = Beat(
@@ -182,7 +183,7 @@ def test_the_clock_goes_on_when_a_disk_is_full(ledger: Ledger) -> None:
         tried.append(1)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    clock = Beat(ledger, wake=list, lease_seconds=3.0, keep_days=1.0, due=full, due_seconds=60.0)
+    clock = Beat(ledger, wake=lambda _waiting: None, lease_seconds=3.0, keep_days=1.0, due=full, due_seconds=60.0)
     for moment in (0.0, 60.0):
         clock.tick(moment)
     assert len(tried) == 2

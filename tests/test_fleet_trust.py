@@ -91,7 +91,8 @@ def test_a_key_that_is_taken_off_the_list_counts_no_more_at_once(ledger: Ledger,
         return order.key
 
     def ends() -> dict[str, JobState]:
-        deadline, found = time.monotonic() + 30, {}
+        deadline = time.monotonic() + 30
+        found: dict[str, JobState] = {}
         while not found and time.monotonic() < deadline:
             found = {end.what: end.state for end in ledger.take_ended("r")}
             time.sleep(0.02)
@@ -104,7 +105,7 @@ def test_a_key_that_is_taken_off_the_list_counts_no_more_at_once(ledger: Ledger,
         doers={"build": doing},
         trusted=trust.TrustFile(path),
         right="build",
-        screen=Silent(),  # type: ignore[arg-type]
+        screen=Silent(),
     )
     stop, wake = Cancel(), threading.Event()
     serving = threading.Thread(target=slot.serve, args=(stop, threading.Event(), wake))

@@ -176,8 +176,8 @@ def test_the_same_trouble_found_again_is_not_told_again(ledger: Ledger, chat: Ho
     listening(ledger, loaded)
     id_ = ledger.create_cascade(chain("gmp")).id
     for note in ("not sound: a", "not sound: a", "not sound: b"):
-        ledger.move_cascade(id_, CascadeState.TESTING, of=CascadeState, note="")
-        ledger.move_cascade(id_, CascadeState.BLOCKED, of=CascadeState, note=note)
+        ledger.move_cascade(id_, CascadeState.TESTING, of=list(CascadeState), note="")
+        ledger.move_cascade(id_, CascadeState.BLOCKED, of=list(CascadeState), note=note)
     outbox.send_due(ledger, loaded)
     assert [document["data"]["why"] for document in chat.documents] == ["not sound: a", "not sound: b"]
 
@@ -186,7 +186,7 @@ def test_what_fails_is_tried_again_with_the_same_words(ledger: Ledger, chat: Hoo
     loaded = to(chat.url)
     listening(ledger, loaded)
     cascade = ledger.create_cascade(chain("gmp", "mpfr"))
-    ledger.move_cascade(cascade.id, CascadeState.STAGED, of=CascadeState, note="")
+    ledger.move_cascade(cascade.id, CascadeState.STAGED, of=list(CascadeState), note="")
     chat.answers = [503]
     (failed,) = outbox.send_due(ledger, loaded)
     assert "answers 503" in failed.error
@@ -366,7 +366,9 @@ def test_mail_is_what_a_maintainer_wants_to_read(tmp_path: Path, security: str, 
     assert mail["From"] == "farm@example.org"
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail.get_content_type() == "text/plain"
-    text = mail.get_payload(decode=True).decode().replace("\r\n", "\n")
+    payload = mail.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    text = payload.decode().replace("\r\n", "\n")
     assert text.startswith("cascade 1 waits for you: a change\n")
     assert "next:\n  farm cascade show 1\n" in text
     assert {mail["References"] for _, mail in box.got} == {"<cascade-1.farm@example.org>"}, "one thread"

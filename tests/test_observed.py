@@ -190,7 +190,7 @@ def test_counts_of_tasks_follow_every_change(ledger: Ledger) -> None:
         }
         or check()["fenced"]
     )
-    ledger.move_cascade(cascade.id, CascadeState.ABANDONED, of=CascadeState)
+    ledger.move_cascade(cascade.id, CascadeState.ABANDONED, of=list(CascadeState))
     assert ledger.cascade_numbers() == {}
 
 
@@ -307,7 +307,7 @@ def test_a_pipe_gets_what_changed(tmp_path: Path) -> None:
         assert list(status_look.changes(now, now)) == []
         ledger.set_phase(now.running[0].id, "make")
         ledger.finish_attempt(now.running[1].id, State.BUILT, seconds=3)
-        ledger.move_cascade(1, CascadeState.ABANDONED, of=CascadeState)
+        ledger.move_cascade(1, CascadeState.ABANDONED, of=list(CascadeState))
         later = list(status_look.changes(now, status_watch.look(ledger, [], [])))
         assert [line.partition(" on ")[0] for line in later] == [
             f"mpc@1.0/{PLATFORM}: make", f"flint@1.0/{PLATFORM}: ended", "cascade 1: ended",
