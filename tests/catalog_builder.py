@@ -86,7 +86,7 @@ def toolchain(platform: str = PLATFORM, **more: Any) -> dict[str, Any]:
 
 def write_recipe(root: Path, data: Mapping[str, Any], files: Mapping[str, str] | None = None) -> Path:
     """Write one recipe and the files beside it; returns its directory."""
-    place = root / "recipes" / data["name"]
+    place: Path = root / "recipes" / data["name"]
     place.mkdir(parents=True, exist_ok=True)
     (place / "recipe.toml").write_text(toml(data))
     for name, text in (files or {}).items():

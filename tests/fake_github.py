@@ -28,7 +28,7 @@ _COUNT = {"type": "string", "pattern": r"^\d+$"}
 _PAGES = {"per_page": {"type": "string", "pattern": r"^([1-9]\d?|100)$"}, "page": _COUNT}
 
 
-def _object(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+def _object(required: tuple[str, ...] = (), /, **properties: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(required), "properties": properties, "additionalProperties": False}
 
 

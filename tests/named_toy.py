@@ -21,6 +21,7 @@ from farm.binary import formats
 from farm.build import toolchain as toolchains
 from farm.catalog import Catalog
 from farm.catalog.values import LoadedRecipe
+from farm.model.artifact import Artifact
 from farm.model.binary import Linkage
 from farm.model.finding import Finding
 from farm.model.names import shared_name
@@ -264,7 +265,8 @@ class Made:
 def build(home: Path, platform: str, *recipes: LoadedRecipe) -> Made:
     """The recipes through the pipeline: built, linked, packed and audited."""
     settings = places.load(catalog=ROOT, home=home)
-    store, findings = Store(settings.store), {}
+    store = Store(settings.store)
+    findings: dict[str, tuple[Finding, ...]] = {}
     catalog = catalog_of(home, platform, *recipes)
     pipeline = Pipeline(
         catalog=catalog,
@@ -272,7 +274,7 @@ def build(home: Path, platform: str, *recipes: LoadedRecipe) -> Made:
         settings=settings,
         findings=lambda step, found: findings.__setitem__(step.recipe, found),
     )
-    artifacts = {}
+    artifacts: dict[str, Artifact] = {}
     plan = planner.plan(catalog, Wanted(platforms=(platform,), pythons=(f"cp3{sys.version_info[1]}",)))
     for step in plan.steps:
         deps = {required: artifacts[required] for required in step.requires}

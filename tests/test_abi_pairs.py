@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,11 +77,16 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = made / "recipes" / name / "recipe.toml"
         text = file.read_text()
         for pattern, new in library.edits.items():
-            text, count = re.subn(pattern, lambda _, new=new: new, text)
+            text, count = re.subn(pattern, _verbatim(new), text)
             assert count, pattern
         text = text.replace("[[release]]", f"{releases(library.releases)}[[release]]", 1)
         file.write_text(re.sub(r"(?s)exports = \[.*?\n\]|exports = \[[^\n]*\]", _optional, text))
     return made
+
+
+def _verbatim(new: str) -> Callable[[re.Match[str]], str]:
+    """What is put in a match's place as it stands: no ``\\1`` in it is a group."""
+    return lambda _match: new
 
 
 def _optional(exports: re.Match[str]) -> str:

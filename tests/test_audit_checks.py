@@ -315,7 +315,10 @@ def test_variants_are_held_to_their_level(tmp_path: Path) -> None:
         wf.LIBRARY_SOURCE + "\ntypedef int v16 __attribute__((vector_size(64))); int t_z(v16 *a) { *a += 3; return 1; }"
     )
     flags = ("-mavx512f", "-mprefer-vector-width=512")
-    changes = {wf.LIBRARY: wf.library(source=source), wf.VARIANT: wf.library(*flags, source=source)}
+    changes: dict[str, bytes | None] = {
+        wf.LIBRARY: wf.library(source=source),
+        wf.VARIANT: wf.library(*flags, source=source),
+    }
     text = facts(audit_native(tmp_path, changes), "instruction-set")
     assert f"{wf.VARIANT}: t_z uses AVX512F, which x86-64-v3 does not promise" in text
     assert f"{wf.LIBRARY}:" not in text

@@ -41,7 +41,9 @@ LONG = "an_object_file_with_a_very_long_name.o"
 
 def archives(target: str, *formats: str) -> dict[str, bytes]:
     """The same two objects in archives of several forms, by form; ``none`` has no index."""
-    wanted = [(form, ("ar", f"--format={form}", "rcs", f"{form}.a")) for form in formats if form != "none"]
+    wanted: list[tuple[str, tuple[str, ...]]] = [
+        (form, ("ar", f"--format={form}", "rcs", f"{form}.a")) for form in formats if form != "none"
+    ]
     if "none" in formats:
         wanted.append(("none", ("ar", "rcS", "none.a")))
     commands = (

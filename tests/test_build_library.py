@@ -21,6 +21,7 @@ from farm.build.library import build_library
 from farm.build.result import BuiltLibrary
 from farm.catalog.values import LoadedRecipe
 from farm.errors import BuildError, BusyError, MissingToolError, ProcessError, SourceError
+from farm.model.tools import Tool
 from farm.process import Cancel
 from farm.settings import Settings
 
@@ -103,6 +104,7 @@ def test_a_level_that_lacks_a_symbol_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_anchor_is_small_and_needs_the_library(built: BuiltLibrary) -> None:
+    assert built.anchor is not None
     linkage = formats.read_file(built.anchor)
     assert linkage is not None
     assert linkage.soname == built.anchor.name == "libnative_tiny-nf01.anchor.so"
@@ -112,6 +114,7 @@ def test_the_anchor_is_small_and_needs_the_library(built: BuiltLibrary) -> None:
 
 
 def digests(result: BuiltLibrary) -> list[str]:
+    assert result.anchor is not None
     files = [*(lib.path for lib in (*result.libraries, *result.variants)), result.anchor]
     return [hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
 
@@ -300,7 +303,7 @@ def test_a_tool_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         build(tiny(tmp_path / "recipe", requires={"tools": ["meson"]}), settings(tmp_path))
 
 
-def _meson() -> object:
+def _meson() -> Tool:
     from farm.build.tools import EXTRA
 
     return EXTRA["meson"]

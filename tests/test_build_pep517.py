@@ -46,7 +46,7 @@ def no_pythons(toolchain: Toolchain) -> Catalog:
 
 
 def job(toolchain: Toolchain, backend: str = "setuptools.build_meta", **build: object) -> PythonJob:
-    inner = build_factory.job(toolchain, **{"system": "pep517", **build})
+    inner = build_factory.job(toolchain, jobs=2, **{"system": "pep517", **build})
     return PythonJob(
         job=inner,
         python="/farm/pyenv/bin/python",

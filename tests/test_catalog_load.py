@@ -195,7 +195,10 @@ def test_a_wrong_recipe_is_named_with_the_key_and_the_reason(
 
 
 def _text(text: str | bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(text if isinstance(text, bytes) else text.encode()) and None  # type: ignore[func-returns-value]
+    def write(path: Path) -> None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return write
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def test_links_inside_the_tree_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "out/real").read_bytes() == b"content"
 
 
-def timed(name: str, mtime: str, **more: bytes) -> tarfile.TarInfo:
-    info = member(name, **more)
+def timed(name: str, mtime: str, *, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    info = member(name, kind=kind)
     info.pax_headers = {"mtime": mtime}
     return info
 

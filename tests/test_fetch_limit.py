@@ -86,7 +86,7 @@ def test_a_file_whose_hash_nobody_knows_has_a_limit_too(tmp_path: Path, mirror: 
 def test_what_is_made_of_locations_keeps_its_digest() -> None:
     """Test Pythons are named by a digest of what their file says: the default limit is no part of it."""
     plain = {"url": "https://example.org/a.tar.xz", "sha256": SHA}
-    assert Location(**plain).model_dump(mode="json") == plain
+    assert Location.model_validate(plain).model_dump(mode="json") == plain
     assert Location(**plain, max_mb=MAX_MB).model_dump(mode="json") == plain
     limited = Location(**plain, max_mb=7)
     assert Location(**limited.model_dump()) == limited

@@ -94,9 +94,7 @@ def published(index: Index, dist: Path, history: History) -> None:
     for adds, number in history.shelf:
         if adds:
             index.publish("staging", [IndexFile(path=dist / NAMES[number])])
-        elif index.current("staging") and NAMES[number] in [
-            f.filename for f in index.files_in(index.current("staging"))
-        ]:  # type: ignore[arg-type]
+        elif (served := index.current("staging")) and NAMES[number] in [f.filename for f in index.files_in(served)]:
             index.remove("staging", [NAMES[number]])
 
 

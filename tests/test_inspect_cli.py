@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from zig_fixtures import MACOS, WINDOWS
 from farm import cli
 from farm.errors import BinaryFormatError
 
-SHOWN = {
+SHOWN: dict[str, Callable[[], bytes]] = {
     "t.so": wf.library,
     "t-nf1.dll": lambda: dll(WINDOWS[0]),
     "libt-nf1.dylib": lambda: dylib(MACOS[1]),

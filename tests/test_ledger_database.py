@@ -22,10 +22,10 @@ from farm.errors import StoreError, UnavailableError
 from farm.model.artifact import Artifact
 from farm.model.events import State
 from farm.model.finding import Finding, Severity
+from farm.model.outcome import Outcome
 from farm.model.plan import Step
 from farm.store.ledger import Ledger
 from farm.store.owner import Owner, this_process
-from farm.store.records import Outcome
 from farm.store.schema import HEAD
 from farm.store.tables import metadata
 
@@ -197,7 +197,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_threads_that_race_for_a_lease(ledger: Ledger) -> None:
     for round_ in range(5):
-        taken = []
+        taken: list[object] = []
         barrier = threading.Barrier(8)
 
         def race(key: str, barrier: threading.Barrier, taken: list[object]) -> None:

@@ -180,7 +180,7 @@ def test_what_a_wheel_imports_is_read_once_and_not_believed_when_damaged(root: P
     kept.write_text(json.dumps(facts_of | {"bound": {"gmp": ["gmp_sub"], "z": ["crc32"]}, "free": []}))
     bound = imports_of(wheel, store, folder, {"gmp": "gmp", "z": "zlib"})
     assert bound is not None
-    assert (bound.of("gmp"), bound.of("zlib")) == ({"gmp_sub"}, {"crc32"})
+    assert (bound.of("gmp"), bound.of("zlib")) == (frozenset({"gmp_sub"}), frozenset({"crc32"}))
     store.path(wheel).write_bytes(b"PK" + b"x" * (wheel.size - 2))
     kept.unlink()
     assert imports_of(wheel, store, folder, {"gmp": "gmp"}) is None

@@ -275,7 +275,7 @@ def test_tests_watch_and_audit_change_no_key(recipes: list[dict[str, Any]]) -> N
     assert plan(_values(*recipes), WANT) == after
 
 
-_NEW = {
+_NEW: dict[str, tuple[dict[str, Any], str]] = {
     "summary": ({"summary": "new"}, "summary"),
     "license": ({"license": "ISC"}, "license"),
     "homepage": ({"homepage": "https://example.org"}, "homepage"),

@@ -317,7 +317,7 @@ def test_what_other_rules_would_rebuild() -> None:
 @st.composite
 def changes(draw: st.DrawFn) -> dict[str, Any]:
     count = draw(st.integers(2, 9))
-    recipes = []
+    recipes: list[dict[str, Any]] = []
     for i in range(count):
         host = [f"r{j}" for j in draw(st.lists(st.integers(0, i - 1), unique=True, max_size=3))] if i else []
         kinds = {data["name"]: data["kind"] for data in recipes}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,10 @@ def _replaced(farm: Farm) -> None:
     other.replace(farm.recipe)
 
 
+def _a_folder_of_keys_gone(farm: Farm) -> None:
+    shutil.rmtree(farm.store / "keys/ab")
+
+
 CHANGES: list[Callable[[Farm], object]] = [
     lambda farm: farm.recipe.write_text("three"),
     _same_size_and_mtime,
@@ -98,7 +103,7 @@ CHANGES: list[Callable[[Farm], object]] = [
     lambda farm: (farm.store / "keys/aa" / f"{KEYS[0]}.json").unlink(),
     lambda farm: farm.wheels[0][1].unlink(),
     lambda farm: farm.wheels[1][1].write_text("cut"),
-    lambda farm: [p.unlink() or p.parent.rmdir() for p in (farm.store / "keys/ab").iterdir()],
+    _a_folder_of_keys_gone,
 ]
 
 
@@ -141,7 +146,12 @@ def test_store_folders_are_listed_until_their_stamps_are_old_enough(
     farm.save()
     listed: list[str] = []
     real = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path: listed.append(str(path)) or real(path))
+
+    def listdir(path: str) -> list[str]:
+        listed.append(str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
     assert farm.check()
     assert len(listed) == 2
     monkeypatch.setattr(time, "time_ns", lambda: int(time.time() * 1e9) + 10_000_000_000)
@@ -174,8 +184,7 @@ def test_a_damaged_snapshot_is_ignored(spoil: Callable[[bytes], bytes], farm: Fa
 def test_a_well_formed_snapshot_of_something_else_is_ignored(farm: Farm) -> None:
     farm.save()
     (path,) = (farm.home / "plan").iterdir()
-    for content in (None, (), ("plan", 1), ("plan", 1, (), "/", ("x", b"1"), "/", [], ("", b""))):
-        body = marshal.dumps(content)
+    for body in map(marshal.dumps, (None, (), ("plan", 1), ("plan", 1, (), "/", ("x", b"1"), "/", [], ("", b"")))):
         path.write_bytes(snapshot_files.head(body) + b"\n" + body)
         assert farm.check() is None
 

@@ -24,6 +24,7 @@ from farm.binary import formats
 from farm.build import toolchain as toolchains
 from farm.catalog import Catalog
 from farm.catalog.values import LoadedRecipe
+from farm.model.artifact import Artifact
 from farm.model.binary import Linkage
 from farm.model.names import install_name, shared_name
 from farm.model.outcome import Outcome
@@ -164,7 +165,7 @@ def build(home: Path, catalog: Catalog, platform: str) -> Made:
     store = Store(settings.store)
     pipeline = Pipeline(catalog=catalog, store=store, settings=settings)
     plan = planner.plan(catalog, Wanted(platforms=(platform,)))
-    artifacts = {}
+    artifacts: dict[str, Artifact] = {}
     for step in plan.steps:
         deps = {required: artifacts[required] for required in step.requires}
         artifacts[step.id] = pipeline(step, deps, Cancel(), lambda _phase: None)

@@ -18,6 +18,7 @@ import rebind_fixtures as rf
 import toy
 import wheel_fixtures as wf
 from elf_fixtures import shared
+from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from macholib.MachO import MachO
 from rebind_fixtures import CASES, ELF, MACHO, PE, Case
@@ -37,7 +38,7 @@ from farm.repair.repair import repair
 from farm.wheel import record
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES)
+@pytest.fixture(params=list(CASES.values()), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     assert isinstance(request.param, Case)
     return request.param
@@ -290,7 +291,10 @@ def test_names_that_share_their_bytes_are_not_renamed() -> None:
     user = bytearray(shared(wf.EXTENSION_SOURCE, soname="x.so", needed={"libt-nf01.so": library}))
     start = user.index(b"libt-nf01.so\0")
     section = ELFFile(io.BytesIO(bytes(user))).get_section_by_name(".dynamic")
-    table = ELFFile(io.BytesIO(bytes(user))).get_section_by_name(".dynstr")["sh_offset"]
+    strings = ELFFile(io.BytesIO(bytes(user))).get_section_by_name(".dynstr")
+    assert isinstance(section, DynamicSection)
+    assert strings is not None
+    table = strings["sh_offset"]
     for number, tag in enumerate(section.iter_tags()):
         if tag.entry.d_tag == "DT_SONAME":
             at = section["sh_offset"] + number * 16 + 8

@@ -220,7 +220,8 @@ def package(tmp_path: Path, format_: str, *opened: str) -> types.ModuleType:
     """The native package of another system, imported here."""
     file = tmp_path / "native_t" / "__init__.py"
     file.parent.mkdir()
-    facts = {"__version__": "1!2.0", "ABI_EPOCH": 1, "_DISTRIBUTION": "native-t", "_PLATFORM": "win_amd64"}
+    facts: dict[str, str | int] = {"__version__": "1!2.0", "ABI_EPOCH": 1, "_DISTRIBUTION": "native-t"}
+    facts["_PLATFORM"] = "win_amd64"
     empty: dict[str, tuple[str, ...]] = {"_LINK_NAMES": (), "_CFLAGS": (), "_REQUIRES": ()}
     source = package_init("Doc.", {**facts, **empty, "_FORMAT": format_, "_OPENED": opened})
     module = types.ModuleType("native_t")

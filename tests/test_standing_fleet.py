@@ -57,7 +57,7 @@ def filled(store: Path, endpoint: str) -> str:
 def pytiny(place: Place, *words: str, home: Path | None = None) -> dict[str, object]:
     """What `farm build` says of the dependent."""
     said = must(place.farm("build", "pytiny", *HERE, *words, "--json", home=home))
-    rows = {row["step"].partition("@")[0]: row for row in json.loads(said)["steps"]}
+    rows: dict[str, dict[str, object]] = {row["step"].partition("@")[0]: row for row in json.loads(said)["steps"]}
     return rows["pytiny"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ def row(
     python: str = "",
     phase: str = "",
     error: str = "",
-    **verdicts: tuple[str, str],
+    verdicts: Mapping[str, tuple[str, str]] | None = None,
 ) -> dict[str, Any]:
-    found = {kind: {"outcome": outcome, "reason": reason} for kind, (outcome, reason) in verdicts.items()}
+    found = {kind: {"outcome": outcome, "reason": reason} for kind, (outcome, reason) in (verdicts or {}).items()}
     return {
         "step": f"{recipe}@1.0/{platform}",
         "recipe": recipe,
@@ -43,7 +44,7 @@ def row(
     ],
 )
 def test_words(verdicts: dict[str, tuple[str, str]], expected: str) -> None:
-    assert word(row("win32", **verdicts)) == expected
+    assert word(row("win32", verdicts=verdicts)) == expected
 
 
 def test_the_longer_side_goes_down() -> None:
@@ -86,10 +87,10 @@ def test_a_recipe_may_be_impossible_for_one_python_only() -> None:
 
 
 def test_a_reason_is_said_once() -> None:
-    smoke = ("not run", "no machine runs macOS")
+    smoke = {"smoke": ("not run", "no machine runs macOS")}
     macs = ("macosx_11_0_arm64", "macosx_10_13_x86_64")
-    rows = [row(platform, recipe, smoke=smoke) for recipe in ("gmp", "mpfr") for platform in macs]
-    found = matrix([*rows, row("win_arm64", "zlib", smoke=smoke)], [])
+    rows = [row(platform, recipe, verdicts=smoke) for recipe in ("gmp", "mpfr") for platform in macs]
+    found = matrix([*rows, row("win_arm64", "zlib", verdicts=smoke)], [])
     (reason,) = found.reasons
     what, _, why = reason.partition(": ")
     assert what == "gmp 1.0, mpfr 1.0 for macosx_10_13_x86_64, macosx_11_0_arm64; zlib 1.0 for win_arm64"
@@ -102,7 +103,9 @@ def test_a_reason_is_short_and_names_its_step_once() -> None:
     assert reason.startswith("gmp 1.0 for win32: failed in make: make failed: cc -DX")
     assert reason.endswith("...")
     assert len(reason) < 300
-    refused = row("win32", state="failed", phase="audit", error="12 findings", audit=("failed", "leaks a path"))
+    refused = row(
+        "win32", state="failed", phase="audit", error="12 findings", verdicts={"audit": ("failed", "leaks a path")}
+    )
     assert matrix([refused], []).reasons == ("gmp 1.0 for win32: audit failed: leaks a path",)
 
 

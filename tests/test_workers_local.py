@@ -165,7 +165,12 @@ def test_cancel_kills_programs_closes_attempts_and_frees_leases(store: Store, le
         run(["sleep", "infinity"], cancel=cancel)  # ends by the cancel or never
 
     cancel = Cancel()
-    threading.Thread(target=lambda: (running.wait(10), cancel.set()), daemon=True).start()
+
+    def cancels() -> None:
+        running.wait(10)
+        cancel.set()
+
+    threading.Thread(target=cancels, daemon=True).start()
     plan = make_plan({"gmp": (), "mpfr": ("gmp",)})
     result = run_plan(plan, Builder(store, tmp_path, hook), store=store, ledger=ledger, jobs=1, cancel=cancel)
     assert set(states(result).values()) == {"cancelled"}

@@ -146,7 +146,7 @@ def test_the_failure_of_another_process_is_taken_over(tmp_path: Path) -> None:
         time.sleep(0.05)
     second = farm(home, jobs=1, seconds=0.01)
     assert second.stdout is not None
-    lines = []
+    lines: list[str] = []
     while "which is building this" not in "".join(lines):
         lines.append(second.stdout.readline())
     for pid in programs_of(first):

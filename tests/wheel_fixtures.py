@@ -111,5 +111,5 @@ def make_wheel(
     return pack(tree, filename, out, epoch_seconds=1_600_000_000)
 
 
-def make_native(out: Path, files: dict[str, bytes] | None = None, **changes: object) -> Path:
+def make_native(out: Path, files: dict[str, bytes] | None = None, /, **changes: object) -> Path:
     return make_wheel(out, files or native_files(**changes), filename=NATIVE, requires=())
