@@ -28,11 +28,11 @@ from benchmarks.fleet_throughput import worker as trivial_worker
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-import small_farm  # type: ignore[import-not-found]
-from databases import postgresql  # type: ignore[import-not-found]
-from proxy import Proxy, of_postgresql, proxy, through  # type: ignore[import-not-found]
-from redis_server import redis  # type: ignore[import-not-found]
-from s3_server import BUCKET, s3  # type: ignore[import-not-found]
+import small_farm
+from databases import postgresql
+from proxy import Proxy, of_postgresql, proxy, through
+from redis_server import redis
+from s3_server import BUCKET, s3
 
 from farm.cli.output import print_json, print_table
 from farm.fleet import signing, trust
@@ -60,6 +60,8 @@ class Doors:
     def opened(cls, redis_port: int, database: str, endpoint: str) -> Iterator[Doors]:
         """Doors that count from now on."""
         host = urlsplit(endpoint)
+        assert host.hostname is not None
+        assert host.port is not None
         with (
             proxy(("127.0.0.1", redis_port)) as to_redis,
             proxy(of_postgresql(database)) as to_database,

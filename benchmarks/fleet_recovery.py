@@ -21,10 +21,10 @@ from benchmarks._environments import ROOT
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-import fleet_process  # type: ignore[import-not-found]
-from databases import postgresql  # type: ignore[import-not-found]
-from redis_server import redis  # type: ignore[import-not-found]
-from test_fleet import Building, lines, slots_of, worker  # type: ignore[import-not-found]
+import fleet_process
+from databases import postgresql
+from redis_server import redis
+from test_fleet import Building, lines, slots_of, worker
 
 from farm.cli.output import print_json, print_table
 from farm.fleet.slot import FLEET_LEASE_SECONDS

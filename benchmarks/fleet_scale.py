@@ -28,7 +28,7 @@ from benchmarks.fleet_throughput import jobs
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from databases import postgresql  # type: ignore[import-not-found]
+from databases import postgresql
 
 from farm.cli.output import print_json, print_table
 from farm.fleet import signing, trust

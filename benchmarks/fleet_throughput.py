@@ -25,8 +25,8 @@ from benchmarks._environments import ROOT
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from databases import postgresql  # type: ignore[import-not-found]
-from redis_server import redis  # type: ignore[import-not-found]
+from databases import postgresql
+from redis_server import redis
 
 from farm.cli.output import print_json, print_table
 from farm.fleet import broker, signing, trust
