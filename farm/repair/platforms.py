@@ -23,6 +23,7 @@ from farm.wheel.system_libraries import is_loader
 
 LOWEST = (2, 17)  # older glibc: no native wheel and no installer that still matters
 _MUSL_FLOOR = "musllinux_1_2"
+_HELP = " (docs/recipes.md, symbols that a tag forbids)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ def _objections(binaries: Sequence[Binary], policy: _Policy, arch: str, known: f
         imported = {symbol.name for symbol in binary.linkage.imports}
         for library, symbols in policy.forbidden.items():
             if library in needed and (bad := sorted(symbols & imported)):
-                found.append(f"{binary.member} imports {bad[0]}, which {library} does not promise to keep")
+                found.append(f"{binary.member} imports {bad[0]}, which {library} does not promise to keep{_HELP}")
     return found
 
 
