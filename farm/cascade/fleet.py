@@ -18,6 +18,7 @@ from farm.fleet import bundle, queues
 from farm.fleet.doing import Done, failure
 from farm.fleet.order import Order, Right
 from farm.fleet.signing import Signer
+from farm.fleet.waiting import Waiting
 from farm.model.cascade import Cascade, CascadeTask
 from farm.model.events import Listener
 from farm.model.job import JobEnd, JobState, NewJob
@@ -59,6 +60,7 @@ class FleetTaskHands:
         self._lock = threading.Lock()
         self._bundles: dict[str, str] = {}
         self._ends: dict[str, JobEnd] = {}
+        self._queues: set[str] = set()
         self._ended = threading.Condition()
         self._look = threading.Event()
         self._closed = threading.Event()
@@ -104,6 +106,8 @@ class FleetTaskHands:
             urgency=cascade.priority * _PRIORITY_SECONDS,
         )
         patiently(lambda: self._own.ledger.submit_jobs([new]), cancel)
+        with self._lock:
+            self._queues.add(new.queue)
         self._wake([(new.queue, key)])
         with self._ended:
             while key not in self._ends and not cancel.is_set and self._fault is None:
@@ -128,6 +132,7 @@ class FleetTaskHands:
 
     def _watch(self) -> None:
         """One thread looks for the ends of all."""
+        waiting = Waiting(self._own.ledger.queue_depths)
         while not self._closed.is_set():
             self._look.wait(_POLL_SECONDS)
             self._look.clear()
@@ -136,6 +141,9 @@ class FleetTaskHands:
             except StoreError as error:  # told by those who wait
                 self._fault = error
                 return
+            with self._lock:
+                asked = frozenset(self._queues)
+            waiting.look(asked, ended=bool(ends))
             if ends:
                 with self._ended:
                     self._ends.update({end.key: end for end in ends})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from farm.errors import FarmError, FleetError, UnavailableError, restored
 from farm.fleet.order import Order, Right
 from farm.fleet.signing import Signer
+from farm.fleet.waiting import Waiting
 from farm.model.artifact import Artifact
 from farm.model.events import State
 from farm.model.job import JobEnd, JobState, NewJob
@@ -73,6 +74,8 @@ class FleetHands:
         self._logs = logs
         self._new: list[NewJob] = []
         self._out: dict[str, Step] = {}  # by key
+        self._queues: set[str] = set()
+        self._waiting = Waiting(ledger.queue_depths)
         self._look = threading.Event()
 
     @property
@@ -93,13 +96,15 @@ class FleetHands:
         """Queue it; the worker finds what it is built against by the plan."""
         del deps
         order = Order(kind="build", step=step.id, key=step.key, catalog=self._catalog, rights=self._rights).text()
+        queue = self._queue_of(step)
         self._out[step.key] = step
+        self._queues.add(queue)
         self._new.append(
             NewJob(
                 run=self.run,
                 key=step.key,
                 what=step.id,
-                queue=self._queue_of(step),
+                queue=queue,
                 payload=order,
                 signature=self._signer.sign(order),
                 signer=self._signer.name,
@@ -116,6 +121,7 @@ class FleetHands:
             time.sleep(_GATHER_SECONDS)  # ends of short steps come together: one look for all of them
         self._look.clear()
         ended = patiently(lambda: self._ledger.take_ended(self.run), self._cancel)
+        self._waiting.look(self._queues, ended=bool(ended))
         return [self._report(end) for end in ended]
 
     def close(self) -> None:
