@@ -8,6 +8,7 @@ queues of its own, whose workers hold other credentials: ``pr.build``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from farm.errors import UsageError
@@ -18,6 +19,7 @@ BUILD = "build"
 LARGE = "build.large"
 _LARGE_SECONDS = 1200.0  # of processor time
 _TESTS = ("native-ld", "qemu", "musl", "wine", "inspect")  # runners that any Linux machine can have
+_NATIVE = re.compile(r"native-\w+-\w+", re.ASCII)
 _PREFIX: dict[Right, str] = {"build": "", "pr": "pr."}
 
 
@@ -50,6 +52,17 @@ def checked(names: Iterable[str], right: Right) -> tuple[str, ...]:
                 where="--queue",
                 fix="serve the queues pr.* with --pull-requests, and nothing else with it",
             )
-        if not all(part and part.replace("-", "").replace("_", "").isalnum() for part in name.split(".")):
-            raise UsageError(f"{name!r} is no name of a queue", where="--queue", fix="build, test.wine, pr.build ...")
+        if not _is_served(name.removeprefix("pr.")):
+            there = (BUILD, LARGE, *(f"test.{kind}" for kind in (*_TESTS, "native-OS-ARCH")))
+            raise UsageError(
+                f"no job ever goes to a queue {name!r}",
+                where="--queue",
+                fix=f"one of {', '.join(_PREFIX[right] + each for each in there)}",
+            )
     return found
+
+
+def _is_served(name: str) -> bool:
+    """Whether a build or a test may go there; a name that is mistyped would have a worker wait for ever."""
+    kind = name.removeprefix("test.")
+    return name in (BUILD, LARGE) or (kind != name and (kind in _TESTS or _NATIVE.fullmatch(kind) is not None))
