@@ -53,6 +53,15 @@ def test_a_key_counts_for_some_recipes_and_for_some_time(ledger: Ledger, tmp_pat
     trust.check(trust.read(tmp_path / "trusted"), signed, ORDER, ledger.clock)
 
 
+def test_what_was_asked_for_last_counts(tmp_path: Path) -> None:
+    key, other = (signing.make_key(tmp_path / name) for name in ("key.pem", "other.pem"))
+    lines = [trust.line_of(key, rights, "me") for rights in (("build", "pr"), ("pr",), ("build", "pr"))]
+    for line in (*lines, trust.line_of(other, ("pr",), "them"), lines[-1]):
+        trust.trust(tmp_path / "trusted", line)
+    assert trust.read(tmp_path / "trusted")[key.name].rights == {"build", "pr"}
+    assert len((tmp_path / "trusted").read_text().splitlines()) == 4
+
+
 @pytest.mark.parametrize("options", [{"until": "soon"}, {"recipes": ["a b"]}, {"recipes": [""]}])
 def test_a_line_that_would_be_none_is_not_made(tmp_path: Path, options: dict[str, Any]) -> None:
     made = signing.make_key(tmp_path / "key.pem")

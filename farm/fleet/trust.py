@@ -55,13 +55,15 @@ def line_of(signer: Signer, rights: Sequence[str], owner: str, *, until: str = "
 
 
 def trust(path: Path, line: str) -> None:
-    """Add a line to a list of trusted keys, unless it is there. Raises StoreError."""
+    """Let a line of a list of trusted keys count: of two lines for one key the last does. Raises StoreError."""
     with disk_errors(path.parent):
         make_dirs(path.parent)
         with path.open("a+", encoding="utf-8") as stream:
             stream.seek(0)
             there = stream.read()
-            if line not in there.splitlines():
+            public = line.split()[1]
+            lines = [each for each in there.splitlines() if each.split()[1:2] == [public] and each.lstrip()[0] != "#"]
+            if lines[-1:] != [line]:
                 first = "\n" if there and not there.endswith("\n") else ""  # people write the file, too
                 stream.write(f"{first}{line}\n")
                 stream.flush()
@@ -142,7 +144,7 @@ def check(keys: Mapping[str, Trusted], signed: Signed, order: Order, now: Callab
         raise FleetError(
             f"is signed by {signed.signer}, which this worker does not trust",
             where="job",
-            fix="add the key to the worker's list of trusted keys",
+            fix="put the line that `farm fleet key --show` prints on the machine that asks into the worker's list",
         )
     if not known.key.fits(signed.text, signed.signature):
         raise FleetError(
