@@ -133,12 +133,15 @@ def refusal(ledger: Ledger, tmp_path: Path, order: Order, by: signing.Signer, **
     return str(end.outcome["message"])
 
 
-def test_a_worker_refuses_what_is_not_signed_for_it(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_worker_refuses_what_is_not_signed_for_it(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     ours, theirs = (signing.make_key(tmp_path / name) for name in ("ours.pem", "theirs.pem"))
     proposer = signing.make_key(tmp_path / "pr.pem")
     trust.trust(tmp_path / "trusted", trust.line_of(ours, ("build",), "us"))
     trust.trust(tmp_path / "trusted", trust.line_of(proposer, ("pr",), "the pull requests' machine"))
     assert "does not trust" in refusal(ledger, tmp_path, ORDER, theirs)
+    assert f"refused: job: is signed by {theirs.name}" in caplog.text  # whoever runs the worker wants to know, too
     assert "does not fit" in refusal(ledger, tmp_path, ORDER, theirs, signer=ours.name)
     other = ORDER.model_copy(update={"key": digest("other")})
     assert "does not fit" in refusal(ledger, tmp_path, ORDER, ours, payload=other.text(), key=other.key)
@@ -205,9 +208,23 @@ def test_queues_of_pull_requests_are_served_by_themselves() -> None:
     assert queues.of_build("build", 10.0) == "build"
     assert queues.of_build("pr", 3600.0) == "pr.build.large"
     assert set(queues.of_machine("pr", "x86_64")).isdisjoint(queues.of_machine("build", "x86_64"))
-    for name, right in (("pr.build", "build"), ("build", "pr"), ("a b", "build"), ("", "build")):
-        with pytest.raises(UsageError):
+    for name, right in (("pr.build", "build"), ("build", "pr")):
+        with pytest.raises(UsageError, match="queue of pull requests"):
             queues.checked([name], right)  # type: ignore[arg-type]
+
+
+def test_a_queue_that_no_job_goes_to_is_no_queue() -> None:
+    for right in ("build", "pr"):
+        every = queues.of_machine(right, "x86_64")  # type: ignore[arg-type]
+        assert queues.checked(every, right) == every  # type: ignore[arg-type]
+    assert queues.checked(["test.native-macos-arm64"], "build") == ("test.native-macos-arm64",)
+    for name in ("a b", "", "biuld", "wine", "test.native", "test.native-linux", "build.wine", "test.native-a-b/c"):
+        with pytest.raises(UsageError, match="no job ever goes to") as told:
+            queues.checked([name], "build")
+        assert "build, build.large, test.native-ld" in told.value.fix
+    with pytest.raises(UsageError) as told:
+        queues.checked(["pr.biuld"], "pr")
+    assert "pr.build, pr.build.large, pr.test.native-ld" in told.value.fix
 
 
 def test_passwords_of_brokers_are_not_shown() -> None:

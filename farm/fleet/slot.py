@@ -116,6 +116,8 @@ class Slot:
             with self.screen.job_log(job):
                 return doer(order, cancel, lambda event: self.screen.event(job.run, event))
         except (FarmError, OSError) as error:
+            if isinstance(error, FleetError):
+                _log.warning("refused: %s", error)
             return Done(ok=False, said=failure(error), error=error)
         except Exception as error:  # noqa: BLE001 - a bug: whoever asked hears of it, and the worker goes on
             _log.exception("internal error")
