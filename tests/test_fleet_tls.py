@@ -130,13 +130,19 @@ def test_a_worker_does_not_start_with_a_broker_that_refuses_it(fleet: Bare) -> N
 
 
 def ledger_url(
-    fleet: Bare, *, host: str = "localhost", ca: str = "secrets", client: str = "secrets", mode: str = ""
+    fleet: Bare,
+    *,
+    host: str = "localhost",
+    ca: str = "secrets",
+    client: str = "secrets",
+    mode: str = "",
+    database: str = "farm",
 ) -> str:
     files = fleet.place / client
     options = [f"sslmode={mode or 'verify-full'}", "hostaddr=127.0.0.1", "connect_timeout=20"]
     options += [f"sslrootcert={fleet.place / ca / 'ca'}"] if ca else []
     options += [f"sslcert={files / 'client_certificate'}", f"sslkey={files / 'client_key'}"] if client else []
-    return f"postgresql://farm:{SECRET}@{host}:{fleet.ports['5432']}/farm?{'&'.join(options)}"
+    return f"postgresql://farm:{SECRET}@{host}:{fleet.ports['5432']}/{database}?{'&'.join(options)}"
 
 
 @pytest.mark.parametrize(
@@ -149,6 +155,7 @@ def ledger_url(
         ({"client": "others"}, "signed by no authority that the server trusts", "sslcert=FILE"),
         ({"client": "nowhere"}, "wants a certificate of us", "sslcert=FILE"),
         ({"mode": "disable", "ca": ""}, "the server takes connections with TLS only", "sslmode=verify-full"),
+        ({"database": "nosuch"}, "the server has no such database", "createdb makes one"),
     ],
 )
 def test_a_ledger_that_refuses_or_is_another_is_told_of(fleet: Bare, given: dict[str, str], why: str, fix: str) -> None:
