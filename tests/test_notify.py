@@ -518,6 +518,8 @@ def test_the_verb(tmp_path: Path, chat: Hook, capsys: pytest.CaptureFixture[str]
     assert call(tmp_path, "list", "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["state"], row["tries"], row["event"]) == ("given up", 1, "cascade.started")
+    assert call(tmp_path, "retry", "people") == 2
+    assert "there is no target 'people'" in capsys.readouterr().err
     assert call(tmp_path, "retry") == 0
     assert capsys.readouterr().out == "1 message to be tried\n1 message sent, 0 tried again later, 0 given up\n"
     assert call(tmp_path, "list", "--all") == 0

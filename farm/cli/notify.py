@@ -18,6 +18,7 @@ from farm.errors import FarmError, NotifyError, UsageError
 
 if TYPE_CHECKING:
     from farm.model.happening import Delivery
+    from farm.notify.config import Config
     from farm.settings import Settings
     from farm.store.ledger import Ledger
 
@@ -73,9 +74,7 @@ def _test(args: argparse.Namespace, settings: Settings) -> int:
     from farm.notify import config, message, outbox
 
     loaded = config.load(settings.notify)
-    if unknown := [name for name in args.target if name not in loaded.targets]:
-        there = ", ".join(loaded.targets) or "none"
-        raise UsageError(f"there is no target {unknown[0]!r}", where=str(settings.notify), fix=f"there are: {there}")
+    _known(args.target, loaded, settings)
     rows: dict[str, str] = {}
     for name in args.target or loaded.targets:
         what = message.test(uuid.uuid4().hex, datetime.now(UTC).isoformat(), name)
@@ -93,6 +92,13 @@ def _test(args: argparse.Namespace, settings: Settings) -> int:
         if not args.json:
             print(f"{name}: {said or 'was told'}")
     return NotifyError.exit_code if any(rows.values()) else 0
+
+
+def _known(names: list[str], loaded: Config, settings: Settings) -> None:
+    """Raise UsageError if one of them is no target."""
+    if unknown := [name for name in names if name not in loaded.targets]:
+        there = ", ".join(loaded.targets) or "none"
+        raise UsageError(f"there is no target {unknown[0]!r}", where=str(settings.notify), fix=f"there are: {there}")
 
 
 def _list(args: argparse.Namespace, settings: Settings, ledger: Ledger) -> int:
@@ -146,6 +152,9 @@ def _send_due(args: argparse.Namespace, settings: Settings, ledger: Ledger) -> i
 
 
 def _retry(args: argparse.Namespace, settings: Settings, ledger: Ledger) -> int:
+    from farm.notify import config
+
+    _known([args.target] if args.target else [], config.load(settings.notify), settings)
     count = ledger.retry_deliveries(args.target)
     if not args.json:
         print(f"{counted(count, 'message')} to be tried")
