@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from farm import extras
 from farm.cli import numbers
 from farm.errors import MissingToolError, UsageError
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     try:
         import prometheus_client  # noqa: F401 - is it there?
     except ModuleNotFoundError as error:
-        raise MissingToolError("metrics need prometheus_client", fix="pip install 'wheel-farm[metrics]'") from error
+        raise MissingToolError("metrics need prometheus_client", fix=extras.install("metrics")) from error
     from farm.store import home
     from farm.store.ledger import Ledger
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from farm import extras
 from farm.cli import bump_shown
 from farm.errors import FarmError, MissingToolError, PlanError
 
@@ -79,7 +80,7 @@ def _forge(args: argparse.Namespace, git: Git, settings: Settings) -> Forge:
         from farm.forge.github import HEADERS, GitHub
         from farm.forge.wire import Wire
     except ModuleNotFoundError as error:
-        raise MissingToolError(f"{error.name} is missing", fix="pip install 'wheel-farm[forge]'") from error
+        raise MissingToolError(f"{error.name} is missing", fix=extras.install("forge")) from error
     token = forge_token(settings)
     repository = args.repository or owner_and_name(git, args.remote)
     return GitHub(Wire(settings.forge_api, token, HEADERS), repository)

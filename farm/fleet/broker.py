@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from farm import extras
 from farm.errors import MissingToolError, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def app(url: str, wake: Callable[[str, str], None] = lambda _queue, _key: None) 
         from celery import Celery
     except ModuleNotFoundError as error:
         raise MissingToolError(
-            f"the fleet's libraries are not installed: {error}", fix="pip install 'wheel-farm[fleet]'"
+            f"the fleet's libraries are not installed: {error}", fix=extras.install("fleet")
         ) from error
 
     made = Celery("farm", broker=_celery_url(url), set_as_current=False)
@@ -180,7 +181,7 @@ def redis_client(url: str) -> Any:
         import redis
     except ModuleNotFoundError as error:
         raise MissingToolError(
-            f"the fleet's libraries are not installed: {error}", fix="pip install 'wheel-farm[fleet]'"
+            f"the fleet's libraries are not installed: {error}", fix=extras.install("fleet")
         ) from error
     plain = _verified(url.replace("redis+socket:", "unix:", 1))
     return redis.Redis.from_url(plain, socket_connect_timeout=_TIMEOUT, socket_timeout=_TIMEOUT)

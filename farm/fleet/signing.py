@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from farm import extras
 from farm.errors import FleetError, MissingToolError
 from farm.store.files import disk_errors, make_dirs, write_new
 
@@ -121,6 +122,6 @@ def _crypto() -> Any:
         import cryptography.hazmat.primitives.serialization
     except ModuleNotFoundError as error:
         raise MissingToolError(
-            f"the fleet's libraries are not installed: {error}", fix="pip install 'wheel-farm[fleet]'"
+            f"the fleet's libraries are not installed: {error}", fix=extras.install("fleet")
         ) from error
     return cryptography

@@ -15,6 +15,7 @@ import json
 import ssl
 from typing import TYPE_CHECKING
 
+from farm import extras
 from farm.errors import MissingToolError, NotifyError
 from farm.notify.config import Webhook, address_fault, reveal
 from farm.redact import redact
@@ -46,7 +47,7 @@ def send(target: Webhook, message: Message, now: int) -> None:
     try:
         import httpx
     except ModuleNotFoundError as error:
-        raise MissingToolError("webhooks need httpx", fix="pip install 'wheel-farm[notify]'") from error
+        raise MissingToolError("webhooks need httpx", fix=extras.install("notify")) from error
     where = f"[[webhook]] {target.name}"
     url, secret = reveal(target.url, where), reveal(target.secret, where)
     if why := address_fault(url):  # one that a variable or a file holds was not looked at before

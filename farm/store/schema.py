@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from farm import extras
 from farm.errors import MissingToolError, StoreError, UnavailableError
 from farm.store.files import disk_errors, file_lock, make_dirs
 from farm.store.idle import try_the_rested
@@ -125,7 +126,7 @@ def _engine(url: URL) -> Engine:
         engine = create_engine(url, max_overflow=-1, connect_args=patience)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise MissingToolError(
-            f"the database driver is not installed: {error}", fix="pip install 'wheel-farm[postgresql]'"
+            f"the database driver is not installed: {error}", fix=extras.install("postgresql")
         ) from error
     try_the_rested(engine)
     return engine

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from farm import extras
 from farm.errors import MissingToolError, StoreError, UnavailableError
 from farm.store.files import disk_errors
 from farm.store.remote.address import Address
@@ -101,9 +102,7 @@ class HttpRemote:
         try:
             import httpx
         except ImportError as error:
-            raise MissingToolError(
-                "httpx is not installed", where=self.id, fix="pip install 'wheel-farm[http]'"
-            ) from error
+            raise MissingToolError("httpx is not installed", where=self.id, fix=extras.install("http")) from error
         with self._lock:
             if self._made is None or self._made[0] != os.getpid():
                 limits = httpx.Limits(max_connections=_CONNECTIONS)

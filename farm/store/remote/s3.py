@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from farm import extras
 from farm.errors import MissingToolError, StoreError
 from farm.store.files import disk_errors
 from farm.store.remote.address import Address, require_secure
@@ -161,9 +162,7 @@ class S3Remote:
             import boto3
             from botocore.config import Config
         except ImportError as error:
-            raise MissingToolError(
-                "boto3 is not installed", where=self.id, fix="pip install 'wheel-farm[s3]'"
-            ) from error
+            raise MissingToolError("boto3 is not installed", where=self.id, fix=extras.install("s3")) from error
         config = Config(
             retries={"total_max_attempts": 1, "mode": "standard"},  # Patient waits, for every kind of store alike
             connect_timeout=10,
