@@ -79,11 +79,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         print_json(_document(plan, result, published))
     else:
-        _conclude(plan, result, published, (time.time_ns() - started_ns) / 1e9)
+        _conclude(plan, result, published, (time.time_ns() - started_ns) / 1e9, fleet_options.again(args))
     return _exit_code(result)
 
 
-def _conclude(plan: Plan, result: RunResult, published: str, seconds: float) -> None:
+def _conclude(plan: Plan, result: RunResult, published: str, seconds: float, fleet: str) -> None:
     from farm.model.events import State
 
     notes = wanted.notes(plan, result.artifacts)
@@ -97,7 +97,7 @@ def _conclude(plan: Plan, result: RunResult, published: str, seconds: float) -> 
         print(f"took {human_seconds(seconds)}")
     if published:
         print(f"published as {published}")
-    failure.explain_all(result)
+    failure.explain_all(result, fleet=fleet)
 
 
 def _exit_code(result: RunResult) -> int:

@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING
 
-from farm.errors import BuildError
+from farm.errors import BuildError, FleetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 TAIL_LINES = 20
 
 
-def explain_all(result: RunResult) -> None:
-    """What failed in a run, each step by itself."""
+def explain_all(result: RunResult, *, fleet: str = "") -> None:
+    """What failed in a run, each step by itself; `fleet` are the options by which a fleet was asked."""
     from farm.model.events import State
 
     for outcome in result.having(State.FAILED):
-        explain(outcome)
+        explain(outcome, fleet=fleet)
 
 
-def explain(outcome: StepOutcome) -> None:
-    """What failed, the end of its log, and how to look closer."""
+def explain(outcome: StepOutcome, *, fleet: str = "") -> None:
+    """What failed, the end of its log, and how to look closer. Of what a worker refused there is nothing to look at."""
     said = str(outcome.message or outcome.error).removeprefix(f"{outcome.step}: ")
     show = [f"\n{outcome.step} failed: {said}"]
     tail = _tail(outcome)
@@ -36,8 +36,10 @@ def explain(outcome: StepOutcome) -> None:
     platform = outcome.step.split("/")[1]
     if outcome.log is not None:
         show.append(f"log:     {outcome.log}")
-    show.append(f"inside:  farm shell {outcome.step}")
-    show.append(f"again:   farm build {recipe} --platform {platform}")
+    if not isinstance(outcome.error, FleetError):
+        elsewhere = " (on the worker's machine)" if fleet and outcome.log is None else ""
+        show.append(f"inside:  farm shell {outcome.step}{elsewhere}")
+    show.append(f"again:   farm build {recipe} --platform {platform}{fleet}")
     print("\n".join(show), file=sys.stderr)
 
 

@@ -35,6 +35,14 @@ def broker_of(args: argparse.Namespace) -> str:
     return broker.checked(url)
 
 
+def again(args: argparse.Namespace) -> str:
+    """The options by which `farm build` asked a fleet, to be shown: without a password. Empty if it asked none."""
+    if not args.broker:
+        return ""
+    named = FROM_ENVIRONMENT if "@" in args.broker else args.broker
+    return f" --broker {named}{' --pull-requests --no-publish' if args.pull_requests else ''}"
+
+
 def queues_of(args: argparse.Namespace) -> tuple[str, ...]:
     """The queues that a worker serves. Raises UsageError."""
     from farm.fleet import queues
