@@ -215,8 +215,8 @@ def test_queues_of_pull_requests_are_served_by_themselves() -> None:
 
 def test_a_queue_that_no_job_goes_to_is_no_queue() -> None:
     for right in ("build", "pr"):
-        every = queues.of_machine(right, "x86_64")  # type: ignore[arg-type]
-        assert queues.checked(every, right) == every  # type: ignore[arg-type]
+        every = queues.of_machine(right, "x86_64")
+        assert queues.checked(every, right) == every
     assert queues.checked(["test.native-macos-arm64"], "build") == ("test.native-macos-arm64",)
     for name in ("a b", "", "biuld", "wine", "test.native", "test.native-linux", "build.wine", "test.native-a-b/c"):
         with pytest.raises(UsageError, match="no job ever goes to") as told:
