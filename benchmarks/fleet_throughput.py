@@ -32,7 +32,7 @@ from farm.cli.output import print_json, print_table
 from farm.fleet import broker, signing, trust
 from farm.fleet.order import Order
 from farm.fleet.show import Watcher
-from farm.model.job import JobState, NewJob
+from farm.model.job import JobEnd, JobState, NewJob
 from farm.store.ledger import Ledger
 
 GOAL = 0.8
@@ -65,11 +65,12 @@ def farm_round(ledger: Ledger, address: str, signer: signing.Signer, count: int)
     ledger.submit_jobs(new)
     waker.wake((job.queue, job.key) for job in new)
     done = 0
+    ended: tuple[JobEnd, ...] = ()
     while done < count:
         if look.wait(0.3):
             time.sleep(0.05)  # as farm.fleet.hands does
         look.clear()
-        ended = ledger.take_ended(run)
+        ended = ledger.ended_jobs(run, ended)
         assert all(end.state is JobState.DONE for end in ended), ended
         done += len(ended)
     seconds = time.monotonic() - started

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import lost_answers
 import pytest
 import toy
 from cascade_farm import Farm, small, wheel
@@ -81,6 +82,20 @@ def test_a_worker_elsewhere_does_what_a_cascade_asks_for(farm: Farm) -> None:
     assert (there / "cascades" / farm.ledger.cascade(1).catalog).is_dir(), "the catalog came with the order"
     assert farm.ledger.leased_keys() == set()
     assert farm.ledger.keys_of_jobs() == set()
+
+
+def test_answers_of_the_ledger_that_are_lost_cost_no_task(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    started(farm)
+    calls: list[int] = []
+
+    def rebind(*_: object) -> Path:
+        calls.append(1)
+        raise ValueError("a bug")
+
+    lost = lost_answers.lose(monkeypatch, farm.ledger, "submit_jobs", "ended_jobs")
+    assert advanced(farm, rebind).cascade.state is CascadeState.BLOCKED
+    assert lost == {"submit_jobs", "ended_jobs"}
+    assert len(calls) == 1
 
 
 def test_what_a_worker_could_not_do_is_tried_again_or_blocks_as_at_home(farm: Farm) -> None:

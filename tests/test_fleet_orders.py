@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import fleet_process
+import lost_answers
 import pytest
 import small_farm
 from plans import digest
@@ -22,9 +23,11 @@ from redis_server import redis, why_no_redis
 from farm.errors import FleetError, UsageError
 from farm.fleet import broker, bundle, queues, signing, trust
 from farm.fleet.beat import Beat
+from farm.fleet.hands import FleetHands, new_run
 from farm.fleet.order import Order
 from farm.fleet.slot import Slot
-from farm.model.job import NewJob
+from farm.model.events import State
+from farm.model.job import JobState, NewJob
 from farm.process import Cancel
 from farm.settings import Settings
 from farm.store import frozen, home
@@ -109,9 +112,9 @@ def refusal(ledger: Ledger, tmp_path: Path, order: Order, by: signing.Signer, **
     def never(*_: object) -> NoReturn:
         raise AssertionError("carried out")
 
-    text = order.text()
+    text, run = order.text(), new_run()
     values = {"payload": text, "signature": by.sign(text), "signer": by.name, "key": order.key, **changes}
-    ledger.submit_jobs([NewJob(run="r", what=order.step, queue="build", urgency=0.0, **values)])
+    ledger.submit_jobs([NewJob(run=run, what=order.step, queue="build", urgency=0.0, **values)])
     slot = Slot(
         ledger=ledger,
         queues=["build"],
@@ -124,7 +127,7 @@ def refusal(ledger: Ledger, tmp_path: Path, order: Order, by: signing.Signer, **
     serving = threading.Thread(target=slot.serve, args=(stop, ended, threading.Event()))
     serving.start()
     deadline = time.monotonic() + 30
-    while not (ends := ledger.take_ended("r")) and time.monotonic() < deadline:
+    while not (ends := ledger.ended_jobs(run)) and time.monotonic() < deadline:
         time.sleep(0.02)
     stop.set()
     serving.join()
@@ -151,6 +154,33 @@ def test_a_worker_refuses_what_is_not_signed_for_it(
     assert "the key of the pull requests' machine does not have" in said
     proposal = ORDER.model_copy(update={"rights": "pr"})
     assert "where it does not belong" in refusal(ledger, tmp_path, proposal, proposer)
+
+
+def test_a_step_whose_answers_were_lost_is_queued_once_and_its_end_is_heard(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands = FleetHands(
+        run="r",
+        ledger=ledger,
+        store=Store(tmp_path / "store"),
+        signer=signing.make_key(tmp_path / "key.pem"),
+        catalog="0" * 64,
+        rights="build",
+        queue_of=lambda _step: "build",
+        urgency_of=lambda _step: 1.0,
+        wake=lambda _new: None,
+        cancel=Cancel(),
+        logs=tmp_path,
+    )
+    lost = lost_answers.lose(monkeypatch, ledger, "submit_jobs", "ended_jobs")
+    hands.take(STEP, {})
+    assert hands.reports() == []
+    job, lease = ledger.claim_job(["build"]) or pytest.fail("nothing is queued")
+    assert ledger.claim_job(["build"]) is None
+    assert ledger.finish_job(lease, job, JobState.FAILED, {"message": "no compiler"})
+    reports = [report for _ in range(3) for report in hands.reports()]
+    assert [(report.step, report.outcome.state) for report in reports] == [(STEP, State.FAILED)]
+    assert lost == {"submit_jobs", "ended_jobs"}
 
 
 def test_the_clock_hands_out_again_what_nobody_saw_and_forgets_what_is_old(ledger: Ledger) -> None:

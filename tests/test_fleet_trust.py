@@ -17,7 +17,7 @@ from farm.fleet import signing, trust
 from farm.fleet.doing import Done
 from farm.fleet.order import Order
 from farm.fleet.slot import Slot
-from farm.model.job import JobState, NewJob
+from farm.model.job import JobEnd, JobState, NewJob
 from farm.process import Cancel
 from farm.store.ledger import Ledger
 
@@ -85,6 +85,7 @@ def test_a_key_that_is_taken_off_the_list_counts_no_more_at_once(ledger: Ledger,
     ours, theirs = (signing.make_key(tmp_path / f"{name}.pem") for name in ("ours", "theirs"))
     path, both = tmp_path / "trusted", [trust.line_of(key, ["build"], "us") for key in (ours, theirs)]
     doing = Doing()
+    heard: list[JobEnd] = []
 
     def put(text: str) -> None:
         (tmp_path / "new").write_text(text)
@@ -103,7 +104,8 @@ def test_a_key_that_is_taken_off_the_list_counts_no_more_at_once(ledger: Ledger,
         deadline = time.monotonic() + 30
         found: dict[str, JobState] = {}
         while not found and time.monotonic() < deadline:
-            found = {end.what: end.state for end in ledger.take_ended("r")}
+            heard[:] = ledger.ended_jobs("r", heard)
+            found = {end.what: end.state for end in heard}
             time.sleep(0.02)
         return found
 

@@ -59,16 +59,30 @@ def test_a_job_from_queue_to_end_is_told_once(ledger: Ledger) -> None:
     ledger.submit_jobs([new("a"), new("b"), new("other", run="r2")])
     job, lease = taken(ledger)
     assert (job.what, job.attempts, ledger.holder(job.key) is not None) == ("a", 1, True)
-    assert ledger.take_ended("r1") == ()
+    assert ledger.ended_jobs("r1") == ()
     assert ledger.finish_job(lease, job, JobState.DONE, {"state": "built"})
     assert ledger.holder(job.key) is None
     job, lease = taken(ledger)
     assert ledger.finish_job(lease, job, JobState.FAILED, {"message": "no"})
-    assert [(end.what, end.state, dict(end.outcome)) for end in ledger.take_ended("r1")] == [
+    ends = ledger.ended_jobs("r1")
+    assert [(end.what, end.state, dict(end.outcome)) for end in ends] == [
         ("a", JobState.DONE, {"state": "built"}),
         ("b", JobState.FAILED, {"message": "no"}),
     ]
-    assert ledger.take_ended("r1") == ()
+    assert ledger.ended_jobs("r1") == ends, "an answer may be lost on its way"
+    assert ledger.ended_jobs("r1", ends) == ()
+    assert ledger.ended_jobs("r1") == ()
+
+
+def test_jobs_whose_answer_was_lost_are_queued_once(ledger: Ledger) -> None:
+    asked = [new("a"), new("b")]
+    ledger.submit_jobs(asked)
+    job, lease = taken(ledger)
+    assert ledger.finish_job(lease, job, JobState.DONE, {})
+    ledger.submit_jobs([*asked, new("c"), new("a", run="r2")], again=True)
+    assert [(d.queue, d.queued) for d in ledger.queue_depths()] == [("build", 3)]
+    ledger.submit_jobs(asked, again=True)
+    assert ledger.cancel_jobs("r1") == 2
 
 
 def test_a_cancelled_run_leaves_what_is_at_work_and_the_runs_of_others(ledger: Ledger) -> None:
@@ -123,7 +137,7 @@ def test_a_silent_worker_elsewhere_loses_its_job_and_its_late_word_does_not_coun
     assert not ledger.finish_job(lease, job, JobState.DONE, {"by": "late"}), "it was stopped, and another has it"
     assert not ledger.give_back(lease, job)
     assert ledger.finish_job(mine, second, JobState.DONE, {"by": "second"})
-    assert [end.outcome["by"] for end in ledger.take_ended("r1")] == ["second"]
+    assert [end.outcome["by"] for end in ledger.ended_jobs("r1")] == ["second"]
 
 
 def test_a_worker_that_shows_heartbeats_keeps_its_job(ledger: Ledger) -> None:
@@ -142,7 +156,7 @@ def test_a_job_that_takes_every_worker_with_it_fails_in_the_end(ledger: Ledger) 
         taken(ledger, owner=dead)
         assert ledger.requeue_lost(["build"]) == 1
     assert ledger.claim_job(["build"]) is None
-    (end,) = ledger.take_ended("r1")
+    (end,) = ledger.ended_jobs("r1")
     assert end.state is JobState.FAILED
     assert "died, 5 times" in end.outcome["message"]
 
@@ -164,7 +178,7 @@ def test_many_workers_at_once_take_each_job_once(ledger: Ledger) -> None:
     for thread in threads:
         thread.join()
     assert set(done.values()) == {1}
-    assert len(done) == 60 == len(ledger.take_ended("r1"))
+    assert len(done) == 60 == len(ledger.ended_jobs("r1"))
 
 
 def test_depths_and_what_is_old_enough_to_forget(ledger: Ledger) -> None:
@@ -194,5 +208,5 @@ def test_statements_of_the_queue_are_compiled_once(ledger: Ledger) -> None:
     assert ledger.claim_job(["other", "more"]) is None
     assert ledger.requeue_lost(["build"]) == 0
     assert ledger.finish_and_claim(lease, job, JobState.DONE, {}, ["build"])[0]
-    assert len(ledger.take_ended("r1")) == 1
+    assert len(ledger.ended_jobs("r1")) == 1
     assert uncached == []

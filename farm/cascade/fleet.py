@@ -16,6 +16,7 @@ from farm.cascade.hands import Deed
 from farm.errors import FleetError, StoreError, restored
 from farm.fleet import bundle, queues
 from farm.fleet.doing import Done, failure
+from farm.fleet.hands import submit
 from farm.fleet.order import Order, Right
 from farm.fleet.signing import Signer
 from farm.fleet.waiting import Waiting
@@ -61,6 +62,7 @@ class FleetTaskHands:
         self._bundles: dict[str, str] = {}
         self._ends: dict[str, JobEnd] = {}
         self._queues: set[str] = set()
+        self._heard: tuple[JobEnd, ...] = ()
         self._ended = threading.Condition()
         self._look = threading.Event()
         self._closed = threading.Event()
@@ -105,7 +107,7 @@ class FleetTaskHands:
             signer=self._signer.name,
             urgency=cascade.priority * _PRIORITY_SECONDS,
         )
-        patiently(lambda: self._own.ledger.submit_jobs([new]), cancel)
+        submit(self._own.ledger, [new], cancel)
         with self._lock:
             self._queues.add(new.queue)
         self._wake([(new.queue, key)])
@@ -137,16 +139,16 @@ class FleetTaskHands:
             self._look.wait(_POLL_SECONDS)
             self._look.clear()
             try:
-                ends = patiently(lambda: self._own.ledger.take_ended(self._run))
+                self._heard = patiently(lambda: self._own.ledger.ended_jobs(self._run, self._heard))
             except StoreError as error:  # told by those who wait
                 self._fault = error
                 return
             with self._lock:
                 asked = frozenset(self._queues)
-            waiting.look(asked, ended=bool(ends))
-            if ends:
+            waiting.look(asked, ended=bool(self._heard))
+            if self._heard:
                 with self._ended:
-                    self._ends.update({end.key: end for end in ends})
+                    self._ends.update({end.key: end for end in self._heard})
                     self._ended.notify_all()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,12 @@ _BATCH = 1000
 def new_run() -> str:
     """A name for a run that no other run has."""
     return uuid.uuid4().hex
+
+
+def submit(ledger: Ledger, new: Sequence[NewJob], cancel: Cancel) -> None:
+    """Queue jobs, each once, in a ledger that may be away for a moment. Raises UnavailableError."""
+    tries = itertools.count()
+    patiently(lambda: ledger.submit_jobs(new, again=next(tries) > 0), cancel)
 
 
 class FleetHands:
@@ -76,6 +83,7 @@ class FleetHands:
         self._out: dict[str, Step] = {}  # by key
         self._queues: set[str] = set()
         self._waiting = Waiting(ledger.queue_depths)
+        self._heard: tuple[JobEnd, ...] = ()
         self._look = threading.Event()
 
     @property
@@ -120,9 +128,9 @@ class FleetHands:
         if self._look.wait(_POLL_SECONDS):
             time.sleep(_GATHER_SECONDS)  # ends of short steps come together: one look for all of them
         self._look.clear()
-        ended = patiently(lambda: self._ledger.take_ended(self.run), self._cancel)
-        self._waiting.look(self._queues, ended=bool(ended))
-        return [self._report(end) for end in ended]
+        self._heard = patiently(lambda: self._ledger.ended_jobs(self.run, self._heard), self._cancel)
+        self._waiting.look(self._queues, ended=bool(self._heard))
+        return [self._report(end) for end in self._heard if end.key in self._out]
 
     def close(self) -> None:
         """Take back what no worker has taken."""
@@ -137,7 +145,7 @@ class FleetHands:
     def _submit(self) -> None:
         if self._new:
             new, self._new = self._new, []
-            patiently(lambda: self._ledger.submit_jobs(new), self._cancel)
+            submit(self._ledger, new, self._cancel)
             self._wake((job.queue, job.key) for job in new)
 
     def _report(self, end: JobEnd) -> Report:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from farm.model.job import Job, JobEnd, JobState, NewJob, QueueDepth
 from farm.store.database import chunks
@@ -30,17 +30,22 @@ _DAY_MS = 86_400_000
 _EVER_DAYS = 1e6
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
 _SAID = (JobState.DONE, JobState.FAILED)
+_END = (jobs.c.id, jobs.c.key, jobs.c.what, jobs.c.state, jobs.c.outcome)
 
 
 class JobRecords(LeaseRecords, TallyRecords):
     """Jobs of all runs."""
 
-    def submit_jobs(self, new: Iterable[NewJob]) -> None:
-        """Queue jobs. Raises StoreError."""
+    def submit_jobs(self, new: Iterable[NewJob], *, again: bool = False) -> None:
+        """Queue jobs. Raises StoreError.
+
+        `again`: the answer to this was lost, so what a run has of it already is left out (it asks for a key once)."""
         for part in chunks(new, _BULK):
             with self.writing() as connection:
+                there = self._unheard(connection, part) if again else set()
                 at = connection.execute(select(now_ms())).scalar_one()
-                connection.execute(insert(jobs), [_row(job, at) for job in part])
+                if rows := [_row(job, at) for job in part if (job.run, job.key) not in there]:
+                    connection.execute(insert(jobs), rows)
 
     def claim_job(
         self, queues: Sequence[str], owner: Owner | None = None, ttl: float = LEASE_SECONDS
@@ -110,16 +115,17 @@ class JobRecords(LeaseRecords, TallyRecords):
             values = {"state": JobState.CANCELLED, "ended": now_ms(), "told": True}
             return connection.execute(update(jobs).where(mine).values(values)).rowcount
 
-    def take_ended(self, run: str) -> tuple[JobEnd, ...]:
-        """What of a run ended since this was last asked: each end is given once."""
+    def ended_jobs(self, run: str, heard: Iterable[JobEnd] = ()) -> tuple[JobEnd, ...]:
+        """What of a run ended, but for what its asker has `heard` of: the ends that the last call gave.
+
+        They are given until they are named, so that an answer may be lost on its way."""
+        for part in chunks(end.id for end in heard):
+            with self.writing() as connection:
+                connection.execute(update(jobs).where(jobs.c.id.in_(part)).values(told=True))
         mine = (jobs.c.run == run) & jobs.c.told.is_(False) & jobs.c.state.in_(_SAID)
-        columns = (jobs.c.id, jobs.c.key, jobs.c.what, jobs.c.state, jobs.c.outcome)
+        query: Select[Any] = select(*_END).where(mine).order_by(jobs.c.id)
         with self.reading() as connection:
-            if connection.execute(select(jobs.c.id).where(mine).limit(1)).first() is None:
-                return ()
-        with self.writing() as connection:
-            rows = connection.execute(update(jobs).where(mine).values(told=True).returning(*columns)).all()
-        return tuple(_end(row) for row in sorted(rows, key=lambda row: int(row.id)))
+            return tuple(map(_end, connection.execute(query)))
 
     def queue_depths(self) -> tuple[QueueDepth, ...]:
         """What waits and runs, by queue."""
@@ -155,6 +161,11 @@ class JobRecords(LeaseRecords, TallyRecords):
         ended = jobs.c.state.not_in(_OPEN) & (jobs.c.ended < now_ms() - int(min(days, _EVER_DAYS) * _DAY_MS))
         with self.writing() as connection:
             return connection.execute(delete(jobs).where(ended)).rowcount
+
+    def _unheard(self, connection: Connection, new: Iterable[NewJob]) -> set[tuple[str, str]]:
+        """Runs and keys of jobs of the same runs of whose end nobody has heard."""
+        query = select(jobs.c.run, jobs.c.key).where(jobs.c.run.in_({job.run for job in new}), jobs.c.told.is_(False))
+        return {(run, key) for run, key in connection.execute(query)}
 
     def _claim(
         self, connection: Connection, queues: Sequence[str], me: Owner, ttl: float
