@@ -88,6 +88,9 @@ def test_damaged_content_counts_as_not_built(tmp_path: Path, damage: str, caplog
         b"\xff",
         b'{"key": "k", "filename": "../../../etc/passwd", "sha256": "x", "size": 1}',
         f'{{"key": "{KEY}", "filename": "../x", "sha256": "{KEY}", "size": 1}}'.encode(),
+        f'{{"key": "{KEY}", "filename": 5, "sha256": "{KEY}", "size": 1}}'.encode(),
+        f'{{"key": "{KEY}", "filename": "x.whl", "sha256": ["x"], "size": 1}}'.encode(),
+        f'{{"key": "{KEY}", "filename": "x.whl", "sha256": "{KEY}", "size": 1e999}}'.encode(),
     ],
 )
 def test_damaged_or_hostile_pointers_are_not_believed(tmp_path: Path, pointer: bytes) -> None:

@@ -214,6 +214,22 @@ def test_logs_go_with_what_they_belong_to(world: World) -> None:
     assert layout.blob(artifact.sha256) in world.remote.objects
 
 
+def test_what_a_console_or_a_hand_put_there_is_left_alone(world: World) -> None:
+    """Consoles of S3 services make empty objects for folders; a record may be damaged in any way."""
+    foreign = ["keys/", "blobs/", "logs/", "keys/notes.txt", f"blobs/ab/{digest('x')}"]
+    for name in foreign:
+        world.remote.objects[name] = (b"", 0.0)
+    key = digest("damaged")
+    damaged = layout.record(key)
+    world.remote.objects[damaged] = (f'{{"key": "{key}", "filename": 5, "sha256": 5, "size": 1}}'.encode(), 0.0)
+    assert world.shared().find(key) is None
+    for _ in range(2):
+        world.collect(set())
+        world.remote.clock += LEAST_GRACE + 1
+    assert [name for name in foreign if name in world.remote.objects] == foreign
+    assert damaged not in world.remote.objects
+
+
 def test_only_one_farm_collects(world: World) -> None:
     require_keeper(world.remote, "mine", take_over=False)
     require_keeper(world.remote, "mine", take_over=False)

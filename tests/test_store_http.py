@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import os
 import shutil
@@ -124,6 +125,19 @@ def replying(answer: Callable[[httpx.Request], httpx.Response]) -> HttpRemote:
     client = httpx.Client(transport=httpx.MockTransport(answer), follow_redirects=True)
     remote._made = (os.getpid(), client)
     return remote
+
+
+def test_a_server_without_end_is_not_listened_to_for_ever() -> None:
+    given = itertools.count()
+
+    def without_end() -> Iterator[bytes]:
+        while next(given) < 1000:
+            yield b" " * 100_000
+
+    remote = replying(lambda _request: httpx.Response(200, content=without_end()))
+    with pytest.raises(StoreError, match="larger than any record"):
+        remote.read(layout.MARKER)
+    assert next(given) < 100
 
 
 def test_no_step_of_the_way_is_plain() -> None:

@@ -66,7 +66,7 @@ def collect(
     shared.claim()
     now = _now(remote, dry_run=dry_run)
     records = _records(remote)
-    blobs = {entry.name: entry for entry in remote.entries(layout.BLOBS)}
+    blobs = {entry.name: entry for entry in remote.entries(layout.BLOBS) if layout.is_ours(entry.name)}
     doomed = _doomed(records, blobs, rules, pinned_names(remote, now), now)
     old = read_marks(remote)
     marks = {name: old.get(name, now) for name in doomed}
@@ -123,7 +123,8 @@ def _records(remote: Remote) -> list[_Record]:
             entry=entry, key=key, sha256=artifact.sha256, blob=layout.blob(artifact.sha256, artifact.filename)
         )
 
-    entries = [entry for folder in (layout.KEYS, layout.LOGS) for entry in remote.entries(folder)]
+    listed = (entry for folder in (layout.KEYS, layout.LOGS) for entry in remote.entries(folder))
+    entries = [entry for entry in listed if layout.is_ours(entry.name)]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="farm-gc") as pool:
         return [record for record in pool.map(read, entries) if record is not None]
 

@@ -102,7 +102,7 @@ def read_marks(remote: Remote) -> dict[str, float]:
     try:
         found = {} if data is None else json_text.loads(data)
         return {str(name): float(since) for name, since in found.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         _log.warning("%s: %s is damaged (%s): the grace period begins anew", remote.id, layout.MARKS, error)
         return {}
 

@@ -68,8 +68,9 @@ def decode(key: str, data: bytes) -> Pointer:
             key=value["key"], filename=value["filename"], sha256=value["sha256"], size=int(value["size"])
         )
         shared = value.get("shared", "")
-    except (KeyError, TypeError, AttributeError) as error:
+        good = artifact.key == key and is_hash(artifact.sha256) and is_file_name(artifact.filename)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"it is not what a pointer is: {error!r}") from error
-    if artifact.key != key or not is_hash(artifact.sha256) or not is_file_name(artifact.filename) or artifact.size < 0:
+    if not good or artifact.size < 0:
         raise ValueError("it is of another key, or leads out of the store")
     return Pointer(artifact=artifact, shared=str(shared))

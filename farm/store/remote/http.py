@@ -17,6 +17,7 @@ from farm.store.remote.address import Address
 from farm.store.remote.protocol import Entry
 
 _CHUNK = 1 << 20
+_MOST = 1 << 20  # bytes of a record
 _CONNECTIONS = 32
 _MISSING = (404, 410)
 
@@ -35,7 +36,7 @@ class HttpRemote:
     def read(self, name: str) -> bytes | None:
         """See Remote."""
         with self._asking("GET", name) as reply:
-            return None if reply is None else bytes(reply.read())
+            return None if reply is None else self._small(reply, name)
 
     def download(self, name: str, target: Path) -> bool:
         """See Remote."""
@@ -60,6 +61,17 @@ class HttpRemote:
             length = reply.headers.get("content-length", "")
             size = int(length) if length.isdecimal() else 0
             return Entry(name=name, size=size, modified=_moment(reply.headers.get("last-modified", "")))
+
+    def _small(self, reply: Any, name: str) -> bytes:
+        """All of a reply that is a record: who serves it decides how much comes, not what we keep of it."""
+        data = bytearray()
+        for chunk in reply.iter_bytes(_CHUNK):
+            data += chunk
+            if len(data) > _MOST:
+                raise StoreError(
+                    f"{name}: is larger than any record of a store", where=self.id, fix="tell its operator"
+                )
+        return bytes(data)
 
     def _refuse(self, *_given: object, **_named: object) -> NoReturn:
         """What only a writable store can do."""

@@ -12,6 +12,7 @@ MARKS = f"{GC}marks.json"  # what is to be removed, and since when
 SWEEPING = f"{GC}sweeping.json"  # what is being removed just now
 KEEPER = f"{GC}keeper.json"  # the one farm whose index and ledger say what is needed
 RAW = "blob"  # the file name of content that is no wheel
+_OURS = re.compile(r"keys/../[0-9a-f]{64}\.json|(?:logs|blobs)/../[0-9a-f]{64}/[^/]+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -38,6 +39,11 @@ def log(key: str, attempt: int, host: str) -> str:
 def pin(name: str) -> str:
     """Keys that a running farm needs, and hashes of what it is about to publish."""
     return f"{PINS}{name}"
+
+
+def is_ours(name: str) -> bool:
+    """Whether a record, a log's record or content is called so. Consoles of services put objects of their own there."""
+    return bool(_OURS.fullmatch(name))
 
 
 def key_of(record_name: str) -> str:
