@@ -12,6 +12,7 @@ import lost_answers
 import pytest
 import toy
 from cascade_farm import Farm, small, wheel
+from sqlalchemy import update
 from test_cascade_doing import hands, started
 from test_fleet_orders import Silent
 
@@ -27,6 +28,7 @@ from farm.model.outcome import Outcome
 from farm.process import Cancel
 from farm.settings import Settings
 from farm.store import frozen, home
+from farm.store.cascade_tables import cascades
 
 
 @pytest.fixture
@@ -142,3 +144,35 @@ def test_a_worker_refuses_a_task_that_was_planned_anew(farm: Farm) -> None:
         deed = asking.carry_out(farm.ledger.cascade(1), other, Cancel())
     assert "was planned anew" in deed.reason
     assert frozen.folder(farm.at).is_dir()
+
+
+def test_a_key_for_some_recipes_is_none_for_the_tasks_of_others(farm: Farm) -> None:
+    """The order names a step that the key may ask for, and the place of another one's task."""
+    task = started(farm)
+
+    def never(*_: object) -> Path:
+        raise AssertionError("carried out")
+
+    with fleet(farm, never) as asking:
+        deed = asking.carry_out(farm.ledger.cascade(1), replace(task, step=f"zlib@1/{task.platform}"), Cancel())
+    assert deed.outcome is Outcome.FAILED
+    assert "was planned anew" in deed.reason
+
+
+def test_a_worker_goes_by_the_catalog_that_was_signed_whatever_the_ledger_says(farm: Farm) -> None:
+    """Who can write the ledger, and holds no key, names another catalog that this worker has."""
+    task = started(farm)
+    there = replace(farm.at, home=farm.at.home.parent / "there")
+    home.prepare(there.home)
+    (farm.at.catalog / "recipes/gmp/notes.txt").write_text("another")
+    other = frozen.freeze(there, farm.at.catalog)
+
+    def never(*_: object) -> Path:
+        raise AssertionError("carried out")
+
+    with fleet(farm, never) as asking:
+        asked = farm.ledger.cascade(1)
+        with farm.ledger.writing() as connection:
+            connection.execute(update(cascades).values(catalog=other))
+        deed = asking.carry_out(asked, task, Cancel())
+    assert "is not the cascade's" in deed.reason

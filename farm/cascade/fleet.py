@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from farm.cascade.doing import FarmHands
 from farm.cascade.hands import Deed
@@ -167,26 +167,20 @@ class TaskDoer:
     """What a worker does with a task: the farm's own hands (see `farm.fleet.doing.Doer`)."""
 
     hands: FarmHands
+    _frozen: dict[str, str] = field(default_factory=dict)  # bundles that were looked into, and which catalog they are
 
     def __call__(self, order: Order, cancel: StepCancel, tell: Listener, /) -> Done:
         """Raises FleetError if the task is not the one that was signed, or its catalog is not to be had."""
-        ledger, settings = self.hands.ledger, self.hands.settings
+        ledger = self.hands.ledger
         cascade = patiently(lambda: ledger.cascade(order.cascade), cancel)
         task = patiently(lambda: ledger.task_at(order.cascade, order.position), cancel)
-        if task is None or key_of(task) != order.key:
+        if task is None or key_of(task) != order.key or task.step != order.step:
             raise FleetError(
                 "the cascade was planned anew since this was asked for",
                 where=f"cascade {order.cascade}",
                 fix="nothing: whoever advances it asks again",
             )
-        if not (frozen.folder(settings) / cascade.catalog).is_dir():
-            found = frozen.freeze(settings, bundle.place(order.catalog, self.hands.store, settings))
-            if found != cascade.catalog:
-                raise FleetError(
-                    "the catalog that came with the order is not the cascade's",
-                    where=f"cascade {cascade.id}",
-                    fix="let workers and whoever asks them run the same version of the farm",
-                )
+        self._require_signed(order, cascade)
         if patiently(lambda: self._is_known(task), cancel):
             return Done(ok=True, said={"outcome": Outcome.PASSED.value})
         deed = replace(self.hands, listener=tell).carry_out(cascade, task, cancel)
@@ -194,6 +188,21 @@ class TaskDoer:
         if deed.outcome is Outcome.FAILED:
             said |= failure(deed.error, deed.reason) if deed.error is not None else {}
         return Done(ok=deed.outcome is not Outcome.FAILED, said=said, error=deed.error)
+
+    def _require_signed(self, order: Order, cascade: Cascade) -> None:
+        """Have the cascade's catalog here, which is the one that was signed, whatever the ledger says. Raises
+        FleetError."""
+        settings = self.hands.settings
+        here = (frozen.folder(settings) / cascade.catalog).is_dir()
+        if not here or order.catalog not in self._frozen:
+            root = bundle.place(order.catalog, self.hands.store, settings)
+            self._frozen[order.catalog] = frozen.freeze(settings, root)
+        if self._frozen[order.catalog] != cascade.catalog:
+            raise FleetError(
+                "the catalog that came with the order is not the cascade's",
+                where=f"cascade {cascade.id}",
+                fix="let workers and whoever asks them run the same version of the farm",
+            )
 
     def _is_known(self, task: CascadeTask) -> bool:
         """Whether it is done: somebody asked for it, was killed, and another asked again."""
