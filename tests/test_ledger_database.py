@@ -17,6 +17,7 @@ import pytest
 from databases import restart
 from plans import digest, make_plan, make_step
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.engine import make_url
 
 from farm.errors import StoreError, UnavailableError
 from farm.model.artifact import Artifact
@@ -26,7 +27,7 @@ from farm.model.outcome import Outcome
 from farm.model.plan import Step
 from farm.store.ledger import Ledger
 from farm.store.owner import Owner, this_process
-from farm.store.schema import HEAD
+from farm.store.schema import HEAD, place_of
 from farm.store.tables import metadata
 
 
@@ -273,6 +274,26 @@ def test_wrong_urls_are_said(url: str, match: str) -> None:
         pytest.importorskip("psycopg")
     with pytest.raises(StoreError, match=match):
         Ledger.open(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql:/me:hunter22@host/x", "postgresql://me:hun/ter22@host:54x2/x", "me:hunter22@host/x"]
+)
+def test_a_wrong_url_is_not_repeated_for_it_may_hold_a_password(url: str) -> None:
+    with pytest.raises(StoreError, match="is not a database URL") as told:
+        Ledger.open(url)
+    assert "ter22" not in str(told.value)
+
+
+def test_a_password_among_the_options_of_a_url_is_not_shown() -> None:
+    shown = place_of(make_url("postgresql://me@host/x?password=hunter22&sslmode=verify-full&sslpassword=hunter22"))
+    assert shown == "postgresql://me@host/x?password=***&sslmode=verify-full&sslpassword=***"
+
+
+def test_a_server_whose_name_holds_full_is_away_and_not_out_of_room() -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(UnavailableError, match="does not answer"):
+        Ledger.open("postgresql://farm@/x?host=/nowhere/full")
 
 
 def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from farm import extras
 from farm.errors import MissingToolError, UsageError
+from farm.redact import redact
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -34,7 +35,8 @@ def shown(url: str) -> str:
     """A broker's address without its password."""
     try:
         parts = urlsplit(url)
-        return parts._replace(netloc=f"***@{parts.hostname}:{parts.port or 6379}").geturl() if parts.password else url
+        safe = parts._replace(netloc=f"***@{parts.hostname}:{parts.port or 6379}") if parts.password else parts
+        return redact(safe.geturl())  # a password may be an option, too: ssl_password=...
     except ValueError:  # a port that is none, a bracket that is not closed
         return f"{url.partition(':')[0]}:***"
 

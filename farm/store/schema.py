@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from farm import extras
 from farm.errors import MissingToolError, StoreError, UnavailableError
+from farm.redact import redact
 from farm.store.files import disk_errors, file_lock, make_dirs
 from farm.store.idle import try_the_rested
 from farm.store.refusals import refusal
@@ -33,6 +34,7 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,  # milliseconds
 }
+_NO_ROOM = ("disk is full", "disk I/O", "No space left")
 _ADVISORY_LOCK = 0x6661726D  # "farm": one number for all farms of a PostgreSQL database
 
 
@@ -62,7 +64,7 @@ def database_errors(url: URL) -> Iterator[None]:
     except DBAPIError as error:
         place = place_of(url)
         why = " ".join(str(error.orig).split())
-        if "full" in why or "disk I/O" in why or "No space left" in why:
+        if any(sign in why for sign in _NO_ROOM):
             raise StoreError(
                 f"the ledger cannot be written: {why}", where=place, fix="free some space: `farm gc`"
             ) from error
@@ -89,7 +91,9 @@ def database_errors(url: URL) -> Iterator[None]:
 
 def place_of(url: URL) -> str:
     """Where a database is, for people; without its password."""
-    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return redact(url.render_as_string(hide_password=True))  # a password may be an option, too: sslpassword=...
 
 
 def _parse(database: str | Path) -> URL:
@@ -98,8 +102,8 @@ def _parse(database: str | Path) -> URL:
     try:
         parsed = make_url(database)
     except (ArgumentError, ValueError) as error:
-        raise StoreError(
-            f"{database!r} is not a database URL", where="FARM_LEDGER", fix="use sqlite:///PATH or postgresql://..."
+        raise StoreError(  # which is not repeated: nobody knows where in it a password is
+            "is not a database URL", where="FARM_LEDGER", fix="use sqlite:///PATH or postgresql://..."
         ) from error
     name = parsed.get_backend_name()
     if name not in ("sqlite", "postgresql"):
