@@ -23,7 +23,7 @@ class FarmError(Exception):
     kind = "error"
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
-        what, where, fix = (_printable(part) for part in (what, where, fix))
+        what, where, fix = (printable(part) for part in (what, where, fix))
         super().__init__(what, where, fix)  # all parts, so that the error pickles and copies
         self.what = what
         self.where = where
@@ -34,7 +34,7 @@ class FarmError(Exception):
         return f"{head}\n  fix: {self.fix}" if self.fix else head
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Names that are no UTF-8 and terminal sequences, as hostile archives have them, in a form that every ledger, log
     and terminal takes; without passwords and tokens."""
     return redact(text).encode("utf-8", "backslashreplace").decode().translate(_CONTROL)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -21,8 +23,9 @@ from plans import digest
 from redis_server import redis, why_no_redis
 
 from farm.errors import FleetError, UsageError
-from farm.fleet import broker, bundle, queues, signing, trust
+from farm.fleet import beside, broker, bundle, queues, show, signing, trust
 from farm.fleet.beat import Beat
+from farm.fleet.build import Planned
 from farm.fleet.hands import FleetHands, new_run
 from farm.fleet.order import Order
 from farm.fleet.slot import Slot
@@ -34,6 +37,7 @@ from farm.store import frozen, home
 from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
 from farm.store.owner import this_process
+from farm.store.scratch import sweep_work
 
 STEP = fleet_process.PLAN.steps[0]
 ORDER = Order(kind="build", step=STEP.id, key=STEP.key, catalog="0" * 64, rights="build")
@@ -88,6 +92,21 @@ def test_a_list_of_trusted_keys_says_what_is_wrong_with_it(tmp_path: Path, text:
     path.write_text(text)
     with pytest.raises(FleetError, match=why):
         trust.read(path)
+
+
+def test_a_list_of_trusted_keys_appears_with_its_first_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that starts just then would else find it empty, and refuse to."""
+    path, key, sync = tmp_path / "trusted", signing.make_key(tmp_path / "one.pem"), os.fsync
+    seen: list[bool] = []
+
+    def look(handle: int) -> None:
+        seen.append(path.exists())
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", look)
+    trust.trust(path, trust.line_of(key, ["build"], "me"))
+    assert not seen[0], "it is on the disk before it has its name"
+    assert [one.owner for one in trust.read(path).values()] == ["me"]
 
 
 class Silent:
@@ -234,6 +253,38 @@ def test_the_clock_ends_when_it_is_told_to_whatever_it_asks_just_then(signal_: i
     assert clock.returncode == 0
 
 
+def test_an_interrupt_before_the_work_begins_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    ended: list[int] = []
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    beside.beside(lambda: pytest.fail("begun"), lambda: ended.append(1), "test")
+    assert ended == [1]
+
+
+def test_no_terminal_takes_orders_from_what_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody who can write to Redis, and any build by its log, decides what comes here."""
+    told: list[str] = []
+    monkeypatch.setattr(show.Watcher, "_receive_on", lambda _self: None)
+    watcher = show.Watcher(
+        "redis://127.0.0.1:1/0",
+        "r",
+        lambda event: told.extend((event.step, event.phase, event.message)),
+        lambda step, lines: told.extend((step, lines)),
+        lambda: None,
+    )
+    bad = "a\x1b]0;x\x07\x9b2J"
+    watcher._receive(json.dumps({"step": bad, "log": f"one\n\t{bad}"}).encode())
+    watcher._receive(
+        json.dumps({"step": bad, "state": "running", "phase": bad, "message": bad, "seconds": 1.0}).encode()
+    )
+    watcher.close()
+    assert len(told) == 5
+    assert told[1] == "one\n\ta\\x1b]0;x\\x07\\x9b2J"
+    assert not any("\x1b" in text or "\x9b" in text for text in told)
+
+
 def test_queues_of_pull_requests_are_served_by_themselves() -> None:
     assert queues.of_build("build", 10.0) == "build"
     assert queues.of_build("pr", 3600.0) == "pr.build.large"
@@ -259,6 +310,8 @@ def test_a_queue_that_no_job_goes_to_is_no_queue() -> None:
 
 def test_passwords_of_brokers_are_not_shown() -> None:
     assert broker.shown("rediss://me:secret@farm.example/0") == "rediss://***@farm.example:6379/0"
+    options = "rediss://farm.example:6380/0?ssl_keyfile=/k&ssl_password={}&password={}"
+    assert broker.shown(options.format("hunter22", "hunter22")) == options.format("***", "***")
     for bad in ("amqp://me:secret@farm.example", "redis://me:secret@farm.example:99999/0", "redis://:secret@[::1/0"):
         with pytest.raises(UsageError) as told:
             broker.checked(bad)
@@ -291,6 +344,27 @@ def test_a_catalog_travels_by_its_hash(tmp_path: Path) -> None:
     assert frozen.freeze(there, place) == root.name
     with pytest.raises(FleetError, match="is not in this worker's store"):
         bundle.place(digest("none"), store, there)
+
+
+def test_a_worker_has_the_files_of_a_catalog_that_it_read_before_they_were_swept_away(tmp_path: Path) -> None:
+    here, there = (
+        Settings(catalog=tmp_path / "catalog", home=tmp_path / name, cache=tmp_path, cores=1) for name in ("a", "b")
+    )
+    for one in (here, there):
+        home.prepare(one.home)
+    small_farm.make(here.catalog)
+    store = Store(tmp_path / "store")
+    name = bundle.pack(frozen.place(here, frozen.freeze(here, here.catalog)), store, here)
+    planned = Planned(settings=there, store=store, findings=lambda _step, _found: None)
+    first = planned.catalog(name)
+    root = bundle.place(name, store, there)
+    os.utime(root, (0, 0))
+    assert planned.catalog(name) is first
+    sweep_work(root.parent, keep_days=14, dry_run=False)
+    assert root.is_dir(), "it is in use"
+    shutil.rmtree(root)
+    assert planned.catalog(name) is first
+    assert (root / "recipes/tiny/recipe.toml").is_file()
 
 
 def test_workers_without_keys_or_broker_do_not_start(tmp_path: Path) -> None:

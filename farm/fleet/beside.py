@@ -15,9 +15,11 @@ def beside(work: Callable[[], None], end: Callable[[], None], name: str) -> None
     Raises what the work raised.
     """
     over = threading.Event()  # a thread whose join is interrupted counts as ended (Python 3.11), so it is not joined
+    begun = threading.Event()
     bugs: list[BaseException] = []
 
     def do() -> None:
+        begun.set()
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - raised again below
@@ -31,6 +33,7 @@ def beside(work: Callable[[], None], end: Callable[[], None], name: str) -> None
             pass
     except KeyboardInterrupt:
         end()
-        over.wait()
+        if begun.is_set():  # else it never begins, or finds that it has to end
+            over.wait()
     if bugs:
         raise bugs[0]

@@ -99,11 +99,13 @@ class Planned:
         return plan, plan.by_id().get(order.step), pipeline
 
     def catalog(self, digest: str) -> Catalog:
-        """A catalog by the hash of its bundle."""
+        """A catalog by the hash of its bundle. Its files are had, and marked as used, each time: patches are read when
+        a step is built, and `farm gc` may have taken away what this process has read long ago."""
+        root = bundle.place(digest, self.store, self.settings)
         if digest not in self._catalogs:
             while len(self._catalogs) >= _KEPT_CATALOGS:
                 del self._catalogs[next(iter(self._catalogs))]
-            self._catalogs[digest] = catalog.load_from(bundle.place(digest, self.store, self.settings))
+            self._catalogs[digest] = catalog.load_from(root)
         return self._catalogs[digest]
 
     def _plan(self, order: Order, found: Catalog) -> Plan:

@@ -6,6 +6,7 @@ hash is in the signed order.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tarfile
 from pathlib import Path
@@ -37,7 +38,7 @@ def pack(root: Path, store: Store, settings: Settings) -> str:
 def place(digest: str, store: Store, settings: Settings) -> Path:
     """The root of an unpacked catalog, fetched from the store if it is not here. Raises FleetError, StoreError."""
     root = settings.fleet / "catalogs" / digest
-    if root.is_dir():
+    with contextlib.suppress(FileNotFoundError):
         os.utime(root)  # `farm gc` keeps what is in use
         return root
     artifact = store.get(digest)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from farm.errors import printable
 from farm.fleet import broker
 from farm.model import json_text
 from farm.model.events import State, StepEvent
@@ -124,21 +125,22 @@ class Watcher:
                 self._closed.wait(_REST)
 
     def _receive(self, data: bytes) -> None:
-        """Anybody may write there: what is not understood is not shown."""
+        """Anybody may write there, and a build may write anything into its log: what is not understood is not shown,
+        and no terminal takes orders from it."""
         try:
             value = json_text.loads(data)
             if "ended" in value:
                 self._on_end()
             elif "log" in value:
-                self._on_log(str(value["step"]), str(value["log"]))
+                self._on_log(printable(str(value["step"])), printable(str(value["log"])))
             elif value["state"] == State.RUNNING:
                 self._tell(
                     StepEvent(
-                        step=str(value["step"]),
+                        step=printable(str(value["step"])),
                         state=State.RUNNING,
-                        phase=str(value["phase"]),
+                        phase=printable(str(value["phase"])),
                         seconds=float(value["seconds"]),
-                        message=str(value["message"]),
+                        message=printable(str(value["message"])),
                     )
                 )
         except (ValueError, KeyError, TypeError) as error:

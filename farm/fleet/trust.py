@@ -18,7 +18,7 @@ from pathlib import Path
 from farm.errors import FleetError, UsageError
 from farm.fleet.order import Order, Right
 from farm.fleet.signing import Signer, Verifier, verifier
-from farm.store.files import disk_errors, make_dirs
+from farm.store.files import disk_errors, make_dirs, write_atomic
 
 _log = logging.getLogger(__name__)
 RIGHTS: tuple[Right, ...] = ("build", "pr")
@@ -58,6 +58,8 @@ def trust(path: Path, line: str) -> None:
     """Let a line of a list of trusted keys count: of two lines for one key the last does. Raises StoreError."""
     with disk_errors(path.parent):
         make_dirs(path.parent)
+        if not path.exists():
+            write_atomic(path, f"{line}\n".encode())  # a worker that starts just now finds no list, or a whole one
         with path.open("a+", encoding="utf-8") as stream:
             stream.seek(0)
             there = stream.read()
