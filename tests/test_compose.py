@@ -103,6 +103,17 @@ def test_what_is_used_is_defined() -> None:
         assert named <= set(service.get("secrets", []))
 
 
+def test_workers_read_the_channels_that_tests_install_from_and_do_not_write_them() -> None:
+    """Without them a worker takes a cascade's test and says that a good wheel fails."""
+    place = f"{SERVICES['worker']['environment']['FARM_HOME']}/index"
+    mounts = {
+        name: [m.split(":") for m in SERVICES[name].get("volumes", []) if m.split(":")[1] == place] for name in OURS
+    }
+    assert all(len(found) == 1 for found in mounts.values()), mounts
+    assert len({found[0][0] for found in mounts.values()}) == 1
+    assert {name for name, found in mounts.items() if found[0][2:] != ["ro"]} == {"beat", "farm"}
+
+
 def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:
     command: list[str | Path] = [sys.executable, ROOT / "scripts/fleet_secrets.py", tmp_path / "secrets"]
     subprocess.run(command, check=True, timeout=60)
