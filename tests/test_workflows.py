@@ -89,6 +89,14 @@ def test_what_a_pull_request_reaches_has_no_secret_and_no_machine_of_ours() -> N
             assert job["permissions"] == {"contents": "read"}
 
 
+def test_a_secret_is_given_to_the_step_that_needs_it_alone() -> None:
+    """What a job installs first, from a package index, has no need of the ledger's password."""
+    for workflow in WORKFLOWS:
+        whole = YAML(typ="safe").load(workflow.read_text("utf-8"))
+        for part in (whole, *whole["jobs"].values()):
+            assert "secrets." not in json.dumps(part.get("env", {}))
+
+
 def test_every_file_that_a_workflow_runs_is_there() -> None:
     text = "\n".join(path.read_text("utf-8") for path in WORKFLOWS)
     named = set(re.findall(r"(?:scripts|\.ci)/[\w.]+", text))
