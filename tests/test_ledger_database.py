@@ -104,6 +104,20 @@ def test_a_try_that_died_is_closed_by_the_next(ledger: Ledger) -> None:
     assert "ended without a word" in first.error
 
 
+def test_a_try_that_was_only_taken_for_dead_says_how_it_ended(ledger: Ledger) -> None:
+    """Another process was stopped before its own try began, and goes on while this one builds."""
+    step = make_step("gmp")
+    ledger.record_plan([step])
+    living, late = (ledger.start_attempt(step.key) for _ in range(2))
+    assert ledger.finish_attempt(living, State.FAILED, error="no compiler")
+    assert not ledger.finish_attempt(living, State.CANCELLED)
+    assert ledger.finish_attempt(late, State.CANCELLED, error="cancelled")
+    assert [(a.state, a.error) for a in ledger.attempts_of(step.key)] == [
+        (State.CANCELLED, "cancelled"),
+        (State.FAILED, "no compiler"),
+    ]
+
+
 def test_the_newest_build_of_each_slot(ledger: Ledger) -> None:
     steps = [make_step("gmp", version=v) for v in ("6.2", "6.3")] + [make_step("mpfr")]
     ledger.record_plan(steps)

@@ -164,6 +164,26 @@ def test_a_lost_lease_is_counted(tmp_path: Path) -> None:
         assert Samples(collect.text(ledger))("farm_lease_losses_total") == 1
 
 
+def test_a_bug_in_a_heartbeat_does_not_end_the_next_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them the lease runs out while the step is at work, and another process builds it, too."""
+    beats: list[int] = []
+
+    def heartbeat(_held: object) -> set[str]:
+        beats.append(1)
+        if len(beats) == 1:
+            raise RuntimeError("a bug")
+        again.set()
+        return set()
+
+    again = threading.Event()
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        monkeypatch.setattr(ledger, "heartbeat", heartbeat)
+        keeper = LeaseKeeper(ledger, 0.2)
+        keeper.hold(ledger.lease("k" * 64) or pytest.fail("it is free"), lambda: None)
+        assert again.wait(30)
+        keeper.close()
+
+
 def test_counts_of_tasks_follow_every_change(ledger: Ledger) -> None:
     cascade = ledger.create_cascade(chain("a", "b", "c"))
 

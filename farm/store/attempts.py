@@ -61,7 +61,8 @@ class AttemptRecords(TallyRecords):
     ) -> bool:
         """A try ends; its artifact is recorded in the same transaction. Durations are in seconds.
 
-        Returns False if the try was closed already (another process took the key over).
+        Returns False if it had ended already. One that was only taken for dead had not, for who speaks lives: a process
+        that is stopped before it begins a try, and goes on while another builds, closes the try of that one.
         """
         values = {"state": state, "finished": now(), "phase": phase, "error": error[-_KEPT_ERROR:]}
         values |= {"seconds": seconds, "cpu_seconds": cpu_seconds}
@@ -69,7 +70,8 @@ class AttemptRecords(TallyRecords):
             if artifact is not None:
                 row = {"key": artifact.key, "filename": artifact.filename, "sha256": artifact.sha256}
                 self.insert_new(connection, artifacts, [row | {"size": artifact.size, "built": now()}])
-            mine = (attempts.c.id == attempt) & (attempts.c.state == State.RUNNING)
+            taken_for_dead = (attempts.c.state == State.CANCELLED) & (attempts.c.error == _DIED)
+            mine = (attempts.c.id == attempt) & ((attempts.c.state == State.RUNNING) | taken_for_dead)
             ended = update(attempts).where(mine).values(values).returning(attempts.c.key)
             key = connection.execute(ended).scalar()
             if key is not None:

@@ -35,7 +35,7 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A consistent view. Raises StoreError."""
+        """A view that is consistent within one statement; SQLite's is so to the end. Raises StoreError."""
         with database_errors(self._engine.url), self._engine.connect() as connection:
             yield connection
 

@@ -69,6 +69,9 @@ class LeaseKeeper:
             except StoreError as error:
                 _log.warning("no heartbeat: %s", error)
                 continue
+            except Exception:  # noqa: BLE001 - a bug: were the thread to end, steps would be built twice
+                _log.exception("no heartbeat: internal error")
+                continue
             for key in lost:
                 self._lose(key, held[key][0])
 
