@@ -37,7 +37,9 @@ from farm.store import frozen, home
 from farm.store.artifacts import Store
 from farm.store.ledger import Ledger
 from farm.store.owner import this_process
+from farm.store.remote.directory import DirectoryRemote
 from farm.store.scratch import sweep_work
+from farm.store.shared import Shared
 
 STEP = fleet_process.PLAN.steps[0]
 ORDER = Order(kind="build", step=STEP.id, key=STEP.key, catalog="0" * 64, rights="build")
@@ -66,6 +68,8 @@ def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     made = signing.make_key(path)
     assert signing.make_key(path).name == made.name
     assert path.stat().st_mode & 0o777 == 0o600
+    (tmp_path / f"fleet/.killed.pem.{os.getpid()}").write_text("half")  # by a process of this number, in a container
+    assert signing.make_key(tmp_path / "fleet/killed.pem").name != made.name
     path.chmod(0o644)
     with pytest.raises(FleetError, match="others may read"):
         signing.signer(path)
@@ -155,6 +159,22 @@ def refusal(ledger: Ledger, tmp_path: Path, order: Order, by: signing.Signer, **
     return str(end.outcome["message"])
 
 
+def asking(ledger: Ledger, tmp_path: Path, store: Store) -> FleetHands:
+    return FleetHands(
+        run="r",
+        ledger=ledger,
+        store=store,
+        signer=signing.make_key(tmp_path / "key.pem"),
+        catalog="0" * 64,
+        rights="build",
+        queue_of=lambda _step: "build",
+        urgency_of=lambda _step: 1.0,
+        wake=lambda _new: None,
+        cancel=Cancel(),
+        logs=tmp_path,
+    )
+
+
 def test_a_worker_refuses_what_is_not_signed_for_it(
     ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -175,22 +195,26 @@ def test_a_worker_refuses_what_is_not_signed_for_it(
     assert "where it does not belong" in refusal(ledger, tmp_path, proposal, proposer)
 
 
+def test_workers_find_what_the_shared_store_had_lost(ledger: Ledger, tmp_path: Path) -> None:
+    """It was published from here once, then damaged there and dropped by a worker; here it counts as built."""
+    (tmp_path / "common").mkdir()
+    ours, theirs = (
+        Store(tmp_path / name, shared=Shared(DirectoryRemote(tmp_path / "common"))) for name in ("ours", "theirs")
+    )
+    (tmp_path / "a-1-py3-none-any.whl").write_bytes(b"wheel")
+    artifact = ours.put(digest("dep"), tmp_path / "a-1-py3-none-any.whl")
+    assert ours.shared is not None
+    ours.shared.drop(artifact)
+    assert ours.get(artifact.key) == artifact
+    assert theirs.get(artifact.key) is None
+    asking(ledger, tmp_path, ours).take(STEP, {"dep": artifact})
+    assert theirs.get(artifact.key) == artifact
+
+
 def test_a_step_whose_answers_were_lost_is_queued_once_and_its_end_is_heard(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hands = FleetHands(
-        run="r",
-        ledger=ledger,
-        store=Store(tmp_path / "store"),
-        signer=signing.make_key(tmp_path / "key.pem"),
-        catalog="0" * 64,
-        rights="build",
-        queue_of=lambda _step: "build",
-        urgency_of=lambda _step: 1.0,
-        wake=lambda _new: None,
-        cancel=Cancel(),
-        logs=tmp_path,
-    )
+    hands = asking(ledger, tmp_path, Store(tmp_path / "store"))
     lost = lost_answers.lose(monkeypatch, ledger, "submit_jobs", "ended_jobs")
     hands.take(STEP, {})
     assert hands.reports() == []
@@ -323,6 +347,14 @@ def test_what_is_no_address_of_a_broker_is_a_wrong_option(url: str) -> None:
     with pytest.raises(UsageError, match="is no address of a broker") as told:
         broker.checked(url)
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("option", ["ssl_cert_reqs=none", "ssl_cert_reqs=optional", "ssl_check_hostname=false"])
+def test_nobody_on_the_way_is_taken_for_the_broker(option: str) -> None:
+    with pytest.raises(UsageError, match="anybody on the way"):
+        broker.checked(f"rediss://farm.example/0?{option}")
+    url = "rediss://farm.example/0?ssl_cert_reqs=required&ssl_check_hostname=true"
+    assert broker.checked(url) == url
 
 
 def test_a_catalog_travels_by_its_hash(tmp_path: Path) -> None:

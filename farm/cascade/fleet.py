@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from farm.cascade.doing import FarmHands
 from farm.cascade.hands import Deed
-from farm.errors import FleetError, StoreError, restored
+from farm.errors import FleetError, restored
 from farm.fleet import bundle, queues
 from farm.fleet.doing import Done, failure
 from farm.fleet.hands import submit
@@ -140,7 +140,7 @@ class FleetTaskHands:
             self._look.clear()
             try:
                 self._heard = patiently(lambda: self._own.ledger.ended_jobs(self._run, self._heard))
-            except StoreError as error:  # told by those who wait
+            except Exception as error:  # noqa: BLE001 - those who wait tell it; else they would wait for ever
                 self._fault = error
                 return
             with self._lock:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from farm import extras
 from farm.errors import MissingToolError, UsageError
@@ -28,7 +28,10 @@ _TIMEOUT = 2.0  # seconds that Redis may take to answer before we go on without 
 _REST = 3.0  # seconds until a Redis that did not answer is tried again
 _STALE = 60.0  # seconds after which a wake-up is worth nothing
 _MOST_WAKES = 32  # per queue at once: each wakes a whole machine
-_CHECKS = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}  # of rediss://
+_CHECKS = {  # options of rediss://, and what may be said there; the first is, if nothing else
+    "ssl_cert_reqs": ("required", "CERT_REQUIRED"),
+    "ssl_check_hostname": ("true", "True", "yes", "1"),
+}
 
 
 def shown(url: str) -> str:
@@ -46,6 +49,7 @@ def checked(url: str) -> str:
     try:
         parts = urlsplit(url)
         good = parts.scheme in _SCHEMES and (parts.port or 0) >= 0
+        given = dict(parse_qsl(parts.query))
     except ValueError:
         good = False
     if not good:
@@ -53,6 +57,12 @@ def checked(url: str) -> str:
             f"{shown(url)!r} is no address of a broker",
             where="--broker",
             fix="redis://HOST:6379/0, with TLS rediss://USER:PASSWORD@HOST:6380/0 (or FARM_BROKER in the environment)",
+        )
+    if off := [name for name, values in _CHECKS.items() if given.get(name, values[0]) not in values]:
+        raise UsageError(
+            f"{off[0]} would have anybody on the way taken for the broker",
+            where="--broker",
+            fix="take it out; ssl_ca_certs=FILE names the authority that signed the server's certificate",
         )
     return url
 
@@ -169,11 +179,12 @@ def _celery_url(url: str) -> str:
 
 
 def _verified(url: str) -> str:
-    """Whom we talk to is checked, by both libraries and in all their versions, unless the URL says otherwise."""
+    """Whom we talk to is checked, by both libraries and in all their versions."""
     parts = urlsplit(url)
     if parts.scheme != "rediss":
         return url
-    more = [f"{name}={value}" for name, value in _CHECKS.items() if name not in parts.query]
+    given = dict(parse_qsl(parts.query))
+    more = [f"{name}={values[0]}" for name, values in _CHECKS.items() if name not in given]
     return parts._replace(query="&".join(filter(None, [parts.query, *more]))).geturl()
 
 

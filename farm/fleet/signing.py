@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from farm import extras
 from farm.errors import FleetError, MissingToolError
-from farm.store.files import disk_errors, make_dirs, write_new
+from farm.store.files import disk_errors, make_dirs, temporary_name, write_new
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -98,7 +98,7 @@ def make_key(path: Path) -> Signer:
         )
         with disk_errors(path.parent):
             make_dirs(path.parent)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            temporary = path.with_name(temporary_name(f".{path.name}"))  # in a container a pid alone comes again
             try:
                 write_new(temporary, data, mode=0o600)
                 os.link(temporary, path)  # of two that make one at once, the first stays

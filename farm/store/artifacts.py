@@ -112,6 +112,15 @@ class Store(LocalStore):
             return artifact
         return self._publish_shared(artifact, shared)
 
+    def offer(self, artifact: Artifact) -> None:
+        """See that the shared store has what is stored here: of what it had once, something may have been damaged and
+        dropped, or removed by hand. Raises UnavailableError, StoreError."""
+        shared = self.shared
+        if shared is None or not shared.writable or shared.find(artifact.key) is not None:
+            return
+        if self.verify(artifact):
+            self._publish_shared(artifact, shared)
+
     def let_stand_in(self, key: str, artifact: Artifact) -> None:
         """Let a stored wheel that was rebound stand in for the build of a key, unless there is one, or a stand-in."""
         if self.get(key) is not None:
