@@ -74,6 +74,15 @@ def test_a_job_from_queue_to_end_is_told_once(ledger: Ledger) -> None:
     assert ledger.ended_jobs("r1") == ()
 
 
+def test_jobs_that_rest_do_not_keep_a_worker_from_those_behind_them(ledger: Ledger) -> None:
+    """A large fleet builds for one run what another one asks for, too."""
+    busy = [f"busy-{number}" for number in range(40)]
+    for name in busy:
+        assert ledger.lease(digest(name), FAR, ttl=600.0) is not None
+    ledger.submit_jobs([*(new(name, urgency=9.0) for name in busy), new("free")])
+    assert taken(ledger)[0].what == "free"
+
+
 def test_jobs_whose_answer_was_lost_are_queued_once(ledger: Ledger) -> None:
     asked = [new("a"), new("b")]
     ledger.submit_jobs(asked)

@@ -22,6 +22,7 @@ FIRST_LOCKED = (
     .limit(1)
     .with_for_update(skip_locked=True)
 )
+FIRST_LOCKED_BUT = FIRST_LOCKED.where(jobs.c.id.not_in(bindparam("passed_by", expanding=True)))
 _THIS = (jobs.c.id == bindparam("job")) & (jobs.c.state == JobState.QUEUED)
 REST = update(jobs).where(_THIS).values(not_before=now_ms() + _ELSEWHERE_MS)
 SAY = (

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 
 from farm.model.job import Job, JobEnd, JobState, NewJob, QueueDepth
 from farm.store.database import chunks
-from farm.store.job_statements import FIRST_LOCKED, JOB, REST, SAY, TAKE, any_queued, first_queues
+from farm.store.job_statements import FIRST_LOCKED, FIRST_LOCKED_BUT, JOB, REST, SAY, TAKE, any_queued, first_queues
 from farm.store.job_tables import jobs
 from farm.store.leases import AGE, LEASE_SECONDS, NOBODY, LeaseRecords
 from farm.store.owner import Owner, this_process
@@ -25,7 +25,7 @@ from farm.store.tallies import RETRY, TallyRecords
 
 MAX_ATTEMPTS = 5  # a job that took so many workers with it is the fault of the job
 _BULK = 2000  # rows per statement of many
-_TRIES = 20
+_TRIES = 200  # so many jobs at rest are passed by: as many as other runs have slots at work
 _DAY_MS = 86_400_000
 _EVER_DAYS = 1e6
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
@@ -54,12 +54,13 @@ class JobRecords(LeaseRecords, TallyRecords):
 
         The time it takes does not grow with the number of jobs: one look into an index per queue, in one statement.
         """
-        me = owner or this_process()
+        me, passed_by = owner or this_process(), list[int]()
         for _ in range(_TRIES):
             with self.writing() as connection:
-                found = self._claim(connection, queues, me, ttl)
-            if not isinstance(found, _Resting):
+                found = self._claim(connection, queues, me, ttl, passed_by)
+            if not isinstance(found, int):
                 return found
+            passed_by.append(found)
         return None
 
     def finish_and_claim(
@@ -69,7 +70,7 @@ class JobRecords(LeaseRecords, TallyRecords):
         with self.writing() as connection:
             written = self._say(connection, lease, job, state, outcome)
             found = self._claim(connection, queues, lease.owner, lease.ttl)
-        return written, None if isinstance(found, _Resting) else found
+        return written, None if isinstance(found, int) else found
 
     def has_queued(self, queues: Sequence[str]) -> bool:
         """Whether a job of these queues may be taken now."""
@@ -168,26 +169,28 @@ class JobRecords(LeaseRecords, TallyRecords):
         return {(run, key) for run, key in connection.execute(query)}
 
     def _claim(
-        self, connection: Connection, queues: Sequence[str], me: Owner, ttl: float
-    ) -> tuple[Job, Lease] | _Resting | None:
-        row = self._next(connection, queues)
+        self, connection: Connection, queues: Sequence[str], me: Owner, ttl: float, passed_by: Sequence[int] = ()
+    ) -> tuple[Job, Lease] | int | None:
+        """A number is that of a job whose key is being built for another run: it rests for a moment."""
+        row = self._next(connection, queues, passed_by)
         if row is None:
             return None
         token = self.take_lease(connection, row.key, me, ttl)
         if token is None:
             connection.execute(REST, {"job": row.id})
-            return _Resting()
+            return int(row.id)
         connection.execute(TAKE, {"job": row.id, "taken_token": token})
         values = {column.name: getattr(row, column.name) for column in JOB}
         return Job(**values, attempts=row.attempts + 1), Lease(key=row.key, owner=me, token=token, ttl=ttl)
 
-    def _next(self, connection: Connection, queues: Sequence[str]) -> Row[Any] | None:
+    def _next(self, connection: Connection, queues: Sequence[str], passed_by: Sequence[int]) -> Row[Any] | None:
         """The first job of the queue whose first one is the most urgent of all, locked."""
         order = list(queues)
         if len(order) > 1:
             order = list(connection.execute(first_queues(tuple(queues))).scalars())
+        first, but = (FIRST_LOCKED_BUT, {"passed_by": passed_by}) if passed_by else (FIRST_LOCKED, {})
         for queue in order:
-            locked: Any = connection.execute(FIRST_LOCKED, {"in_queue": queue}).first()
+            locked: Any = connection.execute(first, {"in_queue": queue, **but}).first()
             if locked is not None:
                 return cast("Row[Any]", locked)
         return None
@@ -221,10 +224,6 @@ class JobRecords(LeaseRecords, TallyRecords):
             if moved and values["state"] is JobState.QUEUED:
                 self.add(connection, RETRY, "job")
             return moved
-
-
-class _Resting:
-    """The first job's key is being built for another run: it rests for a moment."""
 
 
 def _row(job: NewJob, at: int) -> dict[str, Any]:
