@@ -56,7 +56,7 @@ def _newest(ledger: Ledger, text: str) -> tuple[KnownStep, Attempt]:
         if step.key in tried:
             return step, tried[step.key]
     if found:
-        raise StoreError(f"{found[0].id} was never tried here", where=text, fix="`farm build` it")
+        raise StoreError("was never tried here", where=found[0].id, fix="`farm build` it")
     fix = f"`farm why {text}` says whether there is such a step, `farm plan --all --platform '*'` lists them"
     raise UsageError(f"no step {text!r} was ever tried here", where="STEP", fix=fix)
 

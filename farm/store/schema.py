@@ -93,7 +93,8 @@ def place_of(url: URL) -> str:
     """Where a database is, for people; without its password."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
-    return redact(url.render_as_string(hide_password=True))  # a password may be an option, too: sslpassword=...
+    shown = url.set(drivername=url.get_backend_name())  # as it was given, without our driver
+    return redact(shown.render_as_string(hide_password=True))  # a password may be an option, too: sslpassword=...
 
 
 def _parse(database: str | Path) -> URL:
