@@ -54,6 +54,9 @@ class WheelHands(FakeHands):
     def has(self, task: CascadeTask) -> bool:
         return self.store.get(task.key) is not None
 
+    def key_of(self, task: CascadeTask) -> str:
+        return task.key
+
     def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
         deed = super().carry_out(cascade, task, cancel)
         if task.verb is not T and not deed.reason:

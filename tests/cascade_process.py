@@ -32,6 +32,9 @@ class SlowHands:
     def has(self, task: CascadeTask) -> bool:
         return (self.home / "wheels" / task.key).exists()
 
+    def key_of(self, task: CascadeTask) -> str:
+        return task.key
+
     def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
         self.say(f"begin {task.id} {os.getpid()}")
         time.sleep(self.seconds)

@@ -110,6 +110,9 @@ class FakeHands:
     def has(self, task: CascadeTask) -> bool:
         return task.key in self.wheels
 
+    def key_of(self, task: CascadeTask) -> str:
+        return task.key
+
     def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
         self.during(task)
         with self._lock:

@@ -148,8 +148,8 @@ class Advance:
         return patiently(lambda: self._ledger.ready_tasks(self._cascade.id, limit), self._cancel)
 
     def _begin(self, task: CascadeTask, pool: ThreadPoolExecutor, keeper: LeaseKeeper) -> None:
-        """Take the lease of a task's key and start it, or find its result; put it aside if another process has it."""
-        lease = patiently(lambda: self._ledger.lease(task.key, ttl=self._seconds), self._cancel)
+        """Take the lease of a task and start it, or find its result; put it aside if another process has it."""
+        lease = patiently(lambda: self._ledger.lease(self._hands.key_of(task), ttl=self._seconds), self._cancel)
         if lease is None:
             self._elsewhere.add(task.position)
             return

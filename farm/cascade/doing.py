@@ -79,6 +79,10 @@ class FarmHands:
         """Whether the wheel is stored."""
         return bool(self.store.known([task.key]))
 
+    def key_of(self, task: CascadeTask) -> str:
+        """See `farm.cascade.hands.Hands`."""
+        return task.key
+
     def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
         """See `Hands`."""
         started = time.monotonic()

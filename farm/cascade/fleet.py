@@ -1,7 +1,8 @@
 """A fleet as the hands of a cascade: each task becomes a signed job; the worker that takes it has the farm's own hands.
 
-Whoever advances the cascade holds the lease of the task's key, as always, and writes down what the task came to. The
-worker holds the lease of a key made from it, so that neither stands in the other's way and no task is done twice.
+The worker holds the lease of the task's key, as whoever builds or tests something does, on a fleet or not: nothing is
+done twice at once, though the one who asked was killed and somebody else asks for the same. Whoever advances the
+cascade holds the lease of a key made from it, and writes down what the task came to.
 """
 
 from __future__ import annotations
@@ -31,11 +32,6 @@ from farm.workers.step import StepCancel, patiently
 
 _POLL_SECONDS = 0.3
 _PRIORITY_SECONDS = 1e6  # a cascade of higher priority goes before any chain of work of a lower one
-
-
-def key_of(task: CascadeTask) -> str:
-    """The key that a worker leases for a task."""
-    return hashlib.sha256(f"task\0{task.key}".encode()).hexdigest()
 
 
 class FleetTaskHands:
@@ -85,9 +81,13 @@ class FleetTaskHands:
         """Whether the wheel is stored."""
         return self._own.has(task)
 
+    def key_of(self, task: CascadeTask) -> str:
+        """Not the task's own key, which is the worker's."""
+        return hashlib.sha256(f"task\0{task.key}".encode()).hexdigest()
+
     def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
         """See `farm.cascade.hands.Hands`."""
-        key = key_of(task)
+        key = task.key
         order = Order(
             kind="task",
             step=task.step,
@@ -174,7 +174,7 @@ class TaskDoer:
         ledger = self.hands.ledger
         cascade = patiently(lambda: ledger.cascade(order.cascade), cancel)
         task = patiently(lambda: ledger.task_at(order.cascade, order.position), cancel)
-        if task is None or key_of(task) != order.key or task.step != order.step:
+        if task is None or task.key != order.key or task.step != order.step:
             raise FleetError(
                 "the cascade was planned anew since this was asked for",
                 where=f"cascade {order.cascade}",

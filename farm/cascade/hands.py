@@ -28,8 +28,13 @@ class Hands(Protocol):
         """Whether the wheel that a BUILD or REBIND task makes is stored already."""
         ...
 
+    def key_of(self, task: CascadeTask) -> str:
+        """What whoever advances the cascade leases while the task is carried out: the task's own key, if it is done in
+        this process."""
+        ...
+
     def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
-        """Do it; the caller holds the lease of the task's key. After PASSED, `has` is true of a BUILD or REBIND task.
+        """Do it; the caller holds the lease of `key_of(task)`. After PASSED, `has` is true of a BUILD or REBIND task.
 
         Does not raise because of the thing at hand: that is a `Deed`.
         """

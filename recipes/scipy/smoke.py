@@ -15,8 +15,8 @@ assert np.abs(a @ linalg.solve(a, b) - b).max() < 1e-9
 assert np.abs(linalg.expm(linalg.logm(a @ a.T + 200 * np.eye(200))) - (a @ a.T + 200 * np.eye(200))).max() < 1e-8
 t, z = linalg.schur(a)
 assert np.abs(z @ t @ z.T - a).max() < 1e-10
-p, l, u = linalg.lu(a + 1j * a.T)
-assert np.abs(p @ l @ u - (a + 1j * a.T)).max() < 1e-10
+p, lower, upper = linalg.lu(a + 1j * a.T)
+assert np.abs(p @ lower @ upper - (a + 1j * a.T)).max() < 1e-10
 assert np.abs(blas.dgemm(1.0, a, b) - np.einsum("ij,jk->ik", a, b)).max() < 1e-11
 # Complex results by value: what compilers of Fortran disagree on.
 x = random.standard_normal(50) + 1j * random.standard_normal(50)
