@@ -28,7 +28,10 @@ from farm.model.outcome import Outcome
 from farm.process import Cancel
 from farm.settings import Settings
 from farm.store import frozen, home
+from farm.store.artifacts import Store
 from farm.store.cascade_tables import cascades
+from farm.store.remote.directory import DirectoryRemote
+from farm.store.shared import Shared
 
 
 @pytest.fixture
@@ -98,6 +101,24 @@ def test_nobody_else_builds_what_a_worker_has_for_a_cascade_though_who_asked_is_
         assert asking.carry_out(farm.ledger.cascade(1), task, Cancel()).outcome is Outcome.PASSED
         assert asking.key_of(task) != task.key
     assert others == [None]
+
+
+def test_workers_find_what_goes_into_a_task_though_the_shared_store_had_lost_it(farm: Farm) -> None:
+    (farm.at.home / "common").mkdir()
+    common = Shared(DirectoryRemote(farm.at.home / "common"))
+    farm.store = Store(farm.at.store, shared=common)
+    task = started(farm)
+    source = farm.store.get(task.source)
+    assert source is not None
+    common.drop(source)
+    assert common.find(task.source) is None
+
+    def rebind(*_: object) -> Path:
+        raise ValueError("a bug")
+
+    with fleet(farm, rebind) as asking:
+        asking.carry_out(farm.ledger.cascade(1), task, Cancel())
+    assert common.find(task.source) == source
 
 
 def test_answers_of_the_ledger_that_are_lost_cost_no_task(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:

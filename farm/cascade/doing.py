@@ -83,6 +83,17 @@ class FarmHands:
         """See `farm.cascade.hands.Hands`."""
         return task.key
 
+    def needed(self, cascade: Cascade, task: CascadeTask) -> Iterator[Artifact]:
+        """The wheels that go into a task. Raises StoreError for one that is not stored."""
+        step = self._steps(cascade, [task.step])[0]
+        if task.source != task.key:
+            yield self._artifact(task.source, step.slot)
+        for one in self._natives(cascade, task, step):
+            yield self._artifact(one.key, one.id)
+        if task.verb is Verb.TEST and step.kind == "dependent":
+            for id_, key in self._beside(cascade, step):
+                yield self._artifact(key, id_)
+
     def carry_out(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
         """See `Hands`."""
         started = time.monotonic()
@@ -142,11 +153,12 @@ class FarmHands:
         step = self._steps(cascade, [task.step])[0]
         natives = self._natives(cascade, task, step)
         wheels = {one.id: self._wheel(one.key, one.id) for one in natives}
+        others = (self._wheel(key, id_) for id_, key in self._beside(cascade, step))
         it = trial.Trial(
             step=step,
             wheel=self._wheel(task.source, step.slot),
             deps=wheels,
-            beside=(*wheels.values(), *self._beside(cascade, step)) if step.kind == "dependent" else (),
+            beside=(*wheels.values(), *others) if step.kind == "dependent" else (),
             index_url=(self.settings.index / cascade.channel / "simple").as_uri(),
             catalog=self.catalogs.of(cascade),
             settings=self.settings,
@@ -186,12 +198,12 @@ class FarmHands:
             chosen.update(name.partition("@")[0] for name in names)
         return list(found.values())
 
-    def _beside(self, cascade: Cascade, step: Step) -> Iterator[Path]:
-        """The wheels of other dependents that a dependent needs when it runs."""
+    def _beside(self, cascade: Cascade, step: Step) -> Iterator[tuple[str, str]]:
+        """Steps and keys of other dependents that a dependent needs when it runs."""
         ids = ids_beside(step, self.catalogs.of(cascade).recipes)
         made = self.ledger.made_by(cascade.id, ids)
         for id_, other in self.ledger.steps_of(cascade.id, ids).items():
-            yield self._wheel(made.get(id_, other.key), id_)
+            yield id_, made.get(id_, other.key)
 
     def _steps(self, cascade: Cascade, ids: Iterable[str]) -> list[Step]:
         wanted = tuple(dict.fromkeys(ids))

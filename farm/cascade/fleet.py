@@ -8,16 +8,18 @@ cascade holds the lease of a key made from it, and writes down what the task cam
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from farm.cascade.doing import FarmHands
 from farm.cascade.hands import Deed
-from farm.errors import FleetError, restored
+from farm.errors import FarmError, FleetError, restored
 from farm.fleet import bundle, queues
 from farm.fleet.doing import Done, failure
 from farm.fleet.hands import submit
+from farm.fleet.offering import Offering
 from farm.fleet.order import Order, Right
 from farm.fleet.signing import Signer
 from farm.fleet.waiting import Waiting
@@ -30,6 +32,7 @@ from farm.process import Cancel
 from farm.store import frozen
 from farm.workers.step import StepCancel, patiently
 
+_log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.3
 _PRIORITY_SECONDS = 1e6  # a cascade of higher priority goes before any chain of work of a lower one
 
@@ -54,6 +57,7 @@ class FleetTaskHands:
         self._signer = signer
         self._rights: Right = rights
         self._wake = wake
+        self._offering = Offering(own.store)
         self._lock = threading.Lock()
         self._bundles: dict[str, str] = {}
         self._ends: dict[str, JobEnd] = {}
@@ -107,6 +111,7 @@ class FleetTaskHands:
             signer=self._signer.name,
             urgency=cascade.priority * _PRIORITY_SECONDS,
         )
+        self._offer(cascade, task)
         submit(self._own.ledger, [new], cancel)
         with self._lock:
             self._queues.add(new.queue)
@@ -118,6 +123,13 @@ class FleetTaskHands:
         if end is None:
             return Deed(outcome=Outcome.FAILED, reason="cancelled", error=self._fault)
         return _deed(end)
+
+    def _offer(self, cascade: Cascade, task: CascadeTask) -> None:
+        """See that workers find what goes into a task; that something is missing is for the worker to say."""
+        try:
+            self._offering.offer(self._own.needed(cascade, task))
+        except FarmError as error:
+            _log.debug("%s: %s", task.id, error)
 
     def _bundle(self, cascade: Cascade) -> str:
         with self._lock:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from farm.errors import FarmError, FleetError, StoreError, UnavailableError, restored
+from farm.errors import FarmError, FleetError, UnavailableError, restored
+from farm.fleet.offering import Offering
 from farm.fleet.order import Order, Right
 from farm.fleet.signing import Signer
 from farm.fleet.waiting import Waiting
@@ -83,7 +84,7 @@ class FleetHands:
         self._out: dict[str, Step] = {}  # by key
         self._queues: set[str] = set()
         self._waiting = Waiting(ledger.queue_depths)
-        self._offered: set[str] = set()  # keys that workers find in the shared store
+        self._offering = Offering(store)
         self._heard: tuple[JobEnd, ...] = ()
         self._look = threading.Event()
 
@@ -103,7 +104,7 @@ class FleetHands:
 
     def take(self, step: Step, deps: Mapping[str, Artifact]) -> None:
         """Queue it; the worker finds what it is built against by the plan, in the shared store."""
-        self._offer(deps.values())
+        self._offering.offer(deps.values())
         order = Order(kind="build", step=step.id, key=step.key, catalog=self._catalog, rights=self._rights).text()
         queue = self._queue_of(step)
         self._out[step.key] = step
@@ -143,16 +144,6 @@ class FleetHands:
         if count:
             _log.info("%d queued jobs were taken back; what workers have they finish", count)
 
-    def _offer(self, artifacts: Iterable[Artifact]) -> None:
-        """See that workers find what was here before this run: the shared store may have lost it since."""
-        for artifact in artifacts:
-            if artifact.key not in self._offered:
-                self._offered.add(artifact.key)
-                try:
-                    self._store.offer(artifact)
-                except StoreError as error:
-                    _log.warning("whether workers find %s is not known: %s", artifact.filename, error)
-
     def _submit(self) -> None:
         if self._new:
             new, self._new = self._new, []
@@ -170,7 +161,7 @@ class FleetHands:
         if end.state is JobState.DONE:
             artifact = self._store.get(step.key)
             if artifact is not None:
-                self._offered.add(artifact.key)
+                self._offering.has(artifact.key)
                 state = State.CACHED if said.get("state") == State.CACHED else State.BUILT
                 return StepOutcome(step=step.id, state=state, artifact=artifact, log=failed.log, seconds=seconds)
             error: FarmError = FleetError(
