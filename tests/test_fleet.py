@@ -238,11 +238,11 @@ def test_a_stopped_worker_that_comes_back_publishes_nothing(home: Path, url: str
     with worker(home, url, broker.url, slots=1, seconds=1.0, lease=1.5) as first:
         building = Building(home, url, broker.url)
         wait_for(lambda: lines(home, "begin"))
-        stopped = lines(home, "begin")[0][1]
+        step, stopped = lines(home, "begin")[0]
         os.kill(stopped, signal.SIGSTOP)
         first.send_signal(signal.SIGSTOP)
         with worker(home, url, broker.url, lease=1.5):
-            wait_for(lambda: len(lines(home, "begin")) > 1)
+            wait_for(lambda: [begun for begun, _ in lines(home, "begin")].count(step) > 1)
             os.kill(stopped, signal.SIGCONT)
             first.send_signal(signal.SIGCONT)
             assert building.states() == {State.BUILT}
