@@ -357,16 +357,19 @@ def test_nobody_on_the_way_is_taken_for_the_broker(option: str) -> None:
     assert broker.checked(url) == url
 
 
-def test_a_catalog_travels_by_its_hash(tmp_path: Path) -> None:
-    from farm import catalog
-
-    here, there = (
-        Settings(catalog=tmp_path / "catalog", home=tmp_path / name, cache=tmp_path, cores=1) for name in ("a", "b")
-    )
+def two_machines(place: Path) -> tuple[Settings, Settings, Store]:
+    """Who asks, with a small catalog, and a worker; and the store that they share."""
+    here, there = (Settings(catalog=place / "catalog", home=place / name, cache=place, cores=1) for name in ("a", "b"))
     for one in (here, there):
         home.prepare(one.home)
     small_farm.make(here.catalog)
-    store = Store(tmp_path / "store")
+    return here, there, Store(place / "store")
+
+
+def test_a_catalog_travels_by_its_hash(tmp_path: Path) -> None:
+    from farm import catalog
+
+    here, there, store = two_machines(tmp_path)
     root = frozen.place(here, frozen.freeze(here, here.catalog))
     name = bundle.pack(root, store, here)
     (root / "recipes/tiny/smoke.c").touch()
@@ -379,13 +382,7 @@ def test_a_catalog_travels_by_its_hash(tmp_path: Path) -> None:
 
 
 def test_a_worker_has_the_files_of_a_catalog_that_it_read_before_they_were_swept_away(tmp_path: Path) -> None:
-    here, there = (
-        Settings(catalog=tmp_path / "catalog", home=tmp_path / name, cache=tmp_path, cores=1) for name in ("a", "b")
-    )
-    for one in (here, there):
-        home.prepare(one.home)
-    small_farm.make(here.catalog)
-    store = Store(tmp_path / "store")
+    here, there, store = two_machines(tmp_path)
     name = bundle.pack(frozen.place(here, frozen.freeze(here, here.catalog)), store, here)
     planned = Planned(settings=there, store=store, findings=lambda _step, _found: None)
     first = planned.catalog(name)

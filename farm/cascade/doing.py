@@ -84,7 +84,7 @@ class FarmHands:
         return task.key
 
     def needed(self, cascade: Cascade, task: CascadeTask) -> Iterator[Artifact]:
-        """The wheels that go into a task. Raises StoreError for one that is not stored."""
+        """The wheels that go into a task. Raises FarmError for one that is not stored."""
         step = self._steps(cascade, [task.step])[0]
         if task.source != task.key:
             yield self._artifact(task.source, step.slot)

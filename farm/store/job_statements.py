@@ -6,7 +6,19 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from sqlalchemy import JSON, CompoundSelect, Select, bindparam, false, or_, select, union_all, update
+from sqlalchemy import (
+    JSON,
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    bindparam,
+    false,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from farm.model.job import JobState
 from farm.store.job_tables import jobs
@@ -14,10 +26,16 @@ from farm.store.tables import is_past, now_ms
 
 _ELSEWHERE_MS = 500  # how long a job rests whose key is being built for another run
 JOB = (jobs.c.id, jobs.c.run, jobs.c.key, jobs.c.what, jobs.c.queue, jobs.c.payload, jobs.c.signature, jobs.c.signer)
-_MAY = (jobs.c.queue == bindparam("in_queue")) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before)
+
+
+def _may(queue: str | BindParameter[str]) -> ColumnElement[bool]:
+    """Which jobs of a queue may be taken now."""
+    return (jobs.c.queue == queue) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before)
+
+
 FIRST_LOCKED = (
     select(*JOB, jobs.c.attempts)
-    .where(_MAY)
+    .where(_may(bindparam("in_queue")))
     .order_by(jobs.c.rank, jobs.c.id)
     .limit(1)
     .with_for_update(skip_locked=True)
@@ -40,8 +58,7 @@ TAKE = (
 @functools.cache
 def any_queued(queues: tuple[str, ...]) -> Select[Any]:
     """One look into an index per queue, in one statement: every worker asks this twice a second."""
-    here = ((jobs.c.queue == q) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before) for q in queues)
-    return select(or_(false(), *(select(jobs.c.id).where(one).exists() for one in here)))
+    return select(or_(false(), *(select(jobs.c.id).where(_may(queue)).exists() for queue in queues)))
 
 
 @functools.cache
@@ -52,6 +69,6 @@ def first_queues(queues: tuple[str, ...]) -> CompoundSelect[Any]:
 
 
 def _first_of(queue: str) -> Select[Any]:
-    may = (jobs.c.queue == queue) & (jobs.c.state == JobState.QUEUED) & is_past(jobs.c.not_before)
-    first = select(jobs.c.queue, jobs.c.rank, jobs.c.id).where(may).order_by(jobs.c.rank, jobs.c.id).limit(1)
+    columns = (jobs.c.queue, jobs.c.rank, jobs.c.id)
+    first = select(*columns).where(_may(queue)).order_by(jobs.c.rank, jobs.c.id).limit(1)
     return select(first.subquery())  # SQLite has no limit for a part of a union

@@ -68,9 +68,11 @@ def decode(key: str, data: bytes) -> Pointer:
             key=value["key"], filename=value["filename"], sha256=value["sha256"], size=int(value["size"])
         )
         shared = value.get("shared", "")
-        good = artifact.key == key and is_hash(artifact.sha256) and is_file_name(artifact.filename)
+        good = (
+            artifact.key == key and is_hash(artifact.sha256) and is_file_name(artifact.filename) and artifact.size >= 0
+        )
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"it is not what a pointer is: {error!r}") from error
-    if not good or artifact.size < 0:
+    if not good:
         raise ValueError("it is of another key, or leads out of the store")
     return Pointer(artifact=artifact, shared=str(shared))

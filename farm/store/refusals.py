@@ -42,7 +42,6 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
     ("no encryption", "the server takes connections with TLS only", f"sslmode=verify-full in {_URL}"),
     ("password authentication failed", "the server refuses the user or the password", f"check them in {_URL}"),
     ("no password supplied", "the server wants a password", f"give one in {_URL}, or a file ~/.pgpass"),
-    ('fatal:  database "', "the server has no such database", f"createdb makes one; or correct its name in {_URL}"),
     ('fatal: database "', "the server has no such database", f"createdb makes one; or correct its name in {_URL}"),
     ("no pg_hba.conf entry", "the server takes no such connection", "allow it in the server's pg_hba.conf"),
 )
