@@ -67,14 +67,14 @@ def states(ledger: Ledger) -> list[str]:
     return [one.state.value for one in ledger.delivery_list(limit=100)]
 
 
-def due_again(ledger: Ledger) -> None:
+def due_again(ledger: Ledger, not_before: int = 0) -> None:
     """As if every pause were over."""
     from sqlalchemy import update
 
     from farm.store.observed_tables import deliveries
 
     with ledger.writing() as connection:
-        connection.execute(update(deliveries).values(not_before=0))
+        connection.execute(update(deliveries).values(not_before=not_before))
 
 
 def through_all(ledger: Ledger) -> Cascade:
@@ -302,6 +302,35 @@ def test_killed_while_it_sends(ledger: Ledger, chat: Hook) -> None:
     assert chat.got[0][0]["webhook-id"] == chat.got[1][0]["webhook-id"]
     assert chat.got[0][1] == chat.got[1][1]
     assert states(ledger) == ["sent"]
+
+
+def test_who_stood_still_while_another_tried_decides_nothing(ledger: Ledger, chat: Hook) -> None:
+    loaded = to(chat.url)
+    listening(ledger, loaded)
+    ledger.create_cascade(chain("gmp"))
+    ledger.route(tuple(loaded.targets), loaded.wants)
+    (first,) = ledger.due_deliveries(9)
+    assert ledger.claim_delivery(first, {}, 60.0)
+    due_again(ledger)
+    (second,) = ledger.due_deliveries(9)
+    assert ledger.claim_delivery(second, {}, 60.0)
+    ledger.end_delivery(first, error="too late", is_last=True)
+    assert states(ledger) == ["waiting"]
+    ledger.end_delivery(second, error="refused", is_last=True)
+    (found,) = ledger.delivery_list(limit=9)
+    assert (found.state.value, found.error) == ("given up", "refused")
+
+
+def test_a_clock_that_was_far_ahead_puts_nothing_off(ledger: Ledger, chat: Hook) -> None:
+    loaded = to(chat.url)
+    listening(ledger, loaded)
+    ledger.create_cascade(chain("gmp"))
+    ledger.route(tuple(loaded.targets), loaded.wants)
+    hour = 3_600_000
+    due_again(ledger, int(now().timestamp() * 1000) + 5 * hour)
+    assert ledger.due_deliveries(9) == (), "no pause is longer than this"
+    due_again(ledger, int(now().timestamp() * 1000) + 24 * hour)
+    assert len(ledger.due_deliveries(9)) == 1
 
 
 def test_many_senders_at_once_send_once(ledger: Ledger, chat: Hook) -> None:

@@ -140,6 +140,19 @@ def test_a_server_without_end_is_not_listened_to_for_ever() -> None:
     assert next(given) < 100
 
 
+def test_a_server_that_sends_more_than_a_wheel_fills_no_disk(tmp_path: Path) -> None:
+    given = itertools.count()
+
+    def without_end() -> Iterator[bytes]:
+        while next(given) < 1000:
+            yield b"x" * 1_000_000
+
+    remote = replying(lambda _request: httpx.Response(200, content=without_end()))
+    assert remote.download(layout.MARKER, tmp_path / "kept", most=3_000_000)
+    assert 3_000_000 < (tmp_path / "kept").stat().st_size < 6_000_000
+    assert next(given) < 10
+
+
 def test_no_step_of_the_way_is_plain() -> None:
     """Who sits between could lead a plain step to a server of their own, which has a certificate, too."""
     ways = {"/store/x": "http://farm.example/y", "/y": "https://elsewhere.example/z"}

@@ -10,7 +10,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from farm.errors import StoreError
@@ -116,6 +116,22 @@ def copy_new(source: Path, target: Path) -> tuple[str, int]:
         os.fchmod(writer.fileno(), 0o444)
         os.fsync(writer.fileno())
     return digest.hexdigest(), size
+
+
+def write_some(chunks: Iterable[bytes], target: Path, most: int) -> None:
+    """Write what a server sends; of more than `most` bytes no more than the chunk that goes beyond them.
+
+    Raises StoreError for what the disk refuses; errors of the connection are the caller's."""
+    with disk_errors(target):
+        stream = target.open("wb")
+    with stream:
+        for chunk in chunks:
+            with disk_errors(target):
+                stream.write(chunk)
+                if stream.tell() > most:
+                    break
+        with disk_errors(target):
+            stream.flush()
 
 
 def publish_dir(target: Path, fill: Callable[[Path], None]) -> None:

@@ -19,7 +19,7 @@ from farm.model.cascade import CascadeState
 from farm.model.happening import Delivery, DeliveryState, Happening, Kind
 from farm.store.database import Database, now
 from farm.store.observed_tables import deliveries, happenings, listeners
-from farm.store.tables import now_ms
+from farm.store.tables import is_past, now_ms
 
 KEPT_DAYS = 90.0
 _KEPT = 2000  # characters of a reason or an error
@@ -29,6 +29,7 @@ _TOLD = {
     CascadeState.PROMOTED: Kind.PROMOTED,
     CascadeState.ABANDONED: Kind.ABANDONED,
 }
+_FAR_MS = 6 * 3_600_000  # the longest pause between two tries is five hours
 _WAITING = deliveries.c.state == DeliveryState.WAITING
 
 
@@ -102,7 +103,8 @@ class HappeningRecords(Database):
 
     def due_deliveries(self, limit: int, *, but: Collection[str] = ()) -> tuple[Delivery, ...]:
         """What is to be sent now, in the order in which it happened, to all targets `but` some."""
-        due = _delivery().where(_WAITING, deliveries.c.not_before <= now_ms(), deliveries.c.target.not_in(tuple(but)))
+        time_to = is_past(deliveries.c.not_before, _FAR_MS)
+        due = _delivery().where(_WAITING, time_to, deliveries.c.target.not_in(tuple(but)))
         with self.reading() as connection:
             rows = connection.execute(due.order_by(deliveries.c.not_before, happenings.c.id).limit(limit)).all()
         return tuple(sorted(map(_of, rows), key=lambda one: one.happening.id))
@@ -116,13 +118,16 @@ class HappeningRecords(Database):
             return connection.execute(update(deliveries).where(mine).values(values)).rowcount == 1
 
     def end_delivery(self, delivery: Delivery, *, error: str = "", is_last: bool = False) -> None:
-        """After a claimed try: it was sent, or it failed, for good if it `is_last`."""
+        """After a claimed try: it was sent, or it failed, for good if it `is_last`. A failure does not
+        count if another process claimed it meanwhile, because this one stood still for longer than the pause."""
         values: dict[str, Any] = {"error": error[:_KEPT]}
         if not error:
             values |= {"state": DeliveryState.SENT, "sent": now()}
         elif is_last:
             values["state"] = DeliveryState.GIVEN_UP
         mine = _is(delivery) & _WAITING
+        if error:
+            mine &= deliveries.c.attempts <= delivery.attempts + 1
         with self.writing() as connection:
             connection.execute(update(deliveries).where(mine).values(values))
 

@@ -76,20 +76,21 @@ class Shared:
                 found = list(pool.map(self.find, wanted))
         return {artifact.key: artifact for artifact in found if artifact is not None}
 
-    def fetch(self, name: str, sha256: str, target: Path, *, size: int | None = None) -> None:
+    def fetch(self, name: str, sha256: str, target: Path, *, size: int) -> None:
         """Bring content into a file, checked and durable. Raises DamagedError; then `target` holds nothing of use."""
         self._check()
         fault = ""
         for _ in range(2):  # what a broken line did is not there the second time
-            if not self.remote.download(name, target):
+            if not self.remote.download(name, target, most=size):
                 raise DamagedError(f"{name} is missing", where=self.id)
             with disk_errors(target):
                 actual, count = file_sha256(target), target.stat().st_size
-                if actual == sha256 and size in (None, count):
+                if actual == sha256 and size == count:
                     _seal(target)
                     return
-            cut = f"{count} bytes instead of {size}, " if size not in (None, count) else ""
-            fault = f"{name} is damaged: {cut}sha256 {actual[:12]} instead of {sha256[:12]}"
+            cut = f"{count} bytes instead of {size}, " if size > count else ""
+            more = f"more than the {size} bytes of its record, " if size < count else ""
+            fault = f"{name} is damaged: {cut}{more}sha256 {actual[:12]} instead of {sha256[:12]}"
         raise DamagedError(fault, where=self.id)
 
     def fetch_artifact(self, artifact: Artifact, target: Path) -> None:

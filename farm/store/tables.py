@@ -76,11 +76,11 @@ def _postgresql_now(element: now_ms, compiler: Any, **options: Any) -> str:  # n
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
 
 
-def is_past(moment: ColumnElement[int]) -> ColumnElement[bool]:
+def is_past(moment: ColumnElement[int], far_ms: int = _FAR_MS) -> ColumnElement[bool]:
     """Whether a moment that the farm wrote has come. Nothing is put off for longer than an hour or two, so one that is
-    farther away was written by a clock that was wrong, and counts as come. (With SQLite each process's clock is the
-    database's; on any machine a clock may be set back.)"""
-    return (moment <= now_ms()) | (moment > now_ms() + _FAR_MS)
+    farther away than `far_ms` was written by a clock that was wrong, and counts as come. (With SQLite each process's
+    clock is the database's; on any machine a clock may be set back.)"""
+    return (moment <= now_ms()) | (moment > now_ms() + far_ms)
 
 
 def _key() -> Column[str]:

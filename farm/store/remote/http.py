@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from farm import extras
 from farm.errors import MissingToolError, StoreError, UnavailableError
-from farm.store.files import disk_errors
+from farm.store.files import write_some
 from farm.store.remote.address import Address
 from farm.store.remote.protocol import Entry
 
@@ -38,19 +38,12 @@ class HttpRemote:
         with self._asking("GET", name) as reply:
             return None if reply is None else self._small(reply, name)
 
-    def download(self, name: str, target: Path) -> bool:
+    def download(self, name: str, target: Path, *, most: int) -> bool:
         """See Remote."""
         with self._asking("GET", name) as reply:
             if reply is None:
                 return False
-            with disk_errors(target):
-                stream = target.open("wb")
-            with stream:
-                for chunk in reply.iter_bytes(_CHUNK):
-                    with disk_errors(target):
-                        stream.write(chunk)
-                with disk_errors(target):
-                    stream.flush()
+            write_some(reply.iter_bytes(_CHUNK), target, most)
             return True
 
     def look(self, name: str) -> Entry | None:

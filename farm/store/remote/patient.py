@@ -53,9 +53,9 @@ class Patient:
         """See Remote."""
         return self._try(lambda: self._inner.read(name))
 
-    def download(self, name: str, target: Path) -> bool:
+    def download(self, name: str, target: Path, *, most: int) -> bool:
         """See Remote."""
-        return self._try(lambda: self._inner.download(name, target))
+        return self._try(lambda: self._inner.download(name, target, most=most))
 
     def look(self, name: str) -> Entry | None:
         """See Remote."""

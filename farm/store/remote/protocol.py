@@ -36,8 +36,9 @@ class Remote(Protocol):
     def read(self, name: str) -> bytes | None:
         """A small object; None if it does not exist."""
 
-    def download(self, name: str, target: Path) -> bool:
-        """Write an object into `target`, which may exist; False if there is no such object."""
+    def download(self, name: str, target: Path, *, most: int) -> bool:
+        """Write an object into `target`, which may exist; False if there is no such object. Of one that is larger than
+        `most` bytes it stops soon after them: whoever serves it does not decide how much of our disk it fills."""
 
     def look(self, name: str) -> Entry | None:
         """What is known of an object without reading it; None if it does not exist."""

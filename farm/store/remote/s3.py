@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from farm import extras
 from farm.errors import MissingToolError, StoreError
-from farm.store.files import disk_errors
+from farm.store.files import disk_errors, write_some
 from farm.store.remote.address import Address, require_secure
 from farm.store.remote.protocol import Entry
 from farm.store.remote.s3_errors import code_of, not_there, translated
@@ -50,20 +50,13 @@ class S3Remote:
             body = self._get(name)
             return None if body is None else bytes(body.read())
 
-    def download(self, name: str, target: Path) -> bool:
+    def download(self, name: str, target: Path, *, most: int) -> bool:
         """See Remote."""
         with self._asking("reading", name):
             body = self._get(name)
             if body is None:
                 return False
-            with disk_errors(target):
-                stream = target.open("wb")
-            with stream:
-                for chunk in body.iter_chunks(_CHUNK):
-                    with disk_errors(target):
-                        stream.write(chunk)
-                with disk_errors(target):
-                    stream.flush()
+            write_some(body.iter_chunks(_CHUNK), target, most)
             return True
 
     def look(self, name: str) -> Entry | None:
