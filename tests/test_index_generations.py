@@ -10,8 +10,10 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from overlay_factory import unsigned
@@ -386,3 +388,57 @@ def test_full_disk_is_said_and_keeps_the_channel(
     monkeypatch.undo()
     assert index.current("staging") == first
     assert index.publish("staging", [wheels[MPFR]]).files == 2
+
+
+DAMAGED_ROWS: dict[str, list[object]] = {
+    "size": [-1, "12", 1.5, True, None],
+    "sha256": ["../../..", "ab", 5, None],
+    "metadata_sha256": ["", 5],
+    "filename": ["../../x.whl", "x.txt", "a\x1b.whl", 5],
+    "project": ["../../evil", "Native_GMP", "", 5],
+    "version": ["one", "9" * 5000, 1],
+    "requires_python": [3],
+    "uploaded": [5],
+    "yanked": [["x"], True],
+}
+DAMAGED_FACTS: dict[str, list[object]] = {
+    "number": ["1", 7, -1, 1.5],
+    "channel": ["../x", "stable", 5],
+    "size": ["big", -1],
+    "created": [5],
+    "comment": [None],
+    "added": ["abc", [1]],
+    "overlays": [[{"name": 1, "sha256": 2, "signer": 3, "files": 4}]],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, values in DAMAGED_ROWS.items() for v in values])
+def test_a_damaged_row_of_a_file_is_never_rendered(
+    field: str, value: object, index: Index, wheels: dict[str, IndexFile]
+) -> None:
+    """The next generation would hand it on to users: a link out of the index, a size that no file has."""
+    one = index.publish("staging", [wheels[GMP62]])
+    _rewrite(index.path(one) / "files.json", lambda raw: raw["files"][0].update({field: value}))
+    for change in (lambda: index.promote(one, "stable"), lambda: index.rebuild("staging"), index.live):
+        with pytest.raises(IndexFormatError, match=rf"files\.json: is damaged: {field}"):
+            change()
+    assert index.numbers("staging") == [1]
+    assert not index.numbers("stable")
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, values in DAMAGED_FACTS.items() for v in values])
+def test_a_damaged_fact_of_a_generation_is_told(
+    field: str, value: object, index: Index, wheels: dict[str, IndexFile]
+) -> None:
+    one = index.publish("staging", [wheels[GMP62]])
+    _rewrite(index.path(one) / "generation.json", lambda raw: raw.update({field: value}))
+    for look in (lambda: index.generations("staging"), lambda: index.rollback("staging", 1)):
+        with pytest.raises(IndexFormatError, match=r"generation\.json: (is damaged|says it is of)"):
+            look()
+
+
+def _rewrite(place: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    raw = json.loads(place.read_bytes())
+    edit(raw)
+    place.unlink()
+    place.write_text(json.dumps(raw))

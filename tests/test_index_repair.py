@@ -114,3 +114,18 @@ def test_a_lying_page_makes_no_files_json(farm: Farm) -> None:
         page.write_text(damaged)
         assert farm() == 11
         assert not farm.listing(2).exists()
+
+
+def test_files_json_that_counts_otherwise_than_its_generation_is_made_again(farm: Farm) -> None:
+    """It can be read, each row by itself is right, and no hash tells: a row is gone, or a size is another."""
+    whole = farm.listing(2).read_bytes()
+    for damage in ("files", "size"):
+        raw = json.loads(whole)
+        if damage == "files":
+            del raw["files"][0]
+        else:
+            raw["files"][0]["size"] += 1
+        farm.listing(2).unlink()
+        farm.listing(2).write_text(json.dumps(raw))
+        assert farm() == 0
+        assert farm.listing(2).read_bytes() == whole

@@ -176,6 +176,7 @@ def test_a_signature_names_its_signer(file: Path, keys: Keys) -> None:
     assert (signed.name, signed.document) == ("mpfr-5", FILE)
     assert overlay_sign.signer_of(keys.jo, keys.trusted) == "jo@example.org"
     assert overlay_sign.signer_of(keys.eve, keys.trusted) == ""
+    assert overlay_sign.signer_of(Path(), keys.trusted) == "", "`--key ''` or `--key .`: no name to put .pub behind"
 
 
 def test_what_was_changed_after_it_was_signed_is_refused(file: Path, keys: Keys) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from farm.errors import IndexFormatError
+from farm.index import rows
 from farm.model import json_text
 
 FORMAT = 1
@@ -150,17 +151,13 @@ class Contents:
                     where=where,
                     fix="use the farm that made it",
                 )
-            files = {row["filename"]: PublishedFile(**row) for row in raw["files"]}
+            files = {row["filename"]: rows.read(PublishedFile, row) for row in raw["files"]}
             return cls(
                 files=files,
-                statuses={name: ProjectStatus(**row) for name, row in raw["statuses"].items()},
-                overlays={row["name"]: SignedOverlay(**row) for row in raw.get("overlays", ())},
+                statuses={name: rows.read(ProjectStatus, row) for name, row in raw["statuses"].items()},
+                overlays={row["name"]: rows.read(SignedOverlay, row) for row in raw.get("overlays", ())},
                 corrections={
-                    row["corrected"]: Correction(
-                        original=PublishedFile(**row["original"]),
-                        corrected=files[row["corrected"]],
-                        overlays=tuple(row["overlays"]),
-                    )
+                    row["corrected"]: rows.read(Correction, _correction(row, files))
                     for row in raw.get("corrections", ())
                 },
             )
@@ -183,6 +180,15 @@ def _row(file: PublishedFile) -> str:
 def _correction_row(correction: Correction) -> str:
     """The corrected file's own row is among the files."""
     return _ENCODER.encode({**asdict(correction), "corrected": correction.corrected.filename})
+
+
+def _correction(row: Mapping[str, Any], files: Mapping[str, PublishedFile]) -> dict[str, Any]:
+    return {
+        **row,
+        "original": rows.read(PublishedFile, row["original"]),
+        "corrected": files[row["corrected"]],
+        "overlays": rows.items(row["overlays"]),
+    }
 
 
 def rfc3339(moment: datetime) -> str:

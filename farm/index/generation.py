@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from farm.errors import IndexFormatError
+from farm.index import rows
 from farm.index.contents import FORMAT, Contents
 from farm.model import json_text
 
@@ -64,8 +65,8 @@ class Generation:
                     where=where,
                     fix="use the farm that made it",
                 )
-            uses = tuple(OverlayUse(**row) for row in raw.get("overlays", ()))
-            return cls(**{**raw, "added": tuple(raw["added"]), "removed": tuple(raw["removed"]), "overlays": uses})
+            uses = tuple(rows.read(OverlayUse, row) for row in raw.get("overlays", ()))
+            return rows.read(cls, {name: rows.items(value) for name, value in raw.items()} | {"overlays": uses})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise IndexFormatError(
                 f"is damaged: {error}", where=where, fix="roll back to another generation, then remove this one"

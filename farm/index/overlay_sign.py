@@ -77,7 +77,7 @@ def signer_of(key: Path, trusted: Path) -> str:
     """Who signs with a private key, by the public key beside it (``KEY.pub``); empty if that is not known."""
     try:
         words = key.with_name(key.name.removesuffix(".pub") + ".pub").read_text("utf-8", "replace").split()
-    except OSError:
+    except (OSError, ValueError):  # the latter: `.` has no name beside which there could be another
         return ""
     mine = [trust.principals for trust in trusted_keys(trusted) if trust.key in words]
     return mine[0].partition(",")[0] if mine else ""

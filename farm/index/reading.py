@@ -37,13 +37,20 @@ class IndexReader:
         check_channel(channel)
         place = self.root / generation_name(channel, number) / "generation.json"
         try:
-            return Generation.load(place.read_bytes(), str(place))
+            found = Generation.load(place.read_bytes(), str(place))
         except FileNotFoundError:
             raise IndexFormatError(
                 f"channel {channel!r} has no generation {number}",
                 where=str(self.root),
                 fix=f"`farm index generations --channel {channel}` lists them",
             ) from None
+        if (found.channel, found.number) != (channel, number):
+            raise IndexFormatError(
+                f"says it is of {found.name}",
+                where=str(place),
+                fix="roll back to another generation, then remove this one",
+            )
+        return found
 
     def generations(self, channel: str) -> tuple[Generation, ...]:
         """All generations that are kept, oldest first."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from farm.errors import IndexFormatError
-from farm.index import pool
+from farm.index import pool, rows
 from farm.index.contents import ACTIVE, Contents, Correction, ProjectStatus, PublishedFile, SignedOverlay
-from farm.index.generation import Generation, uses
+from farm.index.generation import Generation, OverlayUse, uses
 from farm.index.generations import Index
 from farm.model import json_text
 from farm.store.files import disk_errors, file_sha256, write_atomic
@@ -41,9 +41,9 @@ def restore(index: Index, channel: str, number: int | None = None, *, store: Pat
         generation = index.generation(channel, number or index.current_number(channel))
         place = index.path(generation) / "files.json"
         contents = _readable(place)
-        mended = () if contents is not None else ("files.json",)
-        if contents is None:
-            contents = _from_pages(index, generation)
+        mended: tuple[str, ...] = ()
+        if contents is None or _counted(contents) != _counts(generation):
+            contents, mended = _from_pages(index, generation), ("files.json",)
         sources = _sources(index.root, store, contents.files.values())
         if not dry_run:
             for file, blob in sources.items():
@@ -73,8 +73,8 @@ def _from_pages(index: Index, generation: Generation) -> Contents:
         statuses.update({} if status == ACTIVE else {project: status})
     overlays, corrections = _overlays(generation, donors), _corrections(files, donors)
     contents = Contents(files=files, statuses=statuses, overlays=overlays, corrections=corrections)
-    counted = (len(files), len(contents.projects()), sum(file.size for file in files.values()), uses(contents))
-    if counted != (generation.files, generation.projects, generation.size, generation.overlays):
+    counted = _counted(contents)
+    if counted != _counts(generation):
         raise IndexFormatError(
             f"cannot be made again: generation.json counts {generation.files} files, {generation.projects} projects, "
             f"{generation.size} bytes, {len(generation.overlays)} overlays; its pages and other generations give "
@@ -86,11 +86,24 @@ def _from_pages(index: Index, generation: Generation) -> Contents:
     return contents
 
 
+_Counts = tuple[int, int, int, tuple[OverlayUse, ...]]
+"""Files, projects, bytes, and the overlays that apply."""
+
+
+def _counted(contents: Contents) -> _Counts:
+    files = contents.files.values()
+    return len(files), len(contents.projects()), sum(file.size for file in files), uses(contents)
+
+
+def _counts(generation: Generation) -> _Counts:
+    return generation.files, generation.projects, generation.size, generation.overlays
+
+
 def _project(page: Path) -> tuple[str, ProjectStatus, tuple[PublishedFile, ...]]:
     """What a project's page says. Raises IndexFormatError."""
     try:
         raw: dict[str, Any] = json_text.loads(page.read_bytes())
-        status = ProjectStatus(**raw["project-status"])
+        status = rows.read(ProjectStatus, raw["project-status"])
         return raw["name"], status, tuple(_file(raw["name"], row) for row in raw["files"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise IndexFormatError(
@@ -101,17 +114,18 @@ def _project(page: Path) -> tuple[str, ProjectStatus, tuple[PublishedFile, ...]]
 def _file(project: str, row: Mapping[str, Any]) -> PublishedFile:
     """A row of PEP 691 as files.json has it: `yanked` is false, true or a reason."""
     yanked = row["yanked"]
-    return PublishedFile(
-        project=project,
-        filename=row["filename"],
-        version=str(names.parse(row["filename"]).parsed_version),
-        sha256=row["hashes"]["sha256"],
-        size=row["size"],
-        requires_python=row.get("requires-python", ""),
-        metadata_sha256=row["core-metadata"]["sha256"],
-        uploaded=row["upload-time"],
-        yanked=None if yanked is False else "" if yanked is True else yanked,
-    )
+    found = {
+        "project": project,
+        "filename": row["filename"],
+        "version": str(names.parse(row["filename"]).parsed_version),
+        "sha256": row["hashes"]["sha256"],
+        "size": row["size"],
+        "requires_python": row.get("requires-python", ""),
+        "metadata_sha256": row["core-metadata"]["sha256"],
+        "uploaded": row["upload-time"],
+        "yanked": None if yanked is False else "" if yanked is True else yanked,
+    }
+    return rows.read(PublishedFile, found)
 
 
 def _donors(index: Index, generation: Generation) -> Iterator[Contents]:
