@@ -3,7 +3,8 @@
 Real upgrades are those to the releases that recipes hold now from the older ones in `benchmarks/releases/`. Of a
 library with one release the next minor one is imagined, once as if it kept the ABI and once as if it broke it. Times
 are the CPU time of builds that the ledger of --home recorded; steps without any add nothing. What is imported is read
-from the wheels in its store. Nothing is built. An ABI verdict is `measured` if both releases are pinned or were
+from the wheels in its store; of a wheel that nobody built against the older release, from the one of the same sources
+that was built against the newer. Nothing is built. An ABI verdict is `measured` if both releases are pinned or were
 measured in --home, on the platforms named; else it is what `older.toml` records of it and from where.
 """
 
@@ -13,6 +14,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,18 @@ from benchmarks import older
 from farm import catalog, settings
 from farm.bump import catalogs, facts
 from farm.bump.catalogs import Bump
+from farm.bump.imports import imports_of
 from farm.catalog import Catalog
 from farm.cli import history, wanted
 from farm.cli.output import human_seconds, print_json, print_table
 from farm.model.plan import Plan
 from farm.model.rework import Rework, Verb
-from farm.plan.reach import Facts
+from farm.plan import rework
+from farm.plan.reach import Facts, Imports
 from farm.plan.requirements import oldest_first
 from farm.plan.rules import all_rules
 from farm.settings import Settings
+from farm.store.artifacts import open_store
 
 
 def main() -> int:
@@ -75,7 +80,9 @@ def measure(place: Settings, pythons: Sequence[str], root: Path) -> Iterator[dic
 
     for bump, breaking in _bumps(loaded):
         before, after = catalogs.plans(loaded, [bump], make, breaking=breaking)
-        found, known = facts.decide(before, after, loaded, place)
+        known = facts.gather(before, after, loaded, place)
+        known = replace(known, imports={**dict(_alike(before, after, loaded, place)), **known.imports})
+        found = rework.rework(before, after, known)
         verdict, how = _verdict(bump, known, found, breaking=breaking)
         counts = {verb: sum(task.verb is verb for task in found.tasks) for verb in Verb}
         yield {
@@ -89,6 +96,18 @@ def measure(place: Settings, pythons: Sequence[str], root: Path) -> Iterator[dic
             "rebound": counts[Verb.REBIND],
             "tested": counts[Verb.TEST],
         }
+
+
+def _alike(before: Plan, after: Plan, loaded: Catalog, place: Settings) -> Iterator[tuple[str, Imports]]:
+    """Build keys of wheels before a change, and what the stored wheels of the same slots after it import."""
+    store, slots = open_store(place), {step.slot: step for step in after.steps}
+    recipes = {made.name: name for name, recipe in loaded.recipes.items() for made in recipe.recipe.products.library}
+    for step in rework.questions(before, after).wheels:
+        now = slots.get(step.slot)
+        wheel = store.get(now.key) if now is not None and now.version == step.version else None
+        found = imports_of(wheel, store, place.abi, recipes) if wheel is not None else None
+        if found is not None:
+            yield step.key, found
 
 
 def _named(bump: Bump, before: Plan) -> str:
