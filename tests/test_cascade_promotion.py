@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +23,8 @@ from farm import catalog
 from farm.cascade import installable, targets
 from farm.cascade.advance import Advance
 from farm.cascade.stage import Imported
+from farm.cli import cascade
+from farm.cli.cascading import Rooms, rooms
 from farm.errors import NothingToDoError, StoreError, UsageError
 from farm.index.contents import IndexFile
 from farm.index.generations import Index
@@ -141,7 +145,7 @@ def test_a_wheel_that_is_gone_is_built_again(farm: Farm) -> None:
     assert artifact is not None
     farm.store.path(artifact).chmod(0o644)
     farm.store.path(artifact).write_bytes(b"x" * artifact.size)
-    assert farm.promoter.stage_in_turn(id_).state is CascadeState.BUILDING
+    assert farm.stage()(id_).state is CascadeState.BUILDING
     farm.hands.order.clear()
     assert farm.advance(id_).state is CascadeState.STAGED
     assert [name.partition("@")[0] for name in farm.hands.order] == ["build gmp"]
@@ -191,7 +195,7 @@ def test_what_cannot_be_planned_anew_is_over_or_for_people(
         raise error
 
     Advance(farm.ledger.cascade(first), ledger=farm.ledger, hands=farm.hands).to_the_end()
-    ended = replace(farm.promoter, replan=replan).stage_in_turn(first)
+    ended = farm.stage(replace(farm.promoter, replan=replan))(first)
     assert ended.state == state
     assert told in ended.note
     assert farm.offered() == served
@@ -210,6 +214,28 @@ def test_the_younger_of_two_waits_and_a_blocked_one_holds_nobody_up(farm: Farm) 
     unrelated = farm.start("zlib", what="third")
     assert farm.advance(unrelated).state is CascadeState.STAGED
     assert farm.promoter.promote(unrelated).state is CascadeState.PROMOTED
+
+
+def test_who_waits_sees_what_comes_of_another_process_that_stages(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other one may die or meet a full disk: then who waited stages."""
+    id_ = farm.start("gmp")
+    Advance(farm.ledger.cascade(id_), ledger=farm.ledger, hands=farm.hands).to_the_end()
+    other = farm.ledger.lease(f"cascade-{id_}")
+    assert other is not None
+    monkeypatch.setattr(Rooms, "promoter", property(lambda _rooms: farm.promoter))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: farm.ledger.release(other))
+    with rooms(farm.at) as found:
+        opened = replace(found, ledger=farm.ledger)
+        args = argparse.Namespace(json=False, jobs=1, broker="", cascade=[id_], retry=False, wait=False)
+        assert cascade._advance(args, opened) == 0
+        assert "another process is staging it" in capsys.readouterr().out
+        assert farm.ledger.cascade(id_).state is CascadeState.TESTING
+        args.wait = True
+        assert cascade._advance(args, opened) == 0
+    assert farm.ledger.cascade(id_).state is CascadeState.STAGED
+    assert capsys.readouterr().out.count("staging: which installs") == 1
 
 
 def test_both_changed_the_same_file(farm: Farm) -> None:
@@ -259,7 +285,7 @@ def test_a_kill_leaves_the_old_or_the_new(farm: Farm, monkeypatch: pytest.Monkey
         return result
 
     monkeypatch.setattr(owner, what, dying)
-    for call in (farm.promoter.stage_in_turn, farm.promoter.promote, farm.promoter.rollback, farm.promoter.promote):
+    for call in (farm.stage(), farm.promoter.promote, farm.promoter.rollback, farm.promoter.promote):
         for _ in range(4):
             try:
                 call(id_)

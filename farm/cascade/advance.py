@@ -47,12 +47,14 @@ class TaskEvent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
     """How a call ended. `elsewhere` counts tasks that other processes work on; `next_try` is in how many seconds a task
-    that met a passing fault is tried again, None if there is none; `done` counts what this call carried out."""
+    that met a passing fault is tried again, None if there is none; `done` counts what this call carried out;
+    `staged_elsewhere` if another process is staging the cascade."""
 
     cascade: Cascade
     elsewhere: int = 0
     next_try: float | None = None
     done: int = 0
+    staged_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

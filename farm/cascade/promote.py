@@ -40,17 +40,21 @@ class Promoter:
     stager: Stager
     replan: Replan
 
-    def stage_in_turn(self, id_: int) -> Cascade:
+    def stage_in_turn(self, id_: int, begins: Callable[[], object] = lambda: None) -> Cascade | None:
         """Stage a cascade whose tasks are all done, if it is its turn; else its note says what it waits for. Planned
-        anew if others published the same things meanwhile."""
+        anew if others published the same things meanwhile. `begins` is called before it is staged. None if another
+        process is at it: nobody knows yet what comes of that."""
         with held(self.ledger, f"cascade-{id_}") as is_ours:
+            if not is_ours:
+                return None
             cascade = settle(self.ledger, id_)
-            if not is_ours or cascade.state is not CascadeState.TESTING or self.ledger.open_verbs(id_):
+            if cascade.state is not CascadeState.TESTING or self.ledger.open_verbs(id_):
                 return cascade
             if first := self.goes_first(cascade):
                 return self._note(cascade, f"waits for {_named(first)}, which makes some of the same")
             if overwritten := self.stager.overwritten(cascade):
                 return self._rebase(cascade, overwritten)
+            begins()
             return self.stager.stage(cascade)
 
     def promote(self, id_: int) -> Cascade:

@@ -132,12 +132,14 @@ def _one(args: argparse.Namespace, rooms: Rooms, id_: int, *, wait: bool) -> Non
     """Carry one on; with `wait` until nothing is left that waiting helps."""
     while True:
         ended = rooms.advance(id_, args)
-        pause = 1.0 if ended.elsewhere else ended.next_try
+        pause = 1.0 if ended.elsewhere or ended.staged_elsewhere else ended.next_try
         if pause is None or not wait:
             break
         time.sleep(min(pause + 0.1, 30.0))
     if not args.json and ended.elsewhere:
         print(f"  cascade {id_}: {counted(ended.elsewhere, 'task')} at work in other processes")
+    if not args.json and ended.staged_elsewhere:
+        print(f"  cascade {id_}: another process is staging it")
     if not args.json and ended.next_try is not None:
         print(f"  cascade {id_}: the next task is tried again in {human_seconds(ended.next_try)}: advance again then")
 

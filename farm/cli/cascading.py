@@ -113,9 +113,8 @@ class Rooms:
         with fleeting.task_hands(args, own) if args.broker else nullcontext(own) as hands:
             ended = Advance(cascade, ledger=self.ledger, hands=hands, jobs=jobs, tell=tell).to_the_end()
         if ended.cascade.state is CascadeState.TESTING and not self.ledger.open_verbs(id_):
-            if not quiet:
-                print("  staging: which installs can be resolved, what can be imported", flush=True)
-            ended = replace(ended, cascade=promoter.stage_in_turn(id_))
+            staged = promoter.stage_in_turn(id_, begins=_silent if quiet else _say_staging)
+            ended = replace(ended, cascade=staged or self.ledger.cascade(id_), staged_elsewhere=staged is None)
         return ended
 
     def hands(self, settings: Settings) -> FarmHands:
@@ -179,8 +178,12 @@ class Lines:
         )
 
 
-def _silent(event: TaskEvent) -> None:
+def _silent(event: TaskEvent | None = None) -> None:
     del event
+
+
+def _say_staging() -> None:
+    print("  staging: which installs can be resolved, what can be imported", flush=True)
 
 
 def scope_of(
