@@ -24,18 +24,16 @@ from benchmarks import older
 from farm import catalog, settings
 from farm.bump import catalogs, facts
 from farm.bump.catalogs import Bump
-from farm.bump.imports import imports_of
 from farm.catalog import Catalog
 from farm.cli import history, wanted
 from farm.cli.output import human_seconds, print_json, print_table
 from farm.model.plan import Plan
 from farm.model.rework import Rework, Verb
 from farm.plan import rework
-from farm.plan.reach import Facts, Imports
+from farm.plan.reach import Facts
 from farm.plan.requirements import oldest_first
 from farm.plan.rules import all_rules
 from farm.settings import Settings
-from farm.store.artifacts import open_store
 
 
 def main() -> int:
@@ -81,7 +79,8 @@ def measure(place: Settings, pythons: Sequence[str], root: Path) -> Iterator[dic
     for bump, breaking in _bumps(loaded):
         before, after = catalogs.plans(loaded, [bump], make, breaking=breaking)
         known = facts.gather(before, after, loaded, place)
-        known = replace(known, imports={**dict(_alike(before, after, loaded, place)), **known.imports})
+        alike = facts.stored_imports(_alike(before, after), loaded, place)
+        known = replace(known, imports={**alike, **known.imports})
         found = rework.rework(before, after, known)
         verdict, how = _verdict(bump, known, found, breaking=breaking)
         counts = {verb: sum(task.verb is verb for task in found.tasks) for verb in Verb}
@@ -98,16 +97,11 @@ def measure(place: Settings, pythons: Sequence[str], root: Path) -> Iterator[dic
         }
 
 
-def _alike(before: Plan, after: Plan, loaded: Catalog, place: Settings) -> Iterator[tuple[str, Imports]]:
-    """Build keys of wheels before a change, and what the stored wheels of the same slots after it import."""
-    store, slots = open_store(place), {step.slot: step for step in after.steps}
-    recipes = {made.name: name for name, recipe in loaded.recipes.items() for made in recipe.recipe.products.library}
-    for step in rework.questions(before, after).wheels:
-        now = slots.get(step.slot)
-        wheel = store.get(now.key) if now is not None and now.version == step.version else None
-        found = imports_of(wheel, store, place.abi, recipes) if wheel is not None else None
-        if found is not None:
-            yield step.key, found
+def _alike(before: Plan, after: Plan) -> dict[str, str]:
+    """Build keys of wheels before a change, and of those of the same sources after it."""
+    made = {(step.slot, step.version): step.key for step in after.steps}
+    asked = rework.questions(before, after).wheels
+    return {step.key: made[step.slot, step.version] for step in asked if (step.slot, step.version) in made}
 
 
 def _named(bump: Bump, before: Plan) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -108,17 +108,13 @@ class Farm:
 
     def advance(self, id_: int) -> Cascade:
         Advance(self.ledger.cascade(id_), ledger=self.ledger, hands=self.hands).to_the_end()
-        return self.stage()(id_)
+        return self.stage(id_)
 
-    def stage(self, promoter: Promoter | None = None) -> Callable[[int], Cascade]:
-        """Staging, which no other process does."""
-
-        def call(id_: int) -> Cascade:
-            staged = (promoter or self.promoter).stage_in_turn(id_)
-            assert staged is not None
-            return staged
-
-        return call
+    def stage(self, id_: int, promoter: Promoter | None = None) -> Cascade:
+        """Stage what no other process is staging."""
+        staged = (promoter or self.promoter).stage_in_turn(id_)
+        assert staged is not None
+        return staged
 
     def offered(self, channel: str = "staging") -> dict[str, str]:
         """File name -> sha256 of what a channel serves."""

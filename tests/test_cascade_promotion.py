@@ -145,7 +145,7 @@ def test_a_wheel_that_is_gone_is_built_again(farm: Farm) -> None:
     assert artifact is not None
     farm.store.path(artifact).chmod(0o644)
     farm.store.path(artifact).write_bytes(b"x" * artifact.size)
-    assert farm.stage()(id_).state is CascadeState.BUILDING
+    assert farm.stage(id_).state is CascadeState.BUILDING
     farm.hands.order.clear()
     assert farm.advance(id_).state is CascadeState.STAGED
     assert [name.partition("@")[0] for name in farm.hands.order] == ["build gmp"]
@@ -195,7 +195,7 @@ def test_what_cannot_be_planned_anew_is_over_or_for_people(
         raise error
 
     Advance(farm.ledger.cascade(first), ledger=farm.ledger, hands=farm.hands).to_the_end()
-    ended = farm.stage(replace(farm.promoter, replan=replan))(first)
+    ended = farm.stage(first, replace(farm.promoter, replan=replan))
     assert ended.state == state
     assert told in ended.note
     assert farm.offered() == served
@@ -285,7 +285,7 @@ def test_a_kill_leaves_the_old_or_the_new(farm: Farm, monkeypatch: pytest.Monkey
         return result
 
     monkeypatch.setattr(owner, what, dying)
-    for call in (farm.stage(), farm.promoter.promote, farm.promoter.rollback, farm.promoter.promote):
+    for call in (farm.stage, farm.promoter.promote, farm.promoter.rollback, farm.promoter.promote):
         for _ in range(4):
             try:
                 call(id_)

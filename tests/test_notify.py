@@ -68,7 +68,7 @@ def states(ledger: Ledger) -> list[str]:
 
 
 def due_again(ledger: Ledger, not_before: int = 0) -> None:
-    """As if every pause were over."""
+    """As if every pause were over, or ended at a moment (milliseconds since 1970)."""
     from sqlalchemy import update
 
     from farm.store.observed_tables import deliveries

@@ -20,7 +20,7 @@ from farm.model.rework import Rework, Verb
 from farm.plan import rework
 from farm.plan.epochs import of_epoch
 from farm.plan.moves import Move, Plans
-from farm.plan.reach import Facts
+from farm.plan.reach import Facts, Imports
 from farm.plan.selection import needed_to_run
 from farm.settings import Settings
 from farm.store.artifacts import open_store
@@ -52,18 +52,24 @@ def decide(
     return rework.rework(before, after, facts), facts
 
 
+def stored_imports(wheels: Mapping[str, str], catalog: Catalog, settings: Settings) -> dict[str, Imports]:
+    """What stored wheels import from the catalog's libraries, by the names of `wheels`: name -> build key. Those that
+    are not stored, or cannot be read, are left out."""
+    store = open_store(settings)
+    recipes = {p.name: name for name, loaded in catalog.recipes.items() for p in loaded.recipe.products.library}
+    stored = ((name, store.get(key)) for name, key in wheels.items())
+    imports = ((name, imports_of(wheel, store, settings.abi, recipes)) for name, wheel in stored if wheel)
+    return {name: found for name, found in imports if found}
+
+
 def gather(before: Plan, after: Plan, catalog: Catalog, settings: Settings, seconds: Seconds = _UNKNOWN) -> Facts:
     """All that is known of what `farm.plan.rework` asks. Raises CatalogError for a pinned ABI that is damaged."""
     asked = rework.questions(before, after)
     known = _Known((*before.steps, *after.steps), catalog, settings)
-    store = open_store(settings)
-    recipes = {p.name: name for name, loaded in catalog.recipes.items() for p in loaded.recipe.products.library}
-    wheels = ((step.key, store.get(step.key)) for step in asked.wheels)
-    imports = ((key, imports_of(wheel, store, settings.abi, recipes)) for key, wheel in wheels if wheel)
     differences = ((move, known.difference(move)) for move in asked.moves)
     abis = ((row, known.typed(*row)) for row in asked.abis)
     return Facts(
-        imports={key: found for key, found in imports if found},
+        imports=stored_imports({step.key: step.key for step in asked.wheels}, catalog, settings),
         differences={move: found for move, found in differences if found},
         abis={row: abi for row, abi in abis if abi},
         seconds=seconds,

@@ -136,11 +136,13 @@ def _one(args: argparse.Namespace, rooms: Rooms, id_: int, *, wait: bool) -> Non
         if pause is None or not wait:
             break
         time.sleep(min(pause + 0.1, 30.0))
-    if not args.json and ended.elsewhere:
+    if args.json:
+        return
+    if ended.elsewhere:
         print(f"  cascade {id_}: {counted(ended.elsewhere, 'task')} at work in other processes")
-    if not args.json and ended.staged_elsewhere:
+    if ended.staged_elsewhere:
         print(f"  cascade {id_}: another process is staging it")
-    if not args.json and ended.next_try is not None:
+    if ended.next_try is not None:
         print(f"  cascade {id_}: the next task is tried again in {human_seconds(ended.next_try)}: advance again then")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from pathlib import Path
 from farm.errors import IndexFormatError
 from farm.index.contents import IndexFile, PublishedFile
 from farm.store.files import copy_new, file_sha256, fsync_dir, make_dirs, temporary_name, write_atomic
+from farm.store.pointers import is_hash
 from farm.wheel import metadata, record
 from farm.wheel.archive import WheelArchive
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +111,7 @@ def sweep(root: Path, live: Collection[str]) -> tuple[str, ...]:
     """Remove the files whose sha256 is not in `live`; returns the hashes that went."""
     gone = []
     for folder in sorted((root / "files").glob("[0-9a-f][0-9a-f]/*")):
-        if _SHA256.fullmatch(folder.name) and folder.name not in live:
+        if is_hash(folder.name) and folder.name not in live:
             shutil.rmtree(folder)
             gone.append(folder.name)
     return tuple(gone)

@@ -13,9 +13,9 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from farm.model import pypa
+from farm.store.pointers import is_hash
 
 _T = TypeVar("_T")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _WHEEL = re.compile(r"[A-Za-z0-9_][^/\\\x00-\x1f\x7f]*\.whl")
 _PROJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SHOWN = 40  # letters of what is refused
@@ -59,6 +59,10 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[object], bool]:
     return lambda value: type(value) is str and pattern.fullmatch(value) is not None
 
 
+def _is_sha256(value: object) -> bool:
+    return type(value) is str and is_hash(value)
+
+
 @functools.lru_cache(maxsize=4096)
 def _is_version(value: object) -> bool:
     try:
@@ -68,8 +72,8 @@ def _is_version(value: object) -> bool:
 
 
 _FORMS: Mapping[str, Callable[[object], bool]] = {
-    "sha256": _matches(_SHA256),
-    "metadata_sha256": _matches(_SHA256),
+    "sha256": _is_sha256,
+    "metadata_sha256": _is_sha256,
     "filename": _matches(_WHEEL),
     "project": _matches(_PROJECT),
     "version": _is_version,

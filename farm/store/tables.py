@@ -77,9 +77,9 @@ def _postgresql_now(element: now_ms, compiler: Any, **options: Any) -> str:  # n
 
 
 def is_past(moment: ColumnElement[int], far_ms: int = _FAR_MS) -> ColumnElement[bool]:
-    """Whether a moment that the farm wrote has come. Nothing is put off for longer than an hour or two, so one that is
-    farther away than `far_ms` was written by a clock that was wrong, and counts as come. (With SQLite each process's
-    clock is the database's; on any machine a clock may be set back.)"""
+    """Whether a moment that the farm wrote has come. Nothing is put off for as long as `far_ms` (jobs and tasks for an
+    hour or two at most), so one that is farther away was written by a clock that was wrong, and counts as come. (With
+    SQLite each process's clock is the database's; on any machine a clock may be set back.)"""
     return (moment <= now_ms()) | (moment > now_ms() + far_ms)
 
 
