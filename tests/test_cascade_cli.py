@@ -58,8 +58,11 @@ def test_an_empty_farm(catalog: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["start", "--cve", "CVE-1", "--purl", "pkg:generic/gmp"], "no wheel of channel 'staging' holds"),
         (["start", "--all", "--purl", "pkg:generic/gmp"], "belongs to a weakness"),
         (["start", "--bump", "tiny=1.0", "pytiny"], "a release or a weakness concerns all that runs with it"),
+        (["start", "--all", "--before", "/nowhere"], "/nowhere has no recipes"),
+        (["start", "--all", "--platform", "win_64"], "there is no platform 'win_64'"),
+        (["run-due", "--platform", "win_64"], "there is no platform 'win_64'"),
+        (["run-due", "--python", "9.9"], "this machine has no working python9.9"),
         (["start", "--all", "nothing"], "there is no recipe 'nothing'"),
-        (["start", "--all", "--channel", "No Channel"], "is not a channel name"),
         (["show", "7"], "there is no cascade 7"),
         (["promote", "7"], "there is no cascade 7"),
         (["rollback", "7"], "there is no cascade 7"),
@@ -67,6 +70,7 @@ def test_an_empty_farm(catalog: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["fence", "1", "gmp"], "add --until DATE --reason TEXT"),
         (["fence", "1", "gmp", "--until", "soon", "--reason", "x"], "'soon' is no date"),
         (["fence", "1", "gmp", "--until", "2001-01-01", "--reason", "x"], "2001-01-01 is over"),
+        (["fence", "1", "gmp", "--until", "9999-12-31T23:59:59-14:00", "--reason", "x"], "is no date"),
         (["fence", "1", "zlib", "--until", "2999-01-01", "--reason", "x"], "cascade 1 does nothing with zlib"),
         (["fence", "1", "gmp", "--until", "2999-01-01", "--reason", "x"], "mpfr cannot go on without gmp"),
         (["promote", "1"], "is planned, not staged"),
@@ -82,6 +86,30 @@ def test_what_makes_no_sense_is_said(
     assert code in (2, 11)
     assert told in errors
     assert "fix: " in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["start", "--toolchain", ""], "--toolchain: is empty"),
+        (["start", "--cve", "", "--all"], "--cve: is empty"),
+        (["start", "--all", ""], "RECIPE: is empty"),
+        (["start", "--all", "--before", ""], "--before: is empty"),
+        (["start", "--all", "--reason", "a\x1b[2J"], "--reason: holds '\\x1b'"),
+        (["start", "--all", "--channel", "No Channel"], "is not a channel name"),
+        (["start", "--all", "--channel", "cascade-1"], "'cascade-1' is a name that cascades stage in"),
+        (["run-due", "--channel", "cascade-1"], "'cascade-1' is a name that cascades stage in"),
+        (["advance", "--broker", ""], "--broker: is empty"),
+        (["fence", "1", ""], "RECIPE: is empty"),
+    ],
+)
+def test_words_that_say_nothing_or_name_what_is_not_for_people(
+    begun: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        call(begun, *arguments)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_show_and_fence_and_abandon(catalog: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,6 +68,14 @@ def test_publish_makes_a_generation_and_keeps_the_old_one(index: Index, wheels: 
     assert index.channels() == ("staging",)
 
 
+def test_what_only_looks_like_a_generation_is_none(index: Index, wheels: dict[str, IndexFile]) -> None:
+    first = index.publish("staging", [wheels[GMP62]], now=NOW)
+    for number in ("9" * 200, "7", "٣" * 6):
+        (index.root / f"staging@{number}").mkdir()
+    assert index.generations("staging") == (first,)
+    assert index.publish("staging", [wheels[GMP63]], now=NOW).number == 2
+
+
 def test_publishing_what_is_there_makes_no_generation(index: Index, wheels: dict[str, IndexFile]) -> None:
     first = index.publish("staging", wheels.values(), now=NOW)
     again = index.publish("staging", [wheels[GMP63]], now=NOW)

@@ -455,6 +455,19 @@ def test_damaged_wheels(tmp_path: Path) -> None:
     assert not (tmp_path / "evil.py").exists()
 
 
+def test_a_native_wheel_whose_library_is_not_the_one_that_it_lists(tmp_path: Path) -> None:
+    built, native, out = ELF.dependent(tmp_path), ELF.native(tmp_path, 2), tmp_path / "out"
+    changed = tmp_path / "changed" / native.name
+    changed.parent.mkdir()
+    with zipfile.ZipFile(native) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (b"\0" if name.endswith(".so") else b""))
+    error = refusal(built, changed, out)
+    assert isinstance(error, BinaryFormatError)
+    assert "RECORD" in error.what
+    assert not out.exists()
+
+
 def test_nothing_to_do_and_nothing_to_overwrite(tmp_path: Path) -> None:
     old, native = ELF.dependent(tmp_path), ELF.native(tmp_path, 2)
     error = refusal(old, tmp_path / "one" / f"native_t-1!1.5-py3-none-{wf.PLATFORM}.whl", tmp_path / "out")

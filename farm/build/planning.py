@@ -19,6 +19,7 @@ def make_plan(
     from farm.plan.values import Wanted
 
     tags = tuple(selection.python_tag(text) for text in pythons) or (own_python(),)
+    check_pythons(catalog, tags)
     needed = _pythons_needed(catalog, recipes, tags)
     return planner.plan(
         catalog,
@@ -30,6 +31,21 @@ def make_plan(
             without=_without_sdk(catalog, needed),
         ),
     )
+
+
+def check_pythons(catalog: Catalog, tags: Sequence[str]) -> None:
+    """Raises UsageError for a Python (``cp311``) that neither the catalog describes nor this machine has."""
+    from farm.build import pysdk_machine
+    from farm.errors import MissingToolError, UsageError
+
+    for tag in tags:
+        if tag in catalog.pythons or tag == own_python():
+            continue
+        try:
+            pysdk_machine.find(tag)
+        except MissingToolError as error:
+            known = ", ".join(sorted(catalog.pythons)) or "none"
+            raise UsageError(f"{error.what} ({known} are described)", where=f"--python {tag}", fix=error.fix) from error
 
 
 def own_python() -> str:

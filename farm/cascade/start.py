@@ -11,6 +11,7 @@ from farm.bump.catalogs import Bump, parse_bump, plans
 from farm.cascade.doing import Catalogs
 from farm.cascade.draft import Known, Request, draft, part
 from farm.errors import NothingToDoError, UsageError
+from farm.index.reading import check_offered
 from farm.model.cascade import Cascade, Draft, Scope
 from farm.model.plan import Plan
 from farm.model.rework import Rework
@@ -45,8 +46,9 @@ class Starter:
         """Freeze the catalog after a change (and the one before it, if it is known), plan, and write the cascade down:
         all of it or nothing. Without `before`, what the channel's last cascade was planned from counts as before.
 
-        Raises NothingToDoError, CatalogError, PlanError, StoreError.
+        Raises NothingToDoError, CatalogError, PlanError, StoreError, IndexFormatError for a channel that is none.
         """
+        check_offered(request.channel)
         new = frozen.freeze(self.settings, after)
         old = frozen.freeze(self.settings, before) if before else self._last_catalog(request.channel)
         return self.ledger.create_cascade(self._draft(request, new, old))

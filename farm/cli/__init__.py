@@ -145,9 +145,9 @@ def _parser(*, only: str | None) -> argparse.ArgumentParser:
     import importlib
     from pathlib import Path
 
-    from farm.cli import examples
+    from farm.cli import examples, words
 
-    parser = argparse.ArgumentParser(
+    parser = words.Parser(
         prog="farm",
         description="A build farm for shared native-library wheels.",
         epilog="`farm VERB --help` shows a verb's options and examples.",

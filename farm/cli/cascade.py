@@ -74,6 +74,12 @@ def _start(args: argparse.Namespace, rooms: Rooms) -> int:
     from farm.cli import cascade_requests
 
     place = cascading.catalog_place(rooms.settings)
+    if args.before is not None and not (args.before / "recipes").is_dir():
+        raise UsageError(
+            f"{args.before} has no recipes: it is no catalog",
+            where="--before",
+            fix="give the directory that holds recipes/ and toolchains/ as they were: a git worktree",
+        )
     request = cascade_requests.request_of(args, rooms)
     cascade = rooms.starter.start(request, place, args.before)
     if not args.json:
@@ -181,9 +187,9 @@ def _fence(args: argparse.Namespace, rooms: Rooms) -> int:
 def _day(text: str) -> datetime:
     try:
         day = datetime.fromisoformat(text)
-    except ValueError as error:
+        day = day.replace(tzinfo=UTC) if day.tzinfo is None else day.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # the last: in UTC it is after the year 9999, or before the first
         raise UsageError(f"{text!r} is no date", where="--until", fix="write it like 2026-12-31") from error
-    day = day.replace(tzinfo=UTC) if day.tzinfo is None else day
     if day <= datetime.now(UTC):
         raise UsageError(f"{text} is over", where="--until", fix="give a day to come")
     return day

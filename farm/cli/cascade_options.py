@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from farm.cli import fleet_options, numbers
+from farm.cli import fleet_options, numbers, words
 from farm.index.contents import STAGING
 
 
@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     back = actions.add_parser("rollback", help="let the channel offer what it offered before")
     fence = actions.add_parser("fence", help="leave recipes out: they stay on their old wheels for a while")
     abandon = actions.add_parser("abandon", help="give a cascade up; what it built is kept")
-    abandon.add_argument("--reason", default="", help="kept with the cascade")
+    abandon.add_argument("--reason", type=words.line, default="", help="kept with the cascade")
     due = actions.add_parser("run-due", help="for cron: start what is scheduled, advance all")
     _scope(due)
     _at_work(due)
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     fence.add_argument("recipe", nargs="+", metavar="RECIPE")
     fence.add_argument("--until", metavar="DATE", help="when it is looked at again: 2026-12-31")
-    fence.add_argument("--reason", default="", help="kept with the cascade, and shown")
+    fence.add_argument("--reason", type=words.line, default="", help="kept with the cascade, and shown")
     fence.add_argument("--lift", action="store_true", help="take the recipes in again")
     for one in actions.choices.values():
         one.add_argument("--json", action="store_true", help="print one JSON document")
@@ -66,13 +66,15 @@ def _configure_start(start: argparse.ArgumentParser) -> None:
     start.add_argument(
         "--priority", type=numbers.whole, help="of two that touch the same, the higher goes first; security: 100"
     )
-    start.add_argument("--reason", default="", help="kept with the cascade, and shown")
+    start.add_argument("--reason", type=words.line, default="", help="kept with the cascade, and shown")
 
 
 def _scope(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--platform", action="append", default=[], metavar="P", help="as for `farm plan`")
     parser.add_argument("--python", action="append", default=[], metavar="X.Y", help="as for `farm plan`")
-    parser.add_argument("--channel", default=STAGING, help=f"that gets it in the end; default: {STAGING}")
+    parser.add_argument(
+        "--channel", type=words.channel, default=STAGING, help=f"that gets it in the end; default: {STAGING}"
+    )
 
 
 def _at_work(parser: argparse.ArgumentParser) -> None:

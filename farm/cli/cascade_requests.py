@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from farm.cli.cascading import scope_of
@@ -73,6 +74,7 @@ def scheduled(args: argparse.Namespace, rooms: Rooms) -> Request | None:
     from farm.watch import schedule
 
     loaded = catalog.load(rooms.settings)
+    scope = scope_of(args.platform, args.python, loaded)  # a wrong one is refused while nothing is due, too
     earlier = [c for c in rooms.ledger.cascades() if c.kind is CascadeKind.SCHEDULE and c.channel == args.channel]
     last = {name: cascade.created for cascade in earlier for name in cascade.scope.recipes}
     forms = schedule.rebuilding({name: one.recipe for name, one in loaded.recipes.items()})
@@ -86,7 +88,7 @@ def scheduled(args: argparse.Namespace, rooms: Rooms) -> Request | None:
         what=f"scheduled: {', '.join(due[:_SHOWN])}{more}",
         channel=args.channel,
         reason="its time has come",
-        scope=scope_of(args.platform, args.python, loaded, names),
+        scope=replace(scope, recipes=names),
     )
 
 

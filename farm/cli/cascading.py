@@ -194,14 +194,16 @@ def scope_of(
     bumps: tuple[str, ...] = (),
     suites: tuple[str, ...] = (),
 ) -> Scope:
-    """What is asked for, said so that it means the same on every machine that advances the cascade."""
+    """What is asked for, said so that it means the same on every machine that advances the cascade. Raises UsageError
+    for a platform or a Python that is not known."""
+    from farm.build import planning
     from farm.plan import selection
     from farm.plan.requirements import python_version
 
     chosen = tuple(platforms) or tuple(wanted.own_platforms(catalog))
     versions = tuple(pythons) or (python_version(wanted.own_python()),)
-    for version in versions:
-        selection.python_tag(version)  # raises UsageError
+    selection.wanted_platforms(catalog, chosen)
+    planning.check_pythons(catalog, [selection.python_tag(version) for version in versions])
     return Scope(platforms=chosen, pythons=versions, recipes=recipes, bumps=bumps, suites=suites)
 
 

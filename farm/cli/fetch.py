@@ -35,9 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("name", metavar="NAME", help="a library's recipe, or its distribution (native-gmp)")
     parser.add_argument("--prefix", type=Path, required=True, metavar="DIR", help="where to; is made if missing")
-    parser.add_argument("--platform", default="", metavar="P", help="platform tag, if the channel holds several")
+    parser.add_argument("--platform", metavar="P", help="platform tag, if the channel holds several")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--channel", default="", metavar="C", help="take it from this channel of the farm")
+    place.add_argument("--channel", metavar="C", help="take it from this channel of the farm")
     place.add_argument(
         "--native",
         action="append",
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from farm.build import fetched
 
     offered = _offered(args, settings)
-    chosen = fetched.choose(offered, args.name, platform=args.platform, with_needed=not args.no_deps)
+    chosen = fetched.choose(offered, args.name, platform=args.platform or "", with_needed=not args.no_deps)
     written = fetched.unpack(chosen, args.prefix)
     if args.json:
         print_json({"prefix": str(args.prefix.resolve()), "wheels": [wheel.path.name for wheel in chosen]})

@@ -38,9 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     key.add_argument(
         "--rights", default="build,pr", metavar="R,R", help="what it may ask for: build, pr (default both)"
     )
-    key.add_argument("--until", default="", metavar="DATE", help="the last day that it counts: 2027-06-30 (UTC)")
+    key.add_argument("--until", metavar="DATE", help="the last day that it counts: 2027-06-30 (UTC)")
     key.add_argument("--recipe", action="append", default=[], metavar="GLOB", help="what it may ask for; repeatable")
-    key.add_argument("--name", default="", help="whose it is, for those who read the list; default: this host")
+    key.add_argument("--name", help="whose it is, for those who read the list; default: this host")
     actions.add_parser("queues", help="show what waits and what runs")
     sweep = actions.add_parser("sweep", help="forget jobs that ended long ago")
     sweep.add_argument("--days", type=numbers.days, default=_DAYS, metavar="N", help=f"default {_DAYS:g}")
@@ -71,7 +71,7 @@ def _key(args: argparse.Namespace, settings: Settings) -> int:
     else:
         home.prepare(settings.home)
         signer = signing.make_key(fleet_keys.key_path(settings))
-    line = trust.line_of(signer, rights, owner, until=args.until, recipes=args.recipe)
+    line = trust.line_of(signer, rights, owner, until=args.until or "", recipes=args.recipe)
     if not args.show:
         trust.trust(fleet_keys.trusted_path(settings), line)
     if args.json:

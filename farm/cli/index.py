@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farm.cli import index_repair, numbers, overlay, overlay_options
+from farm.cli import index_repair, numbers, overlay, overlay_options, words
 from farm.cli.output import human_size, print_json, print_table
 from farm.errors import INTERRUPTED_EXIT_CODE, IndexFormatError, UsageError
 from farm.index.contents import STAGING
@@ -40,10 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     build = actions.add_parser("build", help="publish wheels to a channel; without wheels render its pages anew")
-    _common(build)
+    _common(build, channel=words.channel)
     build.add_argument("wheels", nargs="*", type=Path, metavar="WHEEL")
     build.add_argument("--replace", action="store_true", help="wheels of the same name and other content take over")
-    build.add_argument("--comment", default="", help="kept with the generation")
+    build.add_argument("--comment", type=words.line, default="", help="kept with the generation")
     listing = actions.add_parser("generations", help="list a channel's generations")
     _common(listing)
     back = actions.add_parser("rollback", help="serve another generation that is kept")
@@ -51,11 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     back.add_argument("number", type=numbers.whole, metavar="NUMBER", help="from `farm index generations`")
     promote = actions.add_parser("promote", help="let another channel offer exactly what a generation offers")
     _common(promote)
-    promote.add_argument("to", metavar="TO", help="the channel that gets a new generation: stable")
+    promote.add_argument("to", type=words.channel, metavar="TO", help="the channel that gets a new generation: stable")
     promote.add_argument(
         "number", type=numbers.whole, nargs="?", metavar="NUMBER", help="of --channel; default: the served one"
     )
-    promote.add_argument("--comment", default="", help="kept with the new generation")
+    promote.add_argument("--comment", type=words.line, default="", help="kept with the new generation")
     promote.add_argument("--drop-overlays", action="store_true", help="even if TO loses metadata overlays of its own")
     prune = actions.add_parser("prune", help="remove old generations; the served and the newest one stay")
     _common(prune)
@@ -96,8 +96,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return actions[args.action](args, Index(settings.index))
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--channel", default=STAGING, help=f"default: {STAGING}")
+def _common(parser: argparse.ArgumentParser, channel: Callable[[str], str] = words.given) -> None:
+    parser.add_argument("--channel", type=channel, default=STAGING, help=f"default: {STAGING}")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     actions.add_parser("send-due", help="tell what was not told yet")
     retry = actions.add_parser("retry", help="try once more what was given up, and at once what waits")
-    retry.add_argument("target", nargs="?", default="", metavar="TARGET", help="only this one")
+    retry.add_argument("target", nargs="?", metavar="TARGET", help="only this one")
     for one in actions.choices.values():
         one.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -155,7 +155,7 @@ def _retry(args: argparse.Namespace, settings: Settings, ledger: Ledger) -> int:
     from farm.notify import config
 
     _known([args.target] if args.target else [], config.load(settings.notify), settings)
-    count = ledger.retry_deliveries(args.target)
+    count = ledger.retry_deliveries(args.target or "")
     if not args.json:
         print(f"{counted(count, 'message')} to be tried")
     return _send_due(args, settings, ledger)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from farm.cli import words
 from farm.errors import UsageError
 from farm.index.contents import STAGING
 
@@ -57,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their options."""
     actions = parser.add_subparsers(dest="overlay_action", metavar="ACTION", required=True)
     add = _action(actions, "add", help="apply signed overlays from files, or one that is made of options")
-    _common(add)
+    _common(add, channel=words.channel)
     _trusted(add)
     add.add_argument("files", nargs="*", type=Path, metavar="FILE", help="overlay file; its signature is in FILE.sig")
     add.add_argument("--replace", action="store_true", help="take the place of overlays of the same names")
@@ -109,8 +111,8 @@ def _action(actions: Any, name: str, *, help: str) -> argparse.ArgumentParser:  
     return parser
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--channel", default=STAGING, help=f"default: {STAGING}")
+def _common(parser: argparse.ArgumentParser, channel: Callable[[str], str] = words.given) -> None:
+    parser.add_argument("--channel", type=channel, default=STAGING, help=f"default: {STAGING}")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

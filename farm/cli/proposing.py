@@ -35,12 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--abi", action="store_true", help="say what becomes of a library's ABI (builds both releases)")
     parser.add_argument(
         "--base",
-        default="",
         metavar="BRANCH",
         help="what the branch starts from; default: HEAD, or for a pull request the forge's default branch",
     )
     parser.add_argument("--remote", default="origin", metavar="NAME", help="where the branch is pushed to")
-    parser.add_argument("--repository", default="", metavar="OWNER/NAME", help="on the forge; read off the remote")
+    parser.add_argument("--repository", metavar="OWNER/NAME", help="on the forge; read off the remote")
     parser.add_argument("--label", action="append", default=[], metavar="L", help="of the pull request; repeatable")
 
 
@@ -61,7 +60,7 @@ def propose(
     from farm.watch.bump import NothingNew
 
     facts = partial(_facts, with_abi=args.abi, settings=settings, quiet=args.json)
-    wish = branch.Wish(recipe=name, version=version, prereleases=args.pre, base=args.base)
+    wish = branch.Wish(recipe=name, version=version, prereleases=args.pre, base=args.base or "")
     if not args.pull_request:
         return Proposed(made=branch.make(wish, settings, asking, facts, progress), pull={})
     git = repository_of(settings.catalog)

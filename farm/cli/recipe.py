@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     schema.add_argument("--markdown", action="store_true", help="print the reference instead")
     new = actions.add_parser("new", help="make a recipe from a release archive")
     new.add_argument("source", metavar="URL_OR_FILE", help="https://..., debian:FILE, pypi:FILE or a file")
-    new.add_argument("--name", default="", metavar="N", help="the recipe's name; guessed unless given")
+    new.add_argument("--name", metavar="N", help="the recipe's name; guessed unless given")
     bump.configure(actions.add_parser("bump", help="add a new release of upstream to a recipe"))
     cibuildwheel.configure(actions.add_parser("cibuildwheel", help="hand a dependent out to a native runner"))
 
@@ -145,7 +145,7 @@ def _new(args: argparse.Namespace, settings: Settings) -> int:
     with tempfile.TemporaryDirectory(prefix="farm-new-") as scratch:
         tree = Path(scratch) / "source"
         archives.unpack(archive, tree)
-        guess = scaffold.guess(tree, archive.name, name=args.name)
+        guess = scaffold.guess(tree, archive.name, name=args.name or "")
     place = settings.recipes / guess.name
     if place.exists():
         raise UsageError(f"{place} exists", fix="choose another --name, or add a [[release]] to that recipe")

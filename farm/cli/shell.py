@@ -30,7 +30,7 @@ EPILOG = """examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("step", metavar="STEP", help="a step's id (NAME@VERSION/PLATFORM), or the beginning of one")
-    parser.add_argument("-c", dest="command", default="", metavar="COMMAND", help="run this and come back")
+    parser.add_argument("-c", dest="command", type=str, default="", metavar="COMMAND", help="run this and come back")
     parser.add_argument("--fresh", action="store_true", help="throw the kept workspace away and prepare a new one")
     parser.add_argument("--no-sandbox", action="store_true", help="without walls, when a new one is prepared")
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from farm.errors import ChannelMovedError, IndexFormatError
 from farm.index.contents import Contents, PublishedFile
 from farm.index.generation import Generation, generation_name
+from farm.model.channels import is_hidden
 
 _CHANNEL = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _RESERVED = ("files", "simple")
+_NUMBER = re.compile(r"[0-9]{6,18}")
 
 
 class IndexReader:
@@ -91,7 +93,7 @@ class IndexReader:
         except OSError:  # not there, or not a link
             return 0
         name, _, number = target.partition("@")
-        if name != channel or not number.isdecimal():
+        if name != channel or not _NUMBER.fullmatch(number):
             raise IndexFormatError(
                 f"points to {target!r}, not to a generation",
                 where=str(self.root / channel),
@@ -113,10 +115,18 @@ class IndexReader:
         """The numbers of all generations that are kept, ascending."""
         check_channel(channel)
         tails = (place.name.partition("@")[2] for place in self.root.glob(f"{channel}@*"))
-        return sorted(int(tail) for tail in tails if tail.isdecimal())
+        return sorted(int(tail) for tail in tails if _NUMBER.fullmatch(tail))
 
 
 def check_channel(channel: str) -> None:
     """Raises IndexFormatError for what cannot be a channel's name."""
     if not _CHANNEL.fullmatch(channel) or channel in _RESERVED:
         raise IndexFormatError(f"{channel!r} is not a channel name", fix="use lower-case letters, digits and hyphens")
+
+
+def check_offered(channel: str) -> None:
+    """Raises IndexFormatError for what people cannot name as a channel to give wheels to: what is no channel's name, or
+    is the name of one that a cascade hides its wheels in."""
+    check_channel(channel)
+    if is_hidden(channel):
+        raise IndexFormatError(f"{channel!r} is a name that cascades stage in", fix="choose another name")

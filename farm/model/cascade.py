@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from farm.model import channels
 from farm.model.plan import Step
 from farm.model.rework import Task, Verb
 
@@ -110,7 +111,7 @@ class Cascade:
     @property
     def hidden(self) -> str:
         """The channel that holds what it will offer, before users are told of it."""
-        return f"cascade-{self.id}"
+        return channels.hidden(self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

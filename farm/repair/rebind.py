@@ -28,7 +28,7 @@ from farm.repair.options import RepairOptions
 from farm.repair.provenance import PROVENANCE, rebindings
 from farm.repair.repair import SBOM, RepairResult, repair
 from farm.store.files import file_sha256
-from farm.wheel import native_libraries, native_manifest
+from farm.wheel import native_libraries, native_manifest, record
 from farm.wheel.archive import WheelArchive
 from farm.wheel.edit import WheelEdits, edit
 from farm.wheel.metadata import project_of
@@ -99,6 +99,7 @@ def _load(natives: Mapping[str, Path]) -> Natives:
     found: list[KnownLibrary] = []
     for name, path in natives.items():
         libraries = tuple(native_libraries.load([path]))
+        record.verify(path)  # what is proven by its symbols must be true of what users get
         for library in libraries:
             if name not in (library.manifest.name, library.distribution):
                 raise UsageError(f"is {library.distribution}, not {name}", where=str(path), fix="give the right wheel")
