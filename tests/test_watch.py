@@ -238,9 +238,11 @@ def test_the_verb_remembers_and_asks_again_when_it_is_time(
     tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FARM_CACHE", str(tmp_path / "cache"))
+    later = datetime.now(UTC) + timedelta(hours=12)
+    daily = f"{later.minute} {later.hour} * * *"
     root = catalog(
         tmp_path / "c",
-        library("gmp", "6.2.1", watch={"kind": "debian", "at": "gmp"}),
+        library("gmp", "6.2.1", watch={"kind": "debian", "at": "gmp", "schedule": daily}),
         library("zlib", "1.3.2", watch={"kind": "debian", "at": "zlib", "schedule": "* * * * *"}),
         library("icu", "74", watch={"kind": "debian", "at": "icu"}),
     )
@@ -257,7 +259,7 @@ def test_the_verb_remembers_and_asks_again_when_it_is_time(
     assert farm(root, "watch", "--due", "--json") == 0
     rows = documents(capsys)
     assert rows["zlib"]["upstream"] == "1.4", "its time comes every minute"
-    assert rows["gmp"]["upstream"] == "6.3.0", "asked again tomorrow"
+    assert rows["gmp"]["upstream"] == "6.3.0", "asked again in half a day"
     assert rows["icu"]["upstream"] == "75.1", "never asked before"
     assert rows["gmp"]["checked"] == data["recipes"]["gmp"]["checked"]
     monkeypatch.setattr(locations, "APT", tmp_path / "none")

@@ -19,7 +19,6 @@ def make_plan(
     from farm.plan.values import Wanted
 
     tags = tuple(selection.python_tag(text) for text in pythons) or (own_python(),)
-    check_pythons(catalog, tags)
     needed = _pythons_needed(catalog, recipes, tags)
     return planner.plan(
         catalog,

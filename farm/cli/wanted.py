@@ -42,6 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def plan_of(args: argparse.Namespace, catalog: Catalog) -> Plan:
     """The plan that the arguments ask for. Raises PlanError, UsageError."""
+    from farm.build import planning
+    from farm.plan import selection
+
+    planning.check_pythons(catalog, [selection.python_tag(text) for text in args.python])
     platforms = args.platform or own_platforms(catalog)
     return make_plan(catalog, recipes=args.recipe, platforms=platforms, pythons=args.python)
 
