@@ -1,6 +1,6 @@
-"""A catalog of the farm's own recipes with older releases in them: `python -m benchmarks.older DIR`.
+"""A catalog of the farm's own recipes in which retired releases count as others do: `python -m benchmarks.older DIR`.
 
-The older releases are in `benchmarks/releases/`, whose README says why not in the recipes.
+With it real upgrades are planned and carried out as they were when the older release was the newest.
 """
 
 from __future__ import annotations
@@ -17,55 +17,53 @@ from benchmarks._environments import ROOT
 from farm.catalog.render import toml_value
 from farm.plan.requirements import parse_host
 
-RELEASES = Path(__file__).resolve().parent / "releases"
-_OLDER = "older.toml"
+_BEFORE = Path(__file__).resolve().parent / "before.toml"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path, help="where the catalog is made; must not exist")
-    parser.add_argument("recipe", nargs="*", help="only these get older releases; none: all that have some")
+    parser.add_argument("recipe", nargs="*", help="only these get older releases; none: all that have retired some")
     parser.add_argument(
         "--before", action="store_true", help="without the releases that came since: as the catalog was before them"
     )
+    parser.add_argument("--baseline", action="store_true", help="without variants: FLINT builds in half the time")
     args = parser.parse_args()
     if args.directory.exists():
         parser.error(f"{args.directory} exists")
-    if unknown := [name for name in args.recipe if not (RELEASES / name / _OLDER).exists()]:
-        parser.error(f"no older releases of {', '.join(unknown)} are in {RELEASES}")
-    make(args.directory, args.recipe, before=args.before)
+    if unknown := [name for name in args.recipe if name not in _with_retired(ROOT)]:
+        parser.error(f"no recipe {', '.join(unknown)} has retired a release")
+    make(args.directory, args.recipe, before=args.before, baseline=args.baseline)
     return 0
 
 
-def make(catalog: Path, recipes: Sequence[str] = (), *, before: bool = False) -> Path:
-    """Copy the project's catalog with older releases in some of its recipes, with `before` in place of their own; none
-    means all. Raises KeyError for a recipe that has none."""
+def make(catalog: Path, recipes: Sequence[str] = (), *, before: bool = False, baseline: bool = False) -> Path:
+    """Copy the project's catalog with the retired releases of some recipes among their others, with `before` in place
+    of these; none means all. With `baseline` they are built without variants. Raises KeyError for a recipe that retired
+    none."""
     for name in ("recipes", "toolchains"):
         shutil.copytree(ROOT / name, catalog / name)
-    known = {path.parent.name: path.parent for path in sorted(RELEASES.glob(f"*/{_OLDER}"))}
-    for folder in [known[name] for name in recipes or known]:
-        place = catalog / "recipes" / folder.name
-        shutil.copytree(folder, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_OLDER))
-        file = place / "recipe.toml"
-        older = tomllib.loads((folder / _OLDER).read_text("utf-8"))
-        recipe = _merged(tomllib.loads(file.read_text("utf-8")), older)
-        if before:
-            for release in recipe["release"][len(older["release"]) :]:
-                shutil.rmtree(place / "abi" / release["version"], ignore_errors=True)
-            recipe["release"] = older["release"]
-        _write(file, recipe)
-        for name, host in older.get("before", {}).items() if before else ():
-            _ask_for_less(catalog / "recipes" / name / "recipe.toml", host)
+    known = _with_retired(catalog)
+    less = tomllib.loads(_BEFORE.read_text("utf-8"))
+    for name in recipes or known:
+        place, recipe = catalog / "recipes" / name, known[name]
+        newer = recipe["release"]
+        recipe["release"] = [*recipe.pop("retired"), *([] if before else newer)]
+        if baseline:
+            recipe.pop("variant", None)
+        for release in newer if before else ():
+            shutil.rmtree(place / "abi" / release["version"], ignore_errors=True)
+        _write(place / "recipe.toml", recipe)
+        for dependent, host in less.get(name, {}).items() if before else ():
+            _ask_for_less(catalog / "recipes" / dependent / "recipe.toml", host)
     return catalog
 
 
-def record(recipe: str, version: str) -> Mapping[str, str]:
-    """What is on record of a release's ABI against the older one: ``verdict`` and ``source``; empty if nothing is."""
-    file = RELEASES / recipe / _OLDER
-    if not file.exists():
-        return {}
-    found: Mapping[str, str] = tomllib.loads(file.read_text("utf-8")).get("record", {}).get(version, {})
-    return found
+def _with_retired(catalog: Path) -> dict[str, dict[str, Any]]:
+    """The recipes that retired releases, by name, as tomllib reads them."""
+    files = sorted(catalog.glob("recipes/*/recipe.toml"))
+    read = ((file.parent.name, tomllib.loads(file.read_text("utf-8"))) for file in files)
+    return {name: recipe for name, recipe in read if "retired" in recipe}
 
 
 def _ask_for_less(file: Path, host: Sequence[str]) -> None:
@@ -78,19 +76,6 @@ def _ask_for_less(file: Path, host: Sequence[str]) -> None:
 
 def _write(file: Path, recipe: Mapping[str, Any]) -> None:
     file.write_text("\n".join(_toml(recipe)), "utf-8")
-
-
-def _merged(recipe: dict[str, Any], older: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe with older releases; what it says of patches and exports that they lack is bound to its own."""
-    own = f">={recipe['release'][0]['version']}"
-    rows = [{"release": own, **row} if "patches" in row else row for row in recipe.get("when", ())]
-    rows += older.get("when", ())
-    for version, exports in older.get("since", {}).items():
-        for library in recipe["products"]["library"]:
-            library["exports"] = [name for name in library["exports"] if name not in exports.get(library["name"], ())]
-        rows.append({"release": f">={version}", "exports": exports})
-    build = {**recipe["build"], **older.get("build", {})}
-    return {**recipe, "release": [*older["release"], *recipe["release"]], "build": build, "when": rows}
 
 
 def _toml(table: Mapping[str, Any], path: str = "") -> Iterator[str]:

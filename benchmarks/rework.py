@@ -1,18 +1,17 @@
 """Rebuild work of a release of every library of the catalog, for every platform: the farm's rule against two others.
 
-Real upgrades are those to the releases that recipes hold now from the older ones in `benchmarks/releases/`. Of a
+Real upgrades are those to the releases that recipes hold now from those that they retired. Of a
 library with one release the next minor one is imagined, once as if it kept the ABI and once as if it broke it. Times
 are the CPU time of builds that the ledger of --home recorded; steps without any add nothing. What is imported is read
 from the wheels in its store; of a wheel that nobody built against the older release, from the one of the same sources
 that was built against the newer. Nothing is built. An ABI verdict is `measured` if both releases are pinned or were
-measured in --home, on the platforms named; else it is what `older.toml` records of it and from where.
+measured in --home, on the platforms named.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +19,11 @@ from typing import Any
 
 from packaging.version import Version
 
-from benchmarks import older
 from farm import catalog, settings
 from farm.bump import catalogs, facts
 from farm.bump.catalogs import Bump
 from farm.catalog import Catalog
+from farm.catalog.retired import revived
 from farm.cli import history, wanted
 from farm.cli.output import human_seconds, print_json, print_table
 from farm.model.plan import Plan
@@ -42,9 +41,7 @@ def main() -> int:
     parser.add_argument("--python", action="append", default=[], help="Python of dependents; may be repeated")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="farm-older-") as scratch:
-        made = older.make(Path(scratch) / "catalog")
-        rows = list(measure(settings.load(catalog=made, home=args.home), args.python or ["3.13"], made))
+    rows = list(measure(settings.load(home=args.home), args.python or ["3.13"]))
     if args.json:
         print_json(rows)
         return 0
@@ -68,8 +65,9 @@ def _cell(rule: dict[str, Any]) -> str:
     return f"{rule['steps']}{known}"
 
 
-def measure(place: Settings, pythons: Sequence[str], root: Path) -> Iterator[dict[str, Any]]:
-    loaded = catalog.load_from(root)
+def measure(place: Settings, pythons: Sequence[str]) -> Iterator[dict[str, Any]]:
+    today = catalog.load(place)
+    loaded = revived(today, today.recipes)
     with history.ledger_if_any(place) as ledger:
         durations = ledger.durations(cpu=True) if ledger is not None else {}
 
@@ -118,8 +116,7 @@ def _verdict(bump: Bump, known: Facts, found: Rework, *, breaking: bool) -> tupl
     if measured:
         platforms = {f"{each.older.platform}{' (exports)' if each.untyped else ''}" for each in measured.values()}
         return next(iter(found.verdicts.values())), f"measured on {', '.join(sorted(platforms))}"
-    record = older.record(bump.recipe, bump.version)
-    return (record["verdict"], f"record: {record['source']}") if record else ("unknown", "")
+    return "unknown", ""
 
 
 def _bumps(loaded: Catalog) -> Iterator[tuple[Bump, bool]]:

@@ -36,6 +36,8 @@ CHANGED: dict[type[BaseModel], dict[str, Any]] = {
         "patches": ("p.patch",),
         "tools": ("m4",),
         "exports": {"lib": ("more_*",)},
+        "in_tree": True,
+        "lacks": {"lib": ("lib_*",)},
     },
 }
 NO_PART = {

@@ -187,7 +187,7 @@ def _mirrors(catalog: Catalog | None) -> Iterator[Check]:
     wanted = any(
         at.url.startswith("debian:")
         for loaded in (catalog.recipes.values() if catalog else ())
-        for release in loaded.recipe.release
+        for release in loaded.recipe.history
         for source in release.source
         for at in source.location
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from packaging.version import InvalidVersion
 
+from farm.catalog.retired import revived, with_releases
 from farm.catalog.values import Catalog
 from farm.errors import UsageError
 from farm.model.plan import Impossible, Plan
@@ -29,6 +30,22 @@ class Bump:
     known: bool
 
 
+def with_predecessor(text: str, catalog: Catalog) -> Catalog:
+    """The catalog that ``gmp=6.3.0`` can be asked of: with gmp's retired releases as if they were not, if no other is
+    older than 6.3.0."""
+    name, _, version = text.partition("=")
+    loaded = catalog.recipes.get(catalog.providers.get(name.strip(), ""))
+    try:
+        asked = parse_version(version.strip())
+    except InvalidVersion:
+        return catalog
+    if loaded is None or not loaded.recipe.retired:
+        return catalog
+    if any(parse_version(release.version) < asked for release in loaded.recipe.release):
+        return catalog
+    return revived(catalog, [loaded.recipe.name])
+
+
 def parse_bump(text: str, catalog: Catalog) -> Bump:
     """``gmp=6.3.0``. Raises UsageError for a recipe that is not there, and for a version that is none, has no release
     before it, or is unknown and older than the newest release."""
@@ -42,14 +59,16 @@ def parse_bump(text: str, catalog: Catalog) -> Bump:
         asked = parse_version(version.strip())
     except InvalidVersion:
         raise UsageError(f"{version!r} is not a PEP 440 version", where="--bump", fix="write it like 6.3.0") from None
-    releases = oldest_first(recipe)
+    releases, gone = oldest_first(recipe), "".join(f", retired {release.version}" for release in recipe.retired)
     same = [release.version for release in releases if parse_version(release.version) == asked]
-    there = ", ".join(release.version for release in releases)
+    there = ", ".join(release.version for release in releases) + gone
     if not any(parse_version(release.version) < asked for release in releases):
         raise UsageError(
             f"{provider} has no release before {version}, so nothing says what changes (it has {there})",
             where="--bump",
-            fix="name a newer version, or add the release before to the recipe",
+            fix="retired releases count for `farm plan --bump` alone: name a newer version"
+            if gone
+            else "name a newer version, or add the release before to the recipe",
         )
     if not same and asked < parse_version(releases[-1].version):
         raise UsageError(
@@ -66,7 +85,7 @@ def before(catalog: Catalog, bumps: Iterable[Bump]) -> Catalog:
     def older(recipe: Recipe, bump: Bump) -> tuple[Release, ...]:
         return tuple(r for r in recipe.release if parse_version(r.version) < parse_version(bump.version))
 
-    return _with(catalog, {bump.recipe: older(catalog.recipes[bump.recipe].recipe, bump) for bump in bumps})
+    return with_releases(catalog, {bump.recipe: older(catalog.recipes[bump.recipe].recipe, bump) for bump in bumps})
 
 
 def after(catalog: Catalog, bumps: Iterable[Bump], *, breaking: bool = False) -> Catalog:
@@ -76,7 +95,7 @@ def after(catalog: Catalog, bumps: Iterable[Bump], *, breaking: bool = False) ->
         found = tuple(r for r in recipe.release if parse_version(r.version) <= parse_version(bump.version))
         return found if bump.known else (*found, _imagined(recipe, bump, breaking=breaking))
 
-    return _with(catalog, {bump.recipe: up_to(catalog.recipes[bump.recipe].recipe, bump) for bump in bumps})
+    return with_releases(catalog, {bump.recipe: up_to(catalog.recipes[bump.recipe].recipe, bump) for bump in bumps})
 
 
 def plans(
@@ -135,11 +154,3 @@ def _imagined(recipe: Recipe, bump: Bump, *, breaking: bool) -> Release:
     if recipe.abi is not None and breaking:
         changes["abi_epoch"] = epoch_of(recipe, newest.version) + 1
     return newest.model_copy(update=changes)
-
-
-def _with(catalog: Catalog, releases: dict[str, tuple[Release, ...]]) -> Catalog:
-    changed = {
-        name: replace(catalog.recipes[name], recipe=catalog.recipes[name].recipe.model_copy(update={"release": found}))
-        for name, found in releases.items()
-    }
-    return replace(catalog, recipes={**catalog.recipes, **changed})

@@ -35,7 +35,7 @@ def _unused(loaded: LoadedRecipe) -> Iterator[str]:
 
 def _rows(loaded: LoadedRecipe) -> Iterator[str]:
     """A row may wait for a release that is not there yet, or be left from one that was taken out."""
-    releases = [parse_version(release.version) for release in loaded.recipe.release]
+    releases = [parse_version(release.version) for release in loaded.recipe.history]
     for i, row in enumerate(loaded.recipe.when, 1):
         if row.release and not any(bound(row.release).contains(release, prereleases=True) for release in releases):
             yield f"[when #{i}] release: no release of the recipe is {row.release}"

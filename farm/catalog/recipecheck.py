@@ -171,11 +171,11 @@ _RULES: tuple[Callable[[Recipe], Found], ...] = (
 def _files(loaded: LoadedRecipe) -> Found:
     recipe = loaded.recipe
     named: list[tuple[tuple[str | int, ...], str]] = []
-    for i, release in enumerate(recipe.release):
-        named += [(("release", i, "patches", j), f"patches/{name}") for j, name in enumerate(release.patches)]
+    for place, release in releasecheck.placed(recipe):
+        named += [((*place, "patches", j), f"patches/{name}") for j, name in enumerate(release.patches)]
         for j, source in enumerate(release.source):
             named += [
-                (("release", i, "source", j, "location", k, "url"), location.url.removeprefix("file:"))
+                ((*place, "source", j, "location", k, "url"), location.url.removeprefix("file:"))
                 for k, location in enumerate(source.location)
                 if location.url.startswith("file:")
             ]

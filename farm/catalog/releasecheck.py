@@ -9,6 +9,7 @@ from packaging.specifiers import InvalidSpecifier
 from packaging.version import InvalidVersion
 
 from farm.model.recipe import Recipe
+from farm.model.recipe_source import Release
 from farm.plan.requirements import bound, parse_version, python_version
 
 Found = Iterator[tuple[tuple[str | int, ...], str]]
@@ -17,11 +18,17 @@ _SOURCE_KINDS = ("https", "http", "debian", "pypi", "file")
 _SLASHES = {"debian": 1, "pypi": 0}  # debian:SOURCE/FILE where the file's name does not tell the source package
 
 
+def placed(recipe: Recipe) -> Iterator[tuple[tuple[str, int], Release]]:
+    """All releases, retired ones first, each with its place in the recipe: ``("release", 0)``."""
+    for field, releases in (("retired", recipe.retired), ("release", recipe.release)):
+        yield from (((field, i), release) for i, release in enumerate(releases))
+
+
 def _releases(recipe: Recipe) -> Found:
     seen: dict[object, str] = {}
     last = None
-    for i, release in enumerate(recipe.release):
-        at = ("release", i, "version")
+    for place, release in placed(recipe):
+        at = (*place, "version")
         try:
             version = parse_version(release.version)
         except InvalidVersion:
@@ -38,11 +45,11 @@ def _releases(recipe: Recipe) -> Found:
 
 
 def _sources(recipe: Recipe) -> Found:
-    for i, release in enumerate(recipe.release):
+    for place, release in placed(recipe):
         for j, source in enumerate(release.source):
             for k, location in enumerate(source.location):
                 kind, _, rest = location.url.partition(":")
-                at = ("release", i, "source", j, "location", k, "url")
+                at = (*place, "source", j, "location", k, "url")
                 if kind not in _SOURCE_KINDS or not rest:
                     yield at, f"{location.url!r} is none of https://..., debian:FILE, pypi:FILE, file:PATH"
                 elif kind == "http":
@@ -54,8 +61,8 @@ def _sources(recipe: Recipe) -> Found:
 def _epochs(recipe: Recipe) -> Found:
     """A version epoch never goes down, so neither does an ABI epoch: pip would never take the newer release."""
     last, whose = 0, ""
-    for i, release in enumerate(recipe.release):
-        at = ("release", i, "abi_epoch")
+    for place, release in placed(recipe):
+        at = (*place, "abi_epoch")
         if recipe.kind == "dependent":
             if release.abi_epoch is not None:
                 yield at, NOT_OF_DEPENDENTS
@@ -70,7 +77,7 @@ def _epochs(recipe: Recipe) -> Found:
 
 
 def _rows(recipe: Recipe) -> Found:
-    """`[[when]]` rows that are bound to releases, or add exports."""
+    """`[[when]]` rows that are bound to releases, or change exports."""
     libraries = [library.name for library in recipe.products.library]
     for i, row in enumerate(recipe.when):
         at = ("when", i, "release")
@@ -81,9 +88,23 @@ def _rows(recipe: Recipe) -> Found:
             continue
         if row.release and row.impossible:
             yield at, "does not go with `impossible`, which is said of a platform: leave the release out of the recipe"
-        for name in row.exports.keys() - set(libraries):
-            known = f": its libraries are {', '.join(libraries)}" if libraries else ""
-            yield ("when", i, "exports", name), f"is no library of this recipe{known}"
+        for field, named in (("exports", row.exports), ("lacks", row.lacks)):
+            for name in named.keys() - set(libraries):
+                known = f": its libraries are {', '.join(libraries)}" if libraries else ""
+                yield ("when", i, field, name), f"is no library of this recipe{known}"
+        for library in recipe.products.library:
+            listed = {
+                *library.exports,
+                *(name for other in recipe.when for name in other.exports.get(library.name, ())),
+            }
+            for name in row.lacks.get(library.name, ()):
+                if name not in listed:
+                    yield ("when", i, "lacks", library.name), f"{name!r} is not among the exports of {library.name}"
+
+
+def _retired(recipe: Recipe) -> Found:
+    if recipe.retired and recipe.kind == "dependent":
+        yield ("retired",), NOT_OF_DEPENDENTS
 
 
 def _pythons(recipe: Recipe) -> Found:
@@ -101,4 +122,4 @@ def _pythons(recipe: Recipe) -> Found:
         yield at, f"does not go with `abi3`: it is built with {stable}, which is not {text}"
 
 
-RULES = (_releases, _epochs, _sources, _rows, _pythons)
+RULES = (_releases, _epochs, _sources, _rows, _retired, _pythons)

@@ -80,7 +80,7 @@ class LoadedRecipe:
 
     def named_files(self) -> Iterator[str]:
         """The files that the recipe names, relative to its directory: patches, requirements, smoke test."""
-        for release in self.recipe.release:
+        for release in self.recipe.history:
             yield from (f"patches/{name}" for name in release.patches)
         for row in self.recipe.when:
             yield from (f"patches/{name}" for name in row.patches)

@@ -44,11 +44,13 @@ class _Outcome:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print what the bumps need; exits with 0 whatever that is. Raises UsageError, PlanError."""
     from farm import catalog
-    from farm.bump.catalogs import parse_bump
+    from farm.bump.catalogs import parse_bump, with_predecessor
 
     if args.all:
         raise UsageError("shows what is up to date, which a bump leaves alone", where="--all", fix="leave out --all")
-    loaded = catalog.load(settings)
+    today = loaded = catalog.load(settings)
+    for text in args.bump:
+        loaded = with_predecessor(text, loaded)
     bumps = [parse_bump(text, loaded) for text in args.bump]
     twice = [bump.recipe for i, bump in enumerate(bumps) if bump.recipe in [b.recipe for b in bumps[:i]]]
     if twice:
@@ -58,6 +60,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         output.print_json({"bumps": [asdict(bump) for bump in bumps], "outcomes": [_document(o) for o in outcomes]})
         return 0
     for bump in bumps:
+        if loaded.recipes[bump.recipe] is not today.recipes[bump.recipe]:
+            last = today.recipes[bump.recipe].recipe.retired[-1].version
+            print(f"{bump.recipe} {last} is retired: this is what {bump.version} needed while it was not")
         if not bump.known:
             print(
                 f"{bump.recipe} has no release {bump.version} yet: neither its sources nor its ABI are known, so it is "

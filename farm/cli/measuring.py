@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 def abi_of(text: str, platform: str | None, loaded: Catalog, settings: Settings, *, quiet: bool) -> Abi:
-    """The ABI of a release on a platform (None: this machine's own).
+    """The ABI of a release, which may be retired, on a platform (None: this machine's own).
 
     Raises UsageError for what is no library's release, BuildError if it, or what it needs, cannot be built.
     """
     from farm import measure
+    from farm.catalog import retired
     from farm.store import home
 
     home.prepare(settings.home)
+    loaded = retired.for_release(loaded, text)
     plan, step = _step(text, platform, loaded)
     measure.require_tools(loaded.toolchains[step.platform])
     deps = _needed(plan, step, loaded, settings, quiet=quiet)

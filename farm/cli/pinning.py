@@ -106,10 +106,12 @@ def _exported(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> 
 
 
 def _stored(text: str, args: argparse.Namespace, loaded: Catalog, settings: Settings) -> Iterator[Abi]:
+    from farm.catalog import retired
     from farm.cli import measuring
     from farm.store.artifacts import open_store
 
     store = open_store(settings)
+    loaded = retired.for_release(loaded, text)
     for step in measuring.steps_of(text, _platforms(args, loaded), loaded)[1]:
         found = _export(step, loaded.recipes[step.recipe].recipe, store, settings)
         if found is not None:

@@ -73,6 +73,7 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
                 "name": name,
                 "kind": recipe.kind,
                 "versions": [release.version for release in recipe.release],
+                "retired": [release.version for release in recipe.retired],
                 "license": recipe.license,
                 "provides": list(recipe.provides),
                 "requires": list(recipe.requires.host),
@@ -83,9 +84,17 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
         output.print_json(rows)
         return 0
     cells = [
-        (r["name"], r["kind"], " ".join(r["versions"]), " ".join(r["requires"]) or "-", r["summary"]) for r in rows
+        (
+            r["name"],
+            r["kind"],
+            " ".join(r["versions"]),
+            " ".join(r["retired"]) or "-",
+            " ".join(r["requires"]) or "-",
+            r["summary"],
+        )
+        for r in rows
     ]
-    output.print_table(("name", "kind", "releases", "requires", "summary"), cells)
+    output.print_table(("name", "kind", "releases", "retired", "requires", "summary"), cells)
     return 0
 
 

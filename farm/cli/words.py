@@ -11,7 +11,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from farm.errors import IndexFormatError
+from farm.model.channels import is_hidden
 
 _BREAKS = ("Cc", "Zl", "Zp")  # categories of Unicode: control characters and separators of lines
 
@@ -48,14 +48,10 @@ def line(text: str) -> str:
 
 
 def channel(text: str) -> str:
-    """The name of a channel that people give wheels to, for `argparse`."""
-    from farm.index.reading import check_offered
-
-    try:
-        check_offered(text)
-    except IndexFormatError as error:
-        raise argparse.ArgumentTypeError(f"{error.what}: {error.fix}") from None
-    return text
+    """A channel that people give wheels to, for `argparse`: not one that a cascade hides its own in."""
+    if is_hidden(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is a name that cascades stage in: choose another one")
+    return given(text)
 
 
 def _path(text: str) -> Path:

@@ -72,6 +72,7 @@ class When(Frozen):
     release: str = Field(default="", description="releases it is for, as a bound: `>=3.0`, `<1.3.2`; none: all")
     args: tuple[str, ...] = Field(default=(), description="appended to `build.args`")
     make: tuple[str, ...] = Field(default=(), description="appended to `build.make`")
+    in_tree: bool = Field(default=False, description="true: `build.in_tree` is")
     env: dict[str, str] = Field(default_factory=dict, description="merged into `build.env`")
     cflags: tuple[str, ...] = Field(default=(), description="appended to `build.cflags`")
     ldflags: tuple[str, ...] = Field(default=(), description="appended to `build.ldflags`")
@@ -79,6 +80,10 @@ class When(Frozen):
     tools: tuple[str, ...] = Field(default=(), description="appended to `requires.tools`")
     exports: dict[str, tuple[SymbolGlob, ...]] = Field(
         default_factory=dict, description="appended to `exports` of the libraries of these names"
+    )
+    lacks: dict[str, tuple[SymbolGlob, ...]] = Field(
+        default_factory=dict,
+        description="taken out of `exports` of the libraries of these names: what an older release has not",
     )
     impossible: str = Field(default="", description="why this recipe cannot be built for these platforms")
 
@@ -97,6 +102,11 @@ class Recipe(Frozen):
     external: tuple[str, ...] = Field(default=(), description="names in other ecosystems as PEP 725 / purl identifiers")
     provides: tuple[Name, ...] = Field(default=(), description="virtual names: `blas`, `jpeg`")
     release: tuple[Release, ...] = Field(min_length=1, description="releases, oldest first; the last one is current")
+    retired: tuple[Release, ...] = Field(
+        default=(),
+        description="older releases that nothing is built against any more, oldest first; `farm abi` still measures "
+        "them, and `farm plan --bump` says what the upgrade from them needed",
+    )
     requires: Requires = Requires()
     build: Build
     when: tuple[When, ...] = ()
@@ -113,6 +123,11 @@ class Recipe(Frozen):
     def current(self) -> Release:
         """The newest release."""
         return max(self.release, key=lambda r: Version(r.version))
+
+    @property
+    def history(self) -> tuple[Release, ...]:
+        """All releases, retired ones first: oldest first."""
+        return (*self.retired, *self.release)
 
     @property
     def distribution(self) -> str:

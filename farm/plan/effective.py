@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from farm.model.recipe import Build, Recipe, When
-from farm.model.recipe_product import Products, Variant
+from farm.model.recipe_product import LibraryProduct, Products, Variant
 from farm.model.recipe_source import Release
 from farm.plan.requirements import bound, parse_version
 
@@ -86,17 +86,21 @@ def _merged_build(build: Build, rows: list[When]) -> Build:
             "cflags": (*build.cflags, *(a for row in rows for a in row.cflags)),
             "ldflags": (*build.ldflags, *(a for row in rows for a in row.ldflags)),
             "env": env,
+            "in_tree": build.in_tree or any(row.in_tree for row in rows),
         }
     )
 
 
 def _merged_products(products: Products, rows: list[When]) -> Products:
-    if not any(row.exports for row in rows):
+    if not any(row.exports or row.lacks for row in rows):
         return products
     libraries = tuple(
-        library.model_copy(
-            update={"exports": (*library.exports, *(e for row in rows for e in row.exports.get(library.name, ())))}
-        )
-        for library in products.library
+        library.model_copy(update={"exports": _merged_exports(library, rows)}) for library in products.library
     )
     return products.model_copy(update={"library": libraries})
+
+
+def _merged_exports(library: LibraryProduct, rows: list[When]) -> tuple[str, ...]:
+    added = (name for row in rows for name in row.exports.get(library.name, ()))
+    lacking = {name for row in rows for name in row.lacks.get(library.name, ())}
+    return tuple(name for name in (*library.exports, *added) if name not in lacking)

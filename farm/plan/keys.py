@@ -32,6 +32,7 @@ _RECIPE_EXCLUDED = frozenset(
         "format",
         "provides",
         "release",
+        "retired",
         "requires",
         "build",
         "when",

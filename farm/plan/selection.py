@@ -32,7 +32,9 @@ def wanted_recipes(catalog: CatalogValues, wanted: Iterable[str]) -> dict[str, R
     """
     asked: dict[str, Release | None] = {}
     for text in wanted:
-        name, _, version = text.partition("@")
+        name, at, version = text.partition("@")
+        if at and not version:
+            raise UsageError(f"{text!r} names no release after the @", fix=f"write {name}@VERSION, or {name} alone")
         provider = catalog.providers.get(name)
         if provider is None:
             raise UsageError(f"there is no recipe {name!r}{_close(name, catalog.providers)}", fix="`farm recipe list`")
@@ -71,6 +73,11 @@ def _release(recipe: Recipe, version: str) -> Release:
         if release.version == version:
             return release
     there = ", ".join(release.version for release in recipe.release)
+    if version in [release.version for release in recipe.retired]:
+        raise UsageError(
+            f"{recipe.name} {version} is retired: nothing is built against it, and it is not offered",
+            fix=f"`farm abi` measures it; the releases are {there}",
+        )
     raise UsageError(f"{recipe.name} has no release {version!r}", fix=f"its releases are {there}")
 
 

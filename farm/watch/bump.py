@@ -95,7 +95,7 @@ def prepare(
     loaded = catalog.recipes[name]
     recipe = loaded.recipe
     new = target(recipe, wanted, asking, prereleases=prereleases)
-    have = {Version(release.version) for release in recipe.release}
+    have = {Version(release.version) for release in recipe.history}
     if new.version in have or (not wanted and new.version < max(have)):
         return NothingNew(recipe=name, version=recipe.current.version if new.version not in have else new.text)
     older = [release for release in recipe.release if Version(release.version) < new.version]
