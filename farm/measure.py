@@ -29,7 +29,7 @@ from farm.store.files import make_dirs, write_atomic
 from farm.wheel import native_libraries
 from farm.wheel.archive import WheelArchive
 
-RULES = 3
+RULES = 4
 """Raised when another description is made of the same build."""
 
 

@@ -11,6 +11,7 @@ import pytest
 from test_abi_measured import compiled
 
 from farm.abi import compare, debug_info, debug_types, library
+from farm.abi.text import signature
 from farm.binary.elf_file import ElfFile
 from farm.errors import BinaryFormatError
 from farm.model.abi import Abi, AbiFunction
@@ -216,3 +217,46 @@ def test_parameters_of_a_type_are_not_those_of_the_function_before_it(tmp_path: 
     subprocess.run(command, check=True, timeout=60, cwd=tmp_path)
     found = debug_info.told((tmp_path / "t.so").read_bytes(), "t.so").shapes
     assert {name: shape.parameters for name, shape in found.items()} == {"first": 1, "second": 1}
+
+
+THEIRS = """
+typedef struct { int size; long *limbs; } z_struct;
+typedef struct { z_struct num, den; } q_struct;
+typedef union { int number; void *at; } one;
+union other { int number; long more; };
+"""
+OURS = """
+#include "theirs.h"
+typedef struct { int kind; union other in; } holder;
+int t_z(z_struct *); int t_q(const q_struct *); int t_one(one *, int); int t_held(holder *);
+union other *t_other(union other);
+"""
+OURS_C = """
+#include "ours.h"
+int t_z(z_struct *z) { return z->size; }
+int t_q(const q_struct *q) { return q->num.size; }
+int t_one(one *o, int n) { return o->number + n; }
+int t_held(holder *h) { return h->kind; }
+union other *t_other(union other o) { return o.more ? 0 : (union other *)1; }
+"""
+
+
+def test_types_of_another_library_keep_their_names(tmp_path: Path) -> None:
+    """They are opaque; libabigail takes all structs without a tag for one then, and leaves out what is a union."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "include").mkdir()
+    (tmp_path / "theirs" / "theirs.h").write_text(THEIRS)
+    (tmp_path / "include" / "ours.h").write_text(OURS)
+    folders = [f"-I{tmp_path / name}" for name in ("theirs", "include")]
+    found = library.describe(
+        shared(tmp_path, OURS_C, *folders, "-g"), tmp_path / "include", [tmp_path / "include" / "ours.h"]
+    )
+    assert {name: signature(function) for name, function in found.functions.items()} == {
+        "t_z": "int (struct z_struct *)",
+        "t_q": "int (const struct q_struct *)",
+        "t_one": "int (union one *, int)",
+        "t_held": "int (struct holder *)",
+        "t_other": "union other * (union other)",
+    }
+    assert list(found.types) == ["struct holder"]
+    assert [member.type for member in found.types["struct holder"].members] == ["int", "union other"]

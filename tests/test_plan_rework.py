@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reworks import abi, imports, key_of, lost, move, planned, releases, values
 
 from farm.abi.compare import compare
-from farm.model.abi import AbiChange, ChangeKind, Verdict
+from farm.model.abi import Abi, AbiChange, AbiMember, AbiType, ChangeKind, Verdict
 from farm.model.plan import Plan
 from farm.model.rework import Rework, Task, Verb
 from farm.plan.cost import cost
@@ -194,7 +194,7 @@ MPFR = abi("mpfr", "1.0", {"mpfr_set_z": ["struct mpz *"], "mpfr_add": ["struct 
     ("used", "known", "why"),
     [
         ("mpz_add", MPFR, "imports mpz_add; in gmp 7 struct mpz member x was `char[16]`, is `char[24]`"),
-        ("mpfr_set_z", MPFR, "imports mpfr_set_z of mpfr, which take struct mpz of gmp; that changed"),
+        ("mpfr_set_z", MPFR, "imports mpfr_set_z of mpfr, which takes struct mpz; that changed in gmp"),
         ("mpfr_add", None, "whether mpfr 1.0 passes on types of gmp that changed is not known"),
         ("mpfr_add", MPFR, ""),
     ],
@@ -211,6 +211,79 @@ def test_a_type_that_changed_reaches_who_hands_it_to_a_third_library(used: str, 
     else:
         assert verbs(found)["d@1.0"] == {"rebind", "test"}
         assert set(made(found)[f"rebind {D}"].requires) == {f"build gmp@7/{PLATFORM}", f"build mpfr@1.0/{PLATFORM}"}
+
+
+def held(*members: str) -> AbiType:
+    return AbiType(size=32, members=tuple(AbiMember(name=f"m{i}", type=type_) for i, type_ in enumerate(members)))
+
+
+def with_types(known: Abi, **types: AbiType) -> Abi:
+    (name, library), *_ = known.libraries.items()
+    layouts = {f"struct {name}": type_ for name, type_ in types.items()}
+    return replace(known, libraries={name: replace(library, types={**library.types, **layouts})})
+
+
+LONGER = {
+    move("gmp", "6", "7"): compare(
+        abi("gmp", "6", {"mpz_add": ["long int"], "mpz_odd": ["int"]}),
+        abi("gmp", "7", {"mpz_add": ["long long int"], "mpz_odd": ["int"]}),
+    )
+}
+HOLDER = with_types(abi("gmp", "6", {**TAKES, "mpq_add": ["struct mpq *"]}, STRUCT), mpq=held("struct mpz"))
+HELD = {move("gmp", "6", "7"): compare(HOLDER, with_types(HOLDER, mpz=held("char[24]")))}
+MPFR_Q = abi("mpfr", "1.0", {"mpfr_set_q": ["struct mpq *"], "mpfr_add": ["struct mpfr *"]}, {"struct mpfr": 32})
+MPC = abi("mpc", "1.0", {"mpc_set": ["struct mpfr *"], "mpc_add": ["struct mpc *"]})
+
+
+@pytest.mark.parametrize(
+    ("difference", "mpfr", "used", "why"),
+    [
+        pytest.param(HELD, MPFR_Q, "mpfr_set_q", "mpfr_set_q of mpfr, which takes struct mpq", id="held in another"),
+        pytest.param(HELD, MPFR_Q, "mpfr_add", "", id="what was always opaque"),
+        pytest.param(
+            GROWN,
+            with_types(MPFR, mpfr=held("struct mpz")),
+            "mpc_set",
+            "mpc_set of mpc, which takes struct mpfr",
+            id="by way of two",
+        ),
+        pytest.param(
+            LONGER,
+            abi("mpfr", "1.0", {"mpfr_set": ["long int"], "mpfr_add": ["int"]}),
+            "mpfr_set",
+            "mpfr_set of mpfr, which takes long int",
+            id="a number",
+        ),
+        pytest.param(
+            LONGER, abi("mpfr", "1.0", {"mpfr_set": ["long int"], "mpfr_add": ["int"]}), "mpfr_add", "", id="another"
+        ),
+        pytest.param(
+            LONGER,
+            with_types(MPFR, mpfr=held("long int *")),
+            "mpc_set",
+            "mpc_set of mpc, which takes struct mpfr",
+            id="a number in a struct",
+        ),
+        pytest.param(
+            GROWN,
+            replace(MPFR, libraries={"mpfr": replace(MPFR.libraries["mpfr"], functions={})}),
+            "mpfr_set_z",
+            "mpfr_set_z of mpfr, which may take types",
+            id="a function without a type",
+        ),
+    ],
+)
+def test_what_leads_to_a_type_that_changed_is_handed_on_as_well(
+    difference: Any, mpfr: Abi, used: str, why: str
+) -> None:
+    """The third library sees what it does not declare as opaque; the wheel's own code knows what is in it."""
+    others = (library("mpfr", host=["gmp"]), library("mpc", host=["gmp", "mpfr"]))
+    before, after = broken(*others, dependent("d", host=["gmp", "mpc"]))
+    wheel = {key_of(before, "d"): imports(used, needs=["gmp", "mpfr", "mpc"])}
+    known = {("mpfr", "1.0", PLATFORM): mpfr, ("mpc", "1.0", PLATFORM): MPC}
+    tasks = made(rework(before, after, Facts(differences=difference, imports=wheel, abis=known)))
+    assert (f"build {D}" in tasks) == bool(why)
+    assert not why or why in tasks[f"build {D}"].why
 
 
 def test_what_only_follows_a_library_that_is_built_anew_is_built() -> None:

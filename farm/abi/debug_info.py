@@ -28,10 +28,12 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """`shapes` are those of public functions by their names in the sources, as they are defined."""
+    """`shapes` are those of public functions by their names in the sources, as they are defined. `headers` are the file
+    names of the installed headers: what others define is private. None: nothing is."""
 
     bit_fields: Places = field(default_factory=dict)
     shapes: Mapping[str, Shape] = field(default_factory=dict)
+    headers: frozenset[str] | None = None
 
 
 def told(data: bytes, name: str) -> Told:

@@ -38,7 +38,7 @@ class DebugTypes:
 
 def read(xml: bytes, name: str, mangling: Mangling = PLAIN, told: Told = _NOTHING) -> DebugTypes:
     """Read the output of ``abidw`` about the library `name`, whose exported names `mangling` makes of those of its
-    sources; `told` is what debug information says beside. Raises BinaryFormatError if it is not such output."""
+    sources; `told` is what is known beside. Raises BinaryFormatError if it is not such output."""
     try:
         corpus = ET.fromstring(xml)  # noqa: S314  # of a program that the farm itself ran
         if corpus.tag != "abi-corpus":
@@ -122,9 +122,19 @@ class _Reader:
         if identifier not in self.names:
             name = f"{_keyword(element)} {self._own_name(element, owner)}"
             self.names[identifier] = name
-            if element.attrib.get("is-declaration-only") != "yes":
+            if element.tag == "enum-decl" or not self._is_opaque(element):
                 self.waiting.append((element, name))
         return self.names[identifier]
+
+    def _is_opaque(self, element: Element) -> bool:
+        """Whether no program knows what is in a type. libabigail could leave private types out itself
+        (``--drop-private-types``), but it then takes all structs without a tag for one, and leaves out every parameter
+        and member that is a union."""
+        if element.attrib.get("is-declaration-only") == "yes":
+            return True
+        place = element.attrib.get("filepath", "")  # what the compiler made has none
+        headers = self.told.headers
+        return bool(place) and headers is not None and place.rpartition("/")[2] not in headers
 
     def _own_name(self, element: Element, owner: str) -> str:
         naming = self.by_id.get(element.attrib.get("naming-typedef-id", ""))
@@ -154,7 +164,8 @@ class _Reader:
     def _enumeration(self, element: Element) -> AbiType:
         underlying = element.find("underlying-type")
         base = None if underlying is None else self.by_id.get(underlying.attrib["type-id"])
-        values = {e.attrib["name"]: int(e.attrib["value"]) for e in element.findall("enumerator")}
+        told = () if self._is_opaque(element) else element.findall("enumerator")
+        values = {e.attrib["name"]: int(e.attrib["value"]) for e in told}
         bits = 0 if base is None else int(base.attrib.get("size-in-bits", "0"))
         return AbiType(size=bits // _BYTE, values=values)
 

@@ -28,7 +28,7 @@ def constants(text: str) -> int:
 
 def users(library: AbiLibrary) -> Mapping[str, frozenset[str]]:
     """Type name -> the exported symbols whose type leads to it, through members and pointers."""
-    leads = {name: _names(member.type for member in layout.members) for name, layout in library.types.items()}
+    leads = {name: named(member.type for member in layout.members) for name, layout in library.types.items()}
     found: dict[str, set[str]] = {}
     for symbol, types in _direct(library):
         for name in _closure(types, leads):
@@ -44,12 +44,13 @@ def reachable(library: AbiLibrary) -> Mapping[str, AbiType]:
 
 def _direct(library: AbiLibrary) -> Iterator[tuple[str, frozenset[str]]]:
     for symbol, function in library.functions.items():
-        yield symbol, _names((function.result, *function.parameters))
+        yield symbol, named((function.result, *function.parameters))
     for symbol, type_ in library.variables.items():
-        yield symbol, _names((type_,))
+        yield symbol, named((type_,))
 
 
-def _names(types: Iterable[str]) -> frozenset[str]:
+def named(types: Iterable[str]) -> frozenset[str]:
+    """The structs, unions and enumerations in some types."""
     return frozenset(name for text in types for name in _NAMED.findall(text))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from farm.model.binary import BinaryFormat, Linkage
 from farm.model.mangling import PLAIN, Mangling
 from farm.process import Cancel, run
 
-_OPTIONS = ("--no-corpus-path", "--no-comp-dir-path", "--no-show-locs", "--drop-private-types")
+_OPTIONS = ("--no-corpus-path", "--no-comp-dir-path")
 _SECONDS = 1800.0
 
 
 def describe(
     file: Path,
     include: Path,
-    headers: Iterable[Path],
+    headers: Collection[Path],
     mangling: Mangling = PLAIN,
     *,
     cancel: Cancel | None = None,
@@ -45,7 +45,8 @@ def describe(
             fix="compile with -g: the recipe's own flags must not take it back",
         )
     told = debug_info.told(file.read_bytes(), file.name)
-    types = debug_types.read(_corpus(file, include, cancel), file.name, mangling, told)
+    told = replace(told, headers=frozenset(path.name for path in (*include.rglob("*.h*"), *headers)))
+    types = debug_types.read(_corpus(file, cancel), file.name, mangling, told)
     return replace(found, functions=types.functions, variables=types.variables, types=types.types, typed=True)
 
 
@@ -57,12 +58,12 @@ def linkage_of(file: Path) -> Linkage:
     return linkage
 
 
-def _corpus(file: Path, include: Path, cancel: Cancel | None) -> bytes:
+def _corpus(file: Path, cancel: Cancel | None) -> bytes:
     """What abidw says of a file; by way of another file, because it may be long and its warnings are no part of it."""
     with tempfile.TemporaryDirectory(prefix="farm-abi-") as scratch:
         out = Path(scratch) / "corpus.xml"
         readable = debug_info.for_libabigail(file, Path(scratch))
-        command: list[str | Path] = [abidw(), *_OPTIONS, "--headers-dir", include, "--out-file", out, readable]
+        command: list[str | Path] = [abidw(), *_OPTIONS, "--out-file", out, readable]
         run(command, timeout=_SECONDS, cancel=cancel)
         return out.read_bytes() if out.exists() else b""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from farm.abi import layouts
+from farm.abi import handed
 from farm.model.abi import Abi, AbiChange, AbiDifference, ChangeKind, Verdict
 from farm.model.rework import Verb
 from farm.plan.moves import Move
@@ -85,19 +85,23 @@ def _by_way_of(
     move: Move, difference: AbiDifference, imports: Imports, through: Mapping[str, str], facts: Facts
 ) -> Iterator[str]:
     """Types of the moved library that a wheel hands to a third one: its own code knows their layout."""
-    types = {change.subject for change in difference.changes if change.kind is ChangeKind.TYPE}
-    if not types:
+    changed = handed.changed(difference)
+    if not changed:
         return
+    known = {name: facts.abis.get((name, release, move.platform)) for name, release in through.items()}
+    changed = handed.with_holders(changed, [difference.older, *filter(None, known.values())])
     for recipe, release in sorted(through.items()):
-        abi = facts.abis.get((recipe, release, move.platform))
+        abi = known[recipe]
         if abi is None or not abi.typed:
             yield f"whether {recipe} {release} passes on types of {move.recipe} that changed is not known"
             continue
+        used = imports.of(recipe)
         for library in abi.libraries.values():
-            leads = layouts.users(library)
-            for name in sorted(types & leads.keys()):
-                if hit := imports.of(recipe) & leads[name]:
-                    yield f"imports {_some(hit)} of {recipe}, which take {name} of {move.recipe}; that changed"
+            takers = handed.takers(library, changed)
+            for name in sorted(used & takers.keys()):
+                yield f"imports {name} of {recipe}, which takes {takers[name]}; that changed in {move.recipe}"
+            if hit := used & handed.untyped(library):
+                yield f"imports {_some(hit)} of {recipe}, which may take types of {move.recipe} that changed"
 
 
 def _some(symbols: frozenset[str]) -> str:
