@@ -1,7 +1,7 @@
 """Types of one library that the functions of others take: who calls these knows the layout of what it hands on. Pure.
 
 A type counts that changed, and all that hold or point to it, in whichever library they are declared: to the third one
-they may be opaque. Typedefs are resolved, so a number type that another took the place of counts wherever it is written.
+they may be opaque. Typedefs are resolved, so a number type that another took the place of counts wherever it stands.
 """
 
 from __future__ import annotations
