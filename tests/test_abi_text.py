@@ -126,11 +126,25 @@ def test_macros_that_programs_carry_in_them(tmp_path: Path) -> None:
     (tmp_path / "t.h").write_text(
         '#define SIZE 4 /* bytes */\n# define NAME "t"\n#define BOTH 1\n#define BOTH 2\n#define CALL(x) f(x)\n'
         '#define OTHER SIZE\n#define LINE 7 // a line\n#define AT "file://x"\n'
-        "#define MINUS (-1)\n#define LONG \\\n  0x10UL\n"
+        "#define MINUS (-1)\n#define LONG \\\n  0x10UL\n#define BIT (1 << 4)\n#define ALL (BIT|SIZE  )\n"
+        "#define NONE ((unsigned int) -1)\n#define API extern\n#define HALF 0.5f\n#define CALLED f(1)\n"
+        "#ifdef _WIN32\n#define WIDE 2\n#else\n#define WIDE sizeof(wchar_t)\n#endif\n"
     )
     found = header_text.constants_of(tmp_path, [tmp_path / "t.h"])
-    assert found == {
-        "t.h": {"AT": '"file://x"', "LINE": "7", "SIZE": "4", "NAME": '"t"', "MINUS": "(-1)", "LONG": "0x10UL"}
+    assert found["t.h"] == {
+        "ALL": "(BIT|SIZE )",
+        "AT": '"file://x"',
+        "BIT": "(1 << 4)",
+        "BOTH": "1 | 2",
+        "HALF": "0.5f",
+        "LINE": "7",
+        "LONG": "0x10UL",
+        "MINUS": "(-1)",
+        "NAME": '"t"',
+        "NONE": "((unsigned int) -1)",
+        "OTHER": "SIZE",
+        "SIZE": "4",
+        "WIDE": "2",
     }
 
 

@@ -9,12 +9,11 @@ broken: nobody knows better. Constants of headers are in programs by value: anot
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 
-from farm.abi import layouts
+from farm.abi import headers, layouts
 from farm.abi.layouts import same_type
 from farm.abi.text import signature
 from farm.model.abi import (
@@ -29,14 +28,11 @@ from farm.model.abi import (
 )
 
 _Make = Callable[..., AbiChange]
-_NUMBER_OF_RELEASE = re.compile(
-    r"(?:^|_)(?:VER|VERSION|VERNUM|MAJOR|MINOR|MICRO|PATCH|PATCHLEVEL|RELEASE|REVISION|SUBREVISION|DATE)(?:_|$)", re.I
-)
 
 
 def compare(older: Abi, newer: Abi) -> AbiDifference:
     """All changes, the worst first, then by what they are about."""
-    changes = [*_libraries(older, newer), *_headers(older, newer)]
+    changes = [*_libraries(older, newer), *headers.changes(older, newer)]
     both = sorted(older.libraries.keys() & newer.libraries.keys())
     typed = [name for name in both if older.libraries[name].typed and newer.libraries[name].typed]
     unknown = (_unknown(older.libraries[name], newer.libraries[name]) for name in typed)
@@ -215,22 +211,3 @@ def _types(old: AbiLibrary, new: AbiLibrary, make: _Make) -> Iterator[AbiChange]
         else:
             for verdict, text in layouts.changes(old.types[name], new.types[name]):
                 yield say(verdict=verdict, text=text)
-
-
-def _headers(older: Abi, newer: Abi) -> Iterator[AbiChange]:
-    """The library that headers belong to is not known, so these changes have none."""
-    if not (older.headers and newer.headers):
-        return
-    make = partial(AbiChange, library="", verdict=Verdict.COMPATIBLE)
-    for header in sorted(older.headers.keys() | newer.headers.keys()):
-        old, new = older.headers.get(header), newer.headers.get(header)
-        if new is None or old is None:
-            yield make(kind=ChangeKind.HEADER, subject=header, text="is gone" if new is None else "is new")
-            continue
-        for name in sorted(old.keys() | new.keys()):
-            was, now = old.get(name), new.get(name)
-            if was != now:
-                told = was and now and not _NUMBER_OF_RELEASE.search(name)
-                kind = ChangeKind.CONSTANT if told else ChangeKind.HEADER
-                text = f"{name} was {was}, is {now}" if was and now else f"{name} is {'new' if now else 'gone'}"
-                yield make(kind=kind, subject=header, text=text)

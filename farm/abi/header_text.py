@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from farm.abi import header_values
 from farm.model.mangling import Mangling
 
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(.+?)[ \t]*(?:/\*.*|[ \t]//.*)?$", re.MULTILINE)
@@ -18,7 +19,6 @@ _BEHIND = re.compile(r"##(\w+)\b(?!##)")
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _ENUMERATION = re.compile(r"\benum\b[^{}();#]*\{([^{}#]*)\}")
 _INTEGER = re.compile(r"\(?(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)[uUlL]*(?:[ \t]*<<[ \t]*(\d{1,2}))?\)?")
-_LITERAL = re.compile(r"\(?[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)[uUlLfF]*\)?|\"[ !#-~]*\"|'[ -~]'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +56,11 @@ def names_in(headers: Iterable[Path]) -> Named:
 
 
 def constants_of(folder: Path, headers: Iterable[Path]) -> Mapping[str, Mapping[str, str]]:
-    """Each header by its path below the folder, with the macros that it defines as a plain number or text and the
-    constants of its enumerations.
+    """Each header by its path below the folder, with the macros that it defines as a number, a text or an expression of
+    such constants, and the constants of its enumerations.
 
-    Programs carry such values in them, so a change is worth telling; it is no change of the binary interface. What
-    depends on other macros is left out: its value is not one.
+    Programs carry such values in them, so a change is worth telling; it is no change of the binary interface. What has
+    several values, for several platforms, has all of them: ``1 | 2``.
     """
     return {str(path.relative_to(folder)): _constants(path) for path in sorted(headers)}
 
@@ -68,10 +68,10 @@ def constants_of(folder: Path, headers: Iterable[Path]) -> Mapping[str, Mapping[
 def _constants(header: Path) -> Mapping[str, str]:
     text = header.read_text("utf-8", "replace").replace("\\\n", " ")
     seen: dict[str, set[str]] = {}
-    macros = ((name, value if _LITERAL.fullmatch(value) else "") for name, value in _MACRO.findall(text))
+    macros = ((name, header_values.constant(value)) for name, value in _MACRO.findall(text))
     for name, value in (*macros, *_enumerators(_COMMENT.sub(" ", text))):
         seen.setdefault(name, set()).add(value)
-    return {name: value for name, values in sorted(seen.items()) for value in values if value and len(values) == 1}
+    return {name: " | ".join(sorted(values - {""})) for name, values in sorted(seen.items()) if values != {""}}
 
 
 def _enumerators(text: str) -> Iterator[tuple[str, str]]:
