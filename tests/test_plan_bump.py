@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cascades
+import native_factory
 import pytest
 import small_farm
 import toy
@@ -36,6 +37,8 @@ from farm.store.ledger import Ledger
 from farm.store.standing import stand_in
 
 OTHER = "manylinux_2_17_i686"
+ARM = "manylinux_2_17_aarch64"
+OWN = "tiny_level"
 TAG = toy.PYTHON
 D = f"d@1.0/{PLATFORM}/{TAG}"
 THREE = releases("6.2", "6.3", "7.0", epochs={"7.0": 2})
@@ -97,6 +100,11 @@ def plans(root: Path, *bumps: str) -> tuple[Plan, Plan]:
     return catalogs.plans(
         loaded, parsed, lambda values, recipes: wanted.make_plan(values, recipes=recipes, platforms=platforms)
     )
+
+
+def step_on(root: Path, release: str, platform: str) -> Step:
+    before, _ = plans(root, "gmp=7.0")
+    return next(step for step in before.steps if step.id == f"{release}/{platform}")
 
 
 def step_before(root: Path, recipe: str) -> Step:
@@ -280,6 +288,30 @@ def test_types_are_those_of_platforms_that_show_every_change(
     why = reach.reached(move, imports, {}, found_out)
     assert reached in why
     assert bool(why) == bool(reached)
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"), [(True, "imports tiny_level, of which no type"), (False, "could not be compared")]
+)
+def test_what_only_this_platform_exports_is_not_known_from_another(tmp_path: Path, stored: bool, said: str) -> None:
+    """Code for one processor: the pins of another one do not have it, so they do not say that it changed."""
+    root = catalog(
+        tmp_path / "c", library("gmp", release=THREE), dependent("d", host=["gmp"]), platforms=(PLATFORM, ARM)
+    )
+    for release in ("6.2", "7.0"):
+        pin(root, abi("gmp", release, {"gmp_add": ["int"]}, platform=ARM))
+    if stored:
+        native = native_factory.tiny_gmp(tmp_path / "native", "6.2", epoch=1)
+        prepare(root / ".farm")
+        Store(root / ".farm/store").put(step_on(root, "gmp@6.2", PLATFORM).key, native.wheel)
+    move = Move(recipe="gmp", older="6.2", newer="7.0", platform=PLATFORM)
+    known = facts.gather(*plans(root, "gmp=7.0"), load_from(root), load(catalog=root, home=root / ".farm"))
+
+    def why(*symbols: str) -> str:
+        return reach.reached(move, Imports(needs=frozenset({"gmp"}), free=frozenset(symbols)), {}, known)
+
+    assert said in why(OWN)
+    assert bool(why("gmp_add")) == (not stored)
 
 
 def test_a_program_takes_the_data_of_which_it_has_a_copy(tmp_path: Path) -> None:

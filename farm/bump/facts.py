@@ -14,6 +14,7 @@ from farm.abi import baseline, surface
 from farm.abi.compare import compare
 from farm.bump.imports import imports_of
 from farm.catalog.values import Catalog
+from farm.errors import FarmError
 from farm.model.abi import Abi, AbiDifference
 from farm.model.plan import Plan, Step
 from farm.model.rework import Rework, Verb
@@ -24,6 +25,7 @@ from farm.plan.reach import Facts, Imports
 from farm.plan.selection import needed_to_run
 from farm.settings import Settings
 from farm.store.artifacts import open_store
+from farm.wheel import native_libraries
 
 if TYPE_CHECKING:
     from farm.store.ledger import Ledger
@@ -103,11 +105,30 @@ class _Known:
         together show all that may change.
         """
         found = next(self._differences(move, [move.platform, *self._same_class(move.platform)]), None)
-        if found is None or not found.untyped:
+        if found is None:
+            return None
+        if found.older.platform != move.platform:
+            own = self._own_exports(move)
+            if not own:
+                return replace(found, untyped=tuple(sorted(found.older.libraries)))
+            found = replace(found, unknown=found.unknown | (own - found.older.names))
+        if not found.untyped:
             return found
         shown_by = surface.TYPES_SHOWN_BY.get(found.newer.abi_class, ())
         typed = [self._typed_difference(move, abi_class) for abi_class in shown_by]
         return _with_types(found, [each for each in typed if each is not None]) if typed and all(typed) else found
+
+    def _own_exports(self, move: Move) -> frozenset[str]:
+        """What the older release exports on the platform of a move, by its stored wheel: another platform does not tell
+        of code for this one's processor. Empty if that is not known."""
+        step = self._steps.get(f"{move.recipe}@{move.older}/{move.platform}")
+        store = open_store(self._settings)
+        wheel = store.get(step.key) if step else None
+        try:
+            known = tuple(native_libraries.load([store.path(wheel)])) if wheel else ()
+        except (OSError, FarmError):
+            return frozenset()
+        return frozenset(symbol.name for library in known for symbol in library.linkage.exports)
 
     def _typed_difference(self, move: Move, abi_class: str) -> AbiDifference | None:
         """What a move changes on the first platform of a class on which types were looked at."""
@@ -166,4 +187,4 @@ def _with_types(found: AbiDifference, typed: Sequence[AbiDifference]) -> AbiDiff
     seen = frozenset.intersection(*(each.older.names for each in typed))
     unknown = frozenset().union(*(each.unknown for each in typed), found.older.names - seen)
     changes = dict.fromkeys((*found.changes, *(change for each in typed for change in each.changes)))
-    return replace(found, changes=tuple(changes), untyped=(), unknown=unknown & found.newer.names)
+    return replace(found, changes=tuple(changes), untyped=(), unknown=found.unknown | (unknown & found.newer.names))
