@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,21 +107,39 @@ class Starter:
             )
         plan = self.plan_of(new, scope)
         if before:
-            return self.plan_of(self.catalogs.named(before), scope), plan
-        current = self.index.current(request.channel)
+            return self._but_fenced(self.plan_of(self.catalogs.named(before), scope), request.channel), plan
+        return part(plan, self._served(plan, request.channel)), plan
+
+    def _but_fenced(self, plan: Plan, channel: str) -> Plan:
+        """A plan without what a cascade was to make and left out, whose fence is over: the channel serves older wheels
+        of that. What waits is made then, though no input of it changed since."""
+        over = {
+            fence.recipe
+            for cascade in self._promoted(channel)
+            for fence in self.ledger.fences(cascade.id)
+            if fence.until <= datetime.now(UTC)
+        }
+        if not over:
+            return plan
+        is_served = self._served(plan, channel)
+        gone = {step.key for step in plan.steps if step.recipe in over and not is_served(step.key)}
+        return replace(part(plan, lambda key: key not in gone), impossible=plan.impossible)
+
+    def _served(self, plan: Plan, channel: str) -> Callable[[str], bool]:
+        """Whether a channel serves the wheel of a key of a plan."""
+        current = self.index.current(channel)
         served = {file.sha256 for file in self.index.files_in(current)} if current else set()
-
         known = self.store.known(step.key for step in plan.steps)
+        return lambda key: key in known and known[key].sha256 in served
 
-        def is_served(key: str) -> bool:
-            return key in known and known[key].sha256 in served
-
-        return part(plan, is_served), plan
+    def _promoted(self, channel: str) -> list[Cascade]:
+        """The cascades that brought what a channel serves; not those that it was rolled back from."""
+        current = self.index.current_number(channel)
+        return [c for c in self.ledger.cascades() if c.channel == channel and 0 < c.promoted <= current]
 
     def _last_catalog(self, channel: str) -> str:
         """The frozen catalog of what a channel serves, if a cascade brought it; else empty."""
-        promoted = [c for c in self.ledger.cascades() if c.channel == channel and c.promoted]
-        last = max(promoted, key=lambda cascade: cascade.promoted, default=None)
+        last = max(self._promoted(channel), key=lambda cascade: cascade.promoted, default=None)
         return last.catalog if last is not None and (frozen.folder(self.settings) / last.catalog).is_dir() else ""
 
 
