@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from farm import trial
+from farm.cascade import compiled
 from farm.cascade.hands import Deed
 from farm.cascade.holding import held
 from farm.errors import FarmError, GateError, StoreError, UnavailableError
@@ -122,12 +123,14 @@ class FarmHands:
 
     def _rebind(self, cascade: Cascade, task: CascadeTask, cancel: Cancel) -> Deed:
         step = self._steps(cascade, [task.step])[0]
-        natives = {one.recipe: self._wheel(one.key, one.id) for one in self._natives(cascade, task, step)}
+        steps = self._natives(cascade, task, step)
+        natives = {one.recipe: self._wheel(one.key, one.id) for one in steps}
         catalog = self.catalogs.of(cascade)
         recipe, toolchain = catalog.recipes[step.recipe].recipe, catalog.toolchains[step.platform]
         policy = policy_for(toolchain, recipe, natives=natives.values())
         with work_dir(self.settings.work, "rebind") as out:
             try:
+                compiled.check(task.source, steps, toolchain.binary, self.store, self.ledger)
                 wheel = self.rebind(self._wheel(task.source, step.slot), natives, out, policy)
             except GateError as refused:
                 return self._build_instead(cascade, task, step, refused, cancel)
