@@ -335,6 +335,28 @@ def test_a_program_takes_the_data_of_which_it_has_a_copy(tmp_path: Path) -> None
     assert "gmp_table" in found.of("gmp")
 
 
+@pytest.mark.parametrize(
+    ("source", "python", "found"),
+    [
+        ('void *dlsym(void *, const char *); void *f(void) { return dlsym(0, "gmp_named"); }', "", True),
+        ('const char *f(void) { return "gmp_named"; }', "", False),
+        ("int f(void) { return 1; }", "import ctypes\nctypes.CDLL(None).gmp_named(1)\n", True),
+        ("int f(void) { return 1; }", "# like gmp_named\n", False),
+    ],
+)
+def test_what_a_wheel_looks_up_by_name_when_it_runs(tmp_path: Path, source: str, python: str, found: bool) -> None:
+    tree = tmp_path / "tree"
+    toy.compile_c(source, tree / "d/core.so")
+    (tree / "d/__init__.py").write_text(python)
+    wheel = toy.make_wheel(tree, f"d-1.0-{TAG}-{TAG}-{PLATFORM}.whl", tmp_path)
+    settings = load(catalog=tmp_path, home=tmp_path / "home")
+    prepare(settings.home)
+    store = Store(settings.store)
+    taken = imports_of(store.put("ab" * 32, wheel), store, tmp_path / "kept", {"gmp": "gmp"})
+    assert taken is not None
+    assert ("gmp_named" in taken.of("gmp")) == found
+
+
 def test_a_release_that_nobody_has_yet(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keeps, breaks = outcomes(root, capsys, "gmp=7.1")
     assert (keeps["condition"], breaks["condition"]) == ("if it keeps the ABI", "if it breaks the ABI")

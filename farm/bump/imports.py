@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm.errors import BinaryFormatError, StoreError
@@ -18,8 +19,12 @@ from farm.store.artifacts import Store
 from farm.store.files import make_dirs, write_atomic
 from farm.wheel.archive import WheelArchive
 
-_RULES = 2  # raised when the same wheel gives other facts
+_RULES = 3  # raised when the same wheel gives other facts
 SUFFIX = "imports"
+_LOOKS_UP = frozenset({"dlsym", "dlvsym", "GetProcAddress"})
+_SPELLED = re.compile(rb"(?<=\0)[A-Za-z_]\w{2,200}(?=\0)")
+_WORD = re.compile(rb"[A-Za-z_]\w{2,200}")
+_FOREIGN = re.compile(rb"\b(?:ctypes|cffi)\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,22 @@ def _by_recipe(bound: Mapping[str, frozenset[str]], recipes: Mapping[str, str]) 
 
 def _read(wheel: Path) -> _Linked:
     with WheelArchive.open(wheel) as archive:
-        return _of(binary.linkage for binary in contents.look(archive).binaries)
+        binaries = contents.look(archive).binaries
+        linked = _of(binary.linkage for binary in binaries)
+        asking = {b.member for b in binaries if any(symbol.name in _LOOKS_UP for symbol in b.linkage.imports)}
+        return replace(linked, free=linked.free | _spelled(archive, asking))
+
+
+def _spelled(archive: WheelArchive, asking: Collection[str]) -> frozenset[str]:
+    """The names that a wheel may look up when it runs: texts in binaries that can, and words in Python code that calls
+    foreign functions. Any library may give them."""
+    found: set[bytes] = set()
+    for member in archive.members:
+        if member in asking:
+            found.update(_SPELLED.findall(archive.read(member)))
+        elif member.endswith(".py") and _FOREIGN.search(code := archive.read(member)):
+            found.update(_WORD.findall(code))
+    return frozenset(name.decode() for name in found)
 
 
 def _of(linkages: Iterable[Linkage]) -> _Linked:
