@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm import measure
+from farm import measure, unpinned
 from farm.abi import baseline
 from farm.abi.baseline import Accepted
 from farm.abi.introduced import introduced
@@ -68,7 +68,7 @@ class Pipeline:
         with build_library(step, recipe, toolchain, deps, self.settings, log, report_phase, cancel) as built:
             found = measure.exports(step, built, recipe.recipe)
             held_to = pinned.held_to(found)
-            findings += abi.judge(held_to, found) if held_to else ()
+            findings += abi.judge(held_to, found) if held_to else unpinned.judge(step, found, self.catalog, self.store)
             report_phase("pack")
             brought = introduced(pinned, older_in_epoch(recipe.recipe, step.version), found)
             staged = stage_native(native_spec(step, recipe, toolchain, built, deps, brought), out / "tree")

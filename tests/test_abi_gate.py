@@ -20,6 +20,7 @@ from farm.errors import CatalogError
 from farm.gates.abi import judge
 from farm.model.abi import Abi, AbiSymbol
 from farm.model.finding import Severity
+from farm.store.ledger import Ledger
 
 needs_abidw = pytest.mark.skipif(shutil.which("abidw") is None, reason="needs abidw: apt-get install abigail-tools")
 
@@ -39,6 +40,11 @@ class Tiny:
         done = small_farm.farm(self.catalog, *words)
         self.said = done.stdout + done.stderr
         return done.returncode
+
+    def output(self, *words: str) -> str:
+        done = small_farm.farm(self.catalog, *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def release(self, files: dict[str, str]) -> None:
         """Upstream makes a release 1.1."""
@@ -409,3 +415,28 @@ def test_another_version_of_a_symbol_is_introduced_like_a_new_one() -> None:
     accepted = baseline.Accepted(releases={"1.0": {"p": pinned("1.0", "T_1")}})
     assert introduced(accepted, ("1.0",), pinned("1.1", "T_1", "T_2")).symbols == {"1.1": {"open"}}
     assert introduced(accepted, ("1.0",), pinned("1.1", "T_1")).symbols == {}
+
+
+@pytest.fixture
+def unpinned(tmp_path: Path) -> Tiny:
+    made = Tiny(small_farm.make(tmp_path / "catalog"))
+    shutil.rmtree(made.catalog / "recipes/pytiny")
+    return made
+
+
+def test_without_a_pin_a_release_is_held_to_the_stored_wheel_of_the_one_before(unpinned: Tiny) -> None:
+    assert unpinned("build", "tiny") == 0, unpinned.said
+    unpinned.release(GONE)
+    assert unpinned("build", "tiny") == 7
+    assert "breaks the ABI of 1.0: tiny_version is gone" in unpinned.said
+    unpinned.edit('version = "1.1"\n', 'version = "1.1"\nabi_epoch = 2\n')
+    assert unpinned("build", "tiny") == 0, unpinned.said
+
+
+def test_without_a_pin_and_a_wheel_nothing_is_known_and_that_is_said(unpinned: Tiny) -> None:
+    unpinned.release(GONE)
+    assert unpinned("build", "tiny") == 0, unpinned.said
+    (key,) = [step["key"] for step in json.loads(unpinned.output("plan", "tiny", "--all", "--json"))["steps"]]
+    with Ledger.open(unpinned.catalog / ".farm/ledger.sqlite") as ledger:
+        facts = [finding.fact for finding in ledger.findings_of(key)]
+    assert any("nothing says whether 1.1 keeps the ABI of 1.0" in fact for fact in facts), facts
