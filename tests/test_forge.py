@@ -161,6 +161,8 @@ def test_a_comment_whose_answer_was_lost_is_not_made_twice(fake: FakeGitHub) -> 
         ),
         (limited(418), "418"),
         ((200, b"<html>", {}), "answered no JSON"),
+        ((200, b"[" * 200_000, {}), "answered no JSON"),
+        ((200, b"1" * 20_000_000, {}), "answers with more than 16777216 bytes"),
         ((200, {"id": 1}, {}), "the forge's answer has no str 'default_branch'"),
         ((200, [1], {}), "the forge's answer has no str 'default_branch'"),
         ((302, b"", {"Location": "http://127.0.0.2:9/elsewhere"}), "leads to another server, 127.0.0.2"),
@@ -173,6 +175,39 @@ def test_what_no_patience_mends_is_said_at_once(fake: FakeGitHub, trouble: Any, 
         client(fake, clock).default_branch()
     assert said in str(caught.value)
     assert clock.slept == []
+
+
+def test_an_answer_that_is_not_packed_as_it_says_is_one_that_did_not_come(fake: FakeGitHub) -> None:
+    broken = (200, b"no gzip", {"Content-Encoding": "gzip"})
+    fake.trouble = [broken]
+    assert client(fake).default_branch() == "main"
+    fake.trouble = [broken] * 5
+    with pytest.raises(ForgeError, match=r"does not answer: .*\(5 times\)"):
+        client(fake).default_branch()
+
+
+def test_an_answer_in_drops_is_not_waited_for(fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farm.forge.answer.PATIENCE_SECONDS", -1.0)
+    with pytest.raises(ForgeError, match="takes longer than"):
+        client(fake).default_branch()
+
+
+def test_a_list_without_end_is_no_list(fake: FakeGitHub) -> None:
+    def endless(server: FakeGitHub, _method: str, _target: str) -> Any:
+        server.trouble.append(endless)
+        return 200, [], {"Link": f'<{server.url}/repos/{server.repository}/pulls?page=2>; rel="next"'}
+
+    fake.trouble = [endless]
+    with pytest.raises(ForgeError, match="more than 500 pages"):
+        client(fake).find("bump/gmp-6.4.0")
+
+
+@pytest.mark.parametrize(("field", "value"), [("body", 5), ("labels", {"name": "x"}), ("labels", 3), ("labels", [3])])
+def test_a_pull_request_of_other_kinds_of_values_is_none(fake: FakeGitHub, field: str, value: Any) -> None:
+    propose(client(fake), PROPOSAL)
+    fake.pulls[0][field] = value
+    with pytest.raises(ForgeError, match="the forge's answer has no"):
+        client(fake).find(PROPOSAL.branch)
 
 
 def test_a_refused_pull_request_says_why(fake: FakeGitHub) -> None:

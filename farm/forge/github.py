@@ -79,12 +79,13 @@ class GitHub:
 def _pull(data: Any) -> PullRequest:
     state = str(_field(data, "state", str))
     merged = bool(data.get("merged_at"))
-    labels = data.get("labels") or []
+    labels = _field(data, "labels", list) if data.get("labels") else []
+    body = _field(data, "body", str) if data.get("body") else ""
     return PullRequest(
         number=_field(data, "number", int),
         url=_field(data, "html_url", str),
         title=_field(data, "title", str),
-        body=(data.get("body") or "").replace("\r\n", "\n"),
+        body=body.replace("\r\n", "\n"),
         labels=tuple(str(_field(label, "name", str)) for label in labels),
         state=PullState.MERGED if merged else PullState.OPEN if state == "open" else PullState.CLOSED,
     )

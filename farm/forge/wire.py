@@ -12,9 +12,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from farm.errors import ForgeError, UsageError
+from farm.forge import answer
+from farm.forge.answer import Answer
 
 _ATTEMPTS = 5
 _REDIRECTS = 5
+_MOST_PAGES = 500  # of a list: 50,000 pull requests
 _MOST_WAIT = 900.0  # seconds; a longer wait is better done by whoever runs the farm
 _SECONDARY_WAIT = 60.0
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -82,19 +85,19 @@ class Wire:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 response = self._send(method, url, json, params)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:  # also for what it says that it packed, and did not
                 why = f"does not answer: {self._clean(str(error) or type(error).__name__)}"
                 wait = _backoff(attempt)
                 is_done = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             else:
-                if response.is_success or response.status_code in accepted:
+                if response.is_good or response.status in accepted:
                     return self._reply(response, method, url)
                 pause = self._pause(response, attempt)
                 why = self._said(response)
                 if pause is None:
                     raise self._refused(response, method, url, why)
                 wait = pause
-                is_done = response.status_code >= 500
+                is_done = response.status >= 500
             if attempt == _ATTEMPTS or wait > _MOST_WAIT or (once and is_done):
                 break
             self._sleep(wait)
@@ -104,7 +107,7 @@ class Wire:
     def pages(self, path: str, params: Mapping[str, str | int]) -> Iterator[Any]:
         """The items of a list, page after page (RFC 8288 links). Raises ForgeError."""
         reply = self.request("GET", path, params={**params, "per_page": 100})
-        while True:
+        for _ in range(_MOST_PAGES):
             if not isinstance(reply.data, list):
                 raise ForgeError(f"GET {path}: answered no list", fix="is FARM_FORGE_API the API of a forge?")
             yield from reply.data
@@ -115,51 +118,51 @@ class Wire:
                     f"GET {path}: its next page is elsewhere: {reply.next_page}", fix="check FARM_FORGE_API"
                 )
             reply = self.request("GET", reply.next_page)
+        raise ForgeError(f"GET {path}: the list has more than {_MOST_PAGES} pages", fix="check FARM_FORGE_API")
 
     def _send(
         self, method: str, url: str, json: Mapping[str, Any] | None, params: Mapping[str, str | int] | None
-    ) -> httpx.Response:
+    ) -> Answer:
         """Follows redirects with the same method, and only to the same server: others must not see the token."""
         for _ in range(_REDIRECTS):
-            response = self._client.request(method, url, json=json, params=params)
-            if not response.has_redirect_location:
-                return response
+            with self._client.stream(method, url, json=json, params=params) as response:
+                if not response.has_redirect_location:
+                    return answer.read(response)
             target = response.url.join(response.headers["location"])
             if (target.scheme, target.netloc) != (response.url.scheme, response.url.netloc):
                 raise ForgeError(f"{method} {url}: leads to another server, {target.host}", fix="check FARM_FORGE_API")
             url, params = str(target), None
         raise ForgeError(f"{method} {url}: leads in a ring", fix="check FARM_FORGE_API")
 
-    def _pause(self, response: httpx.Response, attempt: int) -> float | None:
+    def _pause(self, response: Answer, attempt: int) -> float | None:
         """Seconds to wait before the next try, None if none would help (GitHub's rules for rate limits)."""
-        if response.status_code >= 500:
+        if response.status >= 500:
             return _backoff(attempt)
-        if response.status_code not in (403, 429):
+        if response.status not in (403, 429):
             return None
         headers = response.headers
         if headers.get("retry-after", "").isdecimal():
             return float(headers["retry-after"])
         if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdecimal():
             return max(1.0, float(headers["x-ratelimit-reset"]) - self._now())
-        if response.status_code == 429 or "secondary rate limit" in response.text.lower():
+        if response.status == 429 or b"secondary rate limit" in response.body.lower():
             return _SECONDARY_WAIT * 2.0 ** (attempt - 1)
         return None
 
-    def _reply(self, response: httpx.Response, method: str, url: str) -> Reply:
+    def _reply(self, response: Answer, method: str, url: str) -> Reply:
         try:
-            data = response.json() if response.content else None
+            data = response.data()
         except ValueError as error:
             raise ForgeError(
                 f"{method} {url}: answered no JSON", fix="is FARM_FORGE_API the address of a forge's API?"
             ) from error
-        links = response.links
-        return Reply(status=response.status_code, data=data, next_page=links.get("next", {}).get("url", ""))
+        return Reply(status=response.status, data=data, next_page=response.next_page)
 
-    def _refused(self, response: httpx.Response, method: str, url: str, why: str) -> ForgeError:
-        return ForgeError(f"{method} {url}: {why}", fix=_FIXES.get(response.status_code, "see what it says"))
+    def _refused(self, response: Answer, method: str, url: str, why: str) -> ForgeError:
+        return ForgeError(f"{method} {url}: {why}", fix=_FIXES.get(response.status, "see what it says"))
 
-    def _said(self, response: httpx.Response) -> str:
-        return self._clean(f"{response.status_code} {response.reason_phrase}: {message(_json(response))}".rstrip(": "))
+    def _said(self, response: Answer) -> str:
+        return self._clean(f"{response.status} {response.reason}: {message(_json(response))}".rstrip(": "))
 
     def _clean(self, text: str) -> str:
         return text.replace(self._token, "***") if self._token else text
@@ -175,9 +178,9 @@ def message(data: Any) -> str:
     return "; ".join(str(text)[:300] for text in (data.get("message"), *said) if text)
 
 
-def _json(response: httpx.Response) -> Any:
+def _json(response: Answer) -> Any:
     try:
-        return response.json()
+        return response.data()
     except ValueError:
         return None
 
