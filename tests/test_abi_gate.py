@@ -20,6 +20,7 @@ from farm.errors import CatalogError
 from farm.gates.abi import judge
 from farm.model.abi import Abi, AbiSymbol
 from farm.model.finding import Severity
+from farm.store.files import temporary_name
 from farm.store.ledger import Ledger
 
 needs_abidw = pytest.mark.skipif(shutil.which("abidw") is None, reason="needs abidw: apt-get install abigail-tools")
@@ -279,7 +280,7 @@ def test_a_damaged_pinned_abi_is_a_fault_of_the_recipe(tiny: Tiny) -> None:
         assert f"recipes/tiny/{file.relative_to(tiny.folder)}:" in tiny.said
 
 
-@pytest.mark.parametrize("kind", ["file", "link", "fifo", "outside", "too high"])
+@pytest.mark.parametrize("kind", ["file", "link", "fifo", "directory", "outside", "too high"])
 def test_what_is_no_plain_file_at_its_place_is_refused(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "t/abi"
     folder.parent.mkdir()
@@ -298,8 +299,18 @@ def test_what_is_no_plain_file_at_its_place_is_refused(tmp_path: Path, kind: str
         os.mkfifo(place)
     if kind == "too high":
         (folder / "p.abi").write_bytes(baseline.content(an_abi()))
+    if kind == "directory":
+        (place / "more").mkdir(parents=True)
     with pytest.raises(CatalogError, match=r"recipes/t/abi"):
         baseline.load(tmp_path / "t")
+
+
+def test_what_a_kill_left_of_writing_a_pin_is_no_pin(tmp_path: Path) -> None:
+    place = tmp_path / "t/abi/1.0/p.abi"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(baseline.content(an_abi()))
+    place.with_name(temporary_name(f".{place.name}")).write_bytes(place.read_bytes()[:20])
+    assert list(baseline.load(tmp_path / "t").releases) == ["1.0"]
 
 
 @needs_abidw

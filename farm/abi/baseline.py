@@ -104,7 +104,14 @@ def _files(recipe: Path) -> list[Path]:
         if folder.exists() or folder.is_symlink():
             raise CatalogError([f"recipes/{recipe.name}/{FOLDER}: is no directory"], fix=parse.FIX)
         return []
-    return sorted(file for file in folder.rglob("*") if not file.is_dir() or file.is_symlink())
+    return sorted(file for file in folder.rglob("*") if _is_meant(file))
+
+
+def _is_meant(file: Path) -> bool:
+    """Whether something stands for a pin. What begins with a dot does not: a kill may leave one half-written."""
+    if file.name.startswith("."):
+        return False
+    return not file.is_dir() or file.is_symlink() or file.suffix == _SUFFIX
 
 
 def _check_place(file: Path, recipe: Path) -> None:

@@ -153,6 +153,8 @@ def _check(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int
         print(f"{abi.recipe} {abi.release} against {pinned.release} on {abi.platform}: {_worst(findings)}")
         for finding in findings:
             print(f"  {finding.severity}: {finding.fact}\n    fix: {finding.fix}")
+    if not rows and not args.json:
+        print("no recipe pins an ABI: `farm abi accept RECIPE` pins one")
     bad = any(finding.severity is Severity.ERROR for _, _, findings in rows for finding in findings)
     return GateError.exit_code if bad else 0
 
