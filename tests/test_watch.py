@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from catalog_builder import catalog, dependent, library
-from upstreams import debian_archive, index_page, serve, use_archive, use_index
+from upstreams import debian_archive, index_page, serve, serve_raw, use_archive, use_index
 
 from farm import cli, process
 from farm.catalog import load_from
@@ -119,6 +121,29 @@ def test_a_page_without_end_is_no_page(tmp_path: Path, monkeypatch: pytest.Monke
         page.read(f"{url}/big")
     with pytest.raises(CannotReachError):
         page.read("https://[no")
+
+
+def test_a_page_that_comes_in_drops_is_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that never ends what it announced: each drop comes soon, the page does not."""
+    monkeypatch.setattr(page, "_PATIENCE_SECONDS", 0.05)
+    drops = itertools.chain(
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"], map(_slowly, itertools.repeat(b"x", 99_999))
+    )
+    with serve_raw(drops) as url, pytest.raises(CannotReachError, match="takes longer than"):
+        page.read(url)
+
+
+def _slowly(drop: bytes) -> bytes:
+    time.sleep(0.01)
+    return drop
+
+
+def test_half_a_page_is_no_page() -> None:
+    with (
+        serve_raw([b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"foo-1.2.tar.gz"]) as url,
+        pytest.raises(CannotReachError, match="was cut short: 986 bytes are missing"),
+    ):
+        page.read(url)
 
 
 @pytest.fixture

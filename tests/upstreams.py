@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
+import socket
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +34,21 @@ def serve(folder: Path) -> Iterator[str]:
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{httpd.server_port}"
         httpd.shutdown()
+
+
+@contextmanager
+def serve_raw(parts: Iterable[bytes]) -> Iterator[str]:
+    """A server that says these bytes to who asks first, as long as somebody listens; gives its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def say() -> None:
+            with contextlib.suppress(OSError), server.accept()[0] as client:
+                client.recv(1 << 16)
+                for part in parts:
+                    client.sendall(part)
+
+        threading.Thread(target=say, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
 
 
 def debian_archive(root: Path, files: Mapping[str, bytes], *, unstable: tuple[str, ...] = ("unstable",)) -> None:

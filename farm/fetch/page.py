@@ -39,13 +39,15 @@ def _all(answer: http.client.HTTPResponse) -> bytes:
     until = time.monotonic() + _PATIENCE_SECONDS
     parts: list[bytes] = []
     size = 0
-    while block := answer.read(_BLOCK):
+    while block := answer.read1(_BLOCK):  # `read` would wait until so much has come, drop by drop
         parts.append(block)
         size += len(block)
         if size > MOST:
             raise CannotReachError(f"is larger than {MOST} bytes")
         if time.monotonic() > until:
             raise CannotReachError(f"takes longer than {_PATIENCE_SECONDS:.0f} s")
+    if answer.length:  # what `read1` was still to give: half a page names half of the releases
+        raise CannotReachError(f"was cut short: {answer.length} bytes are missing")
     return b"".join(parts)
 
 
