@@ -17,7 +17,7 @@ from plans import PLATFORM
 from farm import trial
 from farm.cascade.advance import Advance
 from farm.cascade.doing import Catalogs, FarmHands
-from farm.errors import GateError
+from farm.errors import GateError, StoreError
 from farm.gates.audit import AuditPolicy
 from farm.model.cascade import CascadeState, CascadeTask, DraftTask, TaskState
 from farm.model.outcome import Outcome
@@ -171,3 +171,26 @@ def content(path: Path) -> str:
     """What the one module of a wheel says."""
     with WheelArchive.open(path) as archive:
         return archive.read(f"{path.name.partition('-')[0]}/__init__.py").decode().split("'")[1]
+
+
+@pytest.mark.parametrize("kind", ["gone", "short", "more", "link", "directory"])
+def test_a_frozen_catalog_that_is_not_as_it_was_is_not_worked_from(farm: Farm, kind: str) -> None:
+    """Above all a pinned ABI that is gone: without it every ABI would pass."""
+    pin = farm.at.catalog / "recipes/gmp/abi/6.2.1/p.abi"
+    pin.parent.mkdir(parents=True)
+    pin.write_text("abi 1\n")
+    digest = frozen.freeze(farm.at, farm.at.catalog)
+    assert "gmp" in Catalogs(settings=farm.at).named(digest).recipes
+    kept = frozen.folder(farm.at) / digest / pin.relative_to(farm.at.catalog)
+    if kind == "more":
+        kept.with_name("q.abi").write_text("abi 1\n")
+    else:
+        kept.unlink()
+    if kind == "short":
+        kept.write_text("abi")
+    elif kind == "link":
+        kept.symlink_to(kept.with_name("nowhere"))
+    elif kind == "directory":
+        kept.mkdir()
+    with pytest.raises(StoreError, match="is not as it was frozen"):
+        Catalogs(settings=farm.at).named(digest)

@@ -306,6 +306,26 @@ def test_abandoned_is_abandoned(farm: Farm) -> None:
     assert farm.advance(id_).state is CascadeState.ABANDONED
 
 
+@pytest.mark.parametrize("what", ["rollback", "abandon"])
+def test_nobody_takes_back_what_is_being_promoted(farm: Farm, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Between the flip and its record: the record would be of what is served no more."""
+    id_ = farm.start("gmp", "gmpy2")
+    farm.advance(id_)
+    real, other = Index.promote, farm.promoter
+
+    def promote(self: Index, *words: Any, **named: Any) -> Any:
+        served = real(self, *words, **named)
+        with pytest.raises(UsageError, match="another process is staging or promoting it"):
+            other.rollback(id_) if what == "rollback" else other.abandon(id_, "no")
+        return served
+
+    monkeypatch.setattr(Index, "promote", promote)
+    promoted = farm.promoter.promote(id_)
+    assert promoted.state is CascadeState.PROMOTED
+    assert farm.index.current_number("staging") == promoted.promoted
+    assert farm.promoter.rollback(id_).state is CascadeState.STAGED
+
+
 def test_nothing_is_rolled_back_that_others_built_on(farm: Farm) -> None:
     id_ = farm.start("gmp")
     farm.advance(id_)

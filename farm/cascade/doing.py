@@ -246,11 +246,11 @@ class Catalogs:
         return self.named(cascade.catalog)
 
     def named(self, digest: str) -> Catalog:
-        """A frozen catalog by its digest."""
+        """A frozen catalog by its digest. Raises StoreError if it is gone or damaged, CatalogError."""
         from farm import catalog
 
         if digest not in self._read:
-            self._read[digest] = catalog.load_from(frozen.place(self.settings, digest))
+            self._read[digest] = catalog.load_from(frozen.whole(self.settings, digest))
         return self._read[digest]
 
 

@@ -135,7 +135,7 @@ class FleetTaskHands:
         with self._lock:
             if cascade.catalog not in self._bundles:
                 settings = self._own.settings
-                root = frozen.place(settings, cascade.catalog)
+                root = frozen.whole(settings, cascade.catalog)
                 self._bundles[cascade.catalog] = bundle.pack(root, self._own.store, settings)
             return self._bundles[cascade.catalog]
 

@@ -7,7 +7,7 @@ then the older one (docs/decisions/006). Nothing is promoted but a generation th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -60,9 +60,7 @@ class Promoter:
     def promote(self, id_: int) -> Cascade:
         """Let the channel serve all that a cascade staged, by one flip. If the channel has moved on, it is staged
         and checked anew on what is served now. Raises UsageError if it is not staged, or not its turn."""
-        with held(self.ledger, f"cascade-{id_}") as is_ours:
-            if not is_ours:
-                raise UsageError("another process is staging or promoting it", where=f"cascade {id_}", fix="try again")
+        with self._alone(id_):
             cascade = self.notice(self.ledger.cascade(id_))
             if cascade.state is CascadeState.PROMOTED:
                 return cascade
@@ -79,6 +77,10 @@ class Promoter:
     def rollback(self, id_: int) -> Cascade:
         """Let the channel serve again what it served before a cascade was promoted; the cascade is STAGED then. Raises
         UsageError if it is not what the channel serves."""
+        with self._alone(id_):
+            return self._rolled_back(id_)
+
+    def _rolled_back(self, id_: int) -> Cascade:
         cascade = self.notice(self.ledger.cascade(id_))
         served = self.index.current_number(cascade.channel)
         if cascade.state is CascadeState.STAGED and cascade.note.startswith(_BACK):
@@ -102,11 +104,24 @@ class Promoter:
 
     def abandon(self, id_: int, reason: str) -> Cascade:
         """Give a cascade up; what it built stays in the store. Raises UsageError if it has ended."""
+        with self._alone(id_):
+            return self._given_up(id_, reason)
+
+    def _given_up(self, id_: int, reason: str) -> Cascade:
         cascade = self.notice(self.ledger.cascade(id_))
         open_ = (*AT_WORK, CascadeState.BLOCKED, CascadeState.STAGED)
         if not self.ledger.move_cascade(id_, CascadeState.ABANDONED, of=open_, note=reason):
             raise UsageError(f"is {cascade.state} already", where=f"cascade {id_}", fix="`farm cascade show` it")
         return self.ledger.cascade(id_)
+
+    @contextlib.contextmanager
+    def _alone(self, id_: int) -> Iterator[None]:
+        """Nobody else stages, promotes, takes back or gives up a cascade while the block runs: else who was between the
+        flip and its record would write down what is served no more. Raises UsageError if somebody does."""
+        with held(self.ledger, f"cascade-{id_}") as is_ours:
+            if not is_ours:
+                raise UsageError("another process is staging or promoting it", where=f"cascade {id_}", fix="try again")
+            yield
 
     def notice(self, cascade: Cascade) -> Cascade:
         """If somebody was killed between the flip and its record: write it down."""
@@ -187,7 +202,7 @@ class Promoter:
         try:
             draft = self.replan(cascade, merged.digest, theirs.catalog)
         except NothingToDoError:
-            return self.abandon(cascade.id, f"{_named(theirs)} brought all of it")
+            return self._given_up(cascade.id, f"{_named(theirs)} brought all of it")
         except (UsageError, PlanError, CatalogError) as error:
             return self._block(cascade, f"it cannot be planned on top of {_named(theirs)}: {error.what}")
         return self.ledger.replan_cascade(cascade.id, draft, note=f"planned anew on top of {_named(theirs)}: {listed}")
@@ -211,11 +226,8 @@ class Promoter:
 
 def _not_staged(cascade: Cascade) -> UsageError:
     why = f": {cascade.note}" if cascade.note else ""
-    return UsageError(
-        f"is {cascade.state}, not staged{why}",
-        where=f"cascade {cascade.id}",
-        fix=f"`farm cascade advance {cascade.id}`",
-    )
+    fix = "start another one" if cascade.state is CascadeState.ABANDONED else f"`farm cascade advance {cascade.id}`"
+    return UsageError(f"is {cascade.state}, not staged{why}", where=f"cascade {cascade.id}", fix=fix)
 
 
 def _comment(cascade: Cascade) -> str:

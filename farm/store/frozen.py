@@ -47,6 +47,24 @@ def place(settings: Settings, digest: str) -> Path:
     return root
 
 
+def whole(settings: Settings, digest: str) -> Path:
+    """The root of a frozen catalog that is as it was frozen: a file that is gone or was edited would change what is
+    built and, if it is a pinned ABI, what is let through. Raises StoreError."""
+    root = place(settings, digest)
+    with disk_errors(root):
+        total = hashlib.sha256()
+        for name in sorted(files(root)):
+            total.update(_line(name, file_sha256(root / name), os.access(root / name, os.X_OK)))
+    if total.hexdigest() != digest:
+        raise StoreError(
+            "the catalog that a cascade was planned from is not as it was frozen: it is damaged, or was edited",
+            where=str(root),
+            fix="remove this directory, and if the cascade has not ended `farm cascade abandon` it and start again; "
+            "what is built is kept",
+        )
+    return root
+
+
 def freeze(settings: Settings, root: Path) -> str:
     """Copy a catalog and return its digest; the same content is kept once. Raises StoreError."""
     return _keep(settings, {name: root / name for name in files(root)})
@@ -54,7 +72,7 @@ def freeze(settings: Settings, root: Path) -> str:
 
 def merge(settings: Settings, *, before: str, ours: str, theirs: str) -> Merge:
     """What `ours` changed since `before`, done to `theirs`. Raises StoreError."""
-    roots = {digest: place(settings, digest) for digest in (before, ours, theirs)}
+    roots = {digest: whole(settings, digest) for digest in (before, ours, theirs)}
     old, mine, other = ({name: roots[d] / name for name in files(roots[d])} for d in (before, ours, theirs))
     merged, conflicts = dict(other), []
     for name in sorted(old.keys() | mine.keys()):
@@ -94,7 +112,7 @@ def _keep(settings: Settings, files: Mapping[str, Path]) -> str:
             runs = os.access(files[name], os.X_OK)
             if runs:
                 target.chmod(0o555)
-            total.update(f"{name}\0{content}\0{runs:d}\n".encode())
+            total.update(_line(name, content, runs))
         digest = total.hexdigest()
         for part in _PARTS:  # an empty part is part of a catalog, too
             (tree / part).mkdir(parents=True, exist_ok=True)
@@ -116,6 +134,11 @@ def files(root: Path) -> Iterator[str]:
             relative = path.relative_to(root)
             if path.is_file() and not any(name.startswith(".") or name == "__pycache__" for name in relative.parts):
                 yield relative.as_posix()
+
+
+def _line(name: str, content: str, runs: bool) -> bytes:
+    """What a file adds to the digest of its catalog."""
+    return f"{name}\0{content}\0{runs:d}\n".encode()
 
 
 def _digest(path: Path | None) -> str:
