@@ -305,6 +305,16 @@ def test_what_is_no_plain_file_at_its_place_is_refused(tmp_path: Path, kind: str
         baseline.load(tmp_path / "t")
 
 
+@pytest.mark.parametrize("damage", [b"x" * 100_000, b"abi " + b"1" * 100_000])
+def test_a_damaged_pin_is_not_told_whole(tmp_path: Path, damage: bytes) -> None:
+    place = tmp_path / "t/abi/1.0/p.abi"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(damage if damage.startswith(b"abi") else baseline.content(an_abi()) + damage)
+    with pytest.raises(CatalogError) as caught:
+        baseline.load(tmp_path / "t")
+    assert len(str(caught.value)) < 400
+
+
 def test_what_a_kill_left_of_writing_a_pin_is_no_pin(tmp_path: Path) -> None:
     place = tmp_path / "t/abi/1.0/p.abi"
     place.parent.mkdir(parents=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,6 +179,37 @@ def test_a_recipe_that_somebody_changes_meanwhile_is_not_overwritten(tmp_path: P
     with pytest.raises(UsageError, match="was changed while the release was looked at"):
         bump.write(value)
     assert path.read_text() == "theirs"
+
+
+def test_of_two_bumps_at_once_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second is between its look and its writing while the first writes."""
+    path = tmp_path / "recipe.toml"
+    path.write_text("ours")
+    first, second = (
+        bump.Bump(recipe="a", before="1", version=v, path=path, old_text="ours", text=v, sources=(), patches=())
+        for v in ("2", "3")
+    )
+    real, faults, threads = bump.write_atomic, [], []
+
+    def other() -> None:
+        try:
+            bump.write(second)
+        except UsageError as error:
+            faults.append(error.what)
+
+    def write(*words: Any, **named: Any) -> None:
+        if not threads:
+            threads.append(threading.Thread(target=other))
+            threads[0].start()
+            threads[0].join(timeout=0.5)  # it ends at once if nothing holds it
+        real(*words, **named)
+
+    monkeypatch.setattr(bump, "write_atomic", write)
+    bump.write(first)
+    threads[0].join()
+    assert path.read_text() == "2"
+    assert faults == ["was changed while the release was looked at"]
+    assert [file.name for file in tmp_path.iterdir()] == ["recipe.toml"]
 
 
 def test_an_sdist_of_the_next_release_is_found_under_any_spelling(

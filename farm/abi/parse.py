@@ -16,6 +16,7 @@ from farm.model.abi import Abi, AbiFunction, AbiLibrary, AbiMember, AbiSymbol, A
 _HEAD = ("abi", "recipe", "release", "epoch", "platform", "class")
 FIX = "take the file from version control; or remove it and write it anew: `farm abi accept`"
 _KINDS = frozenset({"func", "object", "tls", "ifunc", "other"})
+_SHOWN = 20  # characters of what is wrong: a damaged file may be one long line
 _EPOCH = re.compile(r"[1-9]\d?")
 
 
@@ -24,16 +25,16 @@ def read(text: str, where: str) -> Abi:
     lines = _Lines(text, where)
     format_ = lines.word(_HEAD[0])
     if format_ != FORMAT:
-        raise lines.error(f"is of format {format_!r}, this farm reads {FORMAT}")
+        raise lines.error(f"is of format {format_[:_SHOWN]!r}, this farm reads {FORMAT}")
     recipe, release, epoch, platform, abi_class = (lines.word(name) for name in _HEAD[1:])
     if not _EPOCH.fullmatch(epoch):
-        raise lines.error(f"has {epoch[:20]!r} for an epoch, which is a number from 1 to 99")
+        raise lines.error(f"has {epoch[:_SHOWN]!r} for an epoch, which is a number from 1 to 99")
     draft = _Draft()
     for line in lines:
         word, _, rest = line.partition(" ")
         reader = _READERS.get(word)
         if reader is None:
-            raise lines.error(f"begins with {word!r}, which is none of {', '.join(_READERS)}")
+            raise lines.error(f"begins with {word[:_SHOWN]!r}, which is none of {', '.join(_READERS)}")
         try:
             reader(draft, rest, lines)
         except (ValueError, IndexError, KeyError) as error:

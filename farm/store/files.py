@@ -190,6 +190,19 @@ def file_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def dir_lock(path: Path) -> Iterator[None]:
+    """The same of a directory, in which no file is to be left: a recipe's. Where directories cannot be locked (NFS),
+    nothing is held."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
 def try_lock(path: Path, *, shared: bool = False) -> Iterator[bool]:
     """Hold a lock if it is free, without waiting and without creating its file: gives False if somebody holds it."""
     try:

@@ -16,7 +16,7 @@ from farm.model.recipe import Recipe
 from farm.model.recipe_source import Release
 from farm.model.recipe_upkeep import Watch
 from farm.settings import Settings
-from farm.store.files import disk_errors, write_atomic
+from farm.store.files import dir_lock, disk_errors, write_atomic
 from farm.watch import gather, look, patches, recipefile, versions
 from farm.watch.gather import Gathered
 from farm.watch.patches import Tried
@@ -138,7 +138,7 @@ def lint(catalog: Catalog, name: str, text: str) -> None:
 
 def write(bump: Bump) -> None:
     """Replace the recipe. Raises UsageError if somebody changed it since it was read, StoreError for a full disk."""
-    with disk_errors(bump.path.parent):
+    with disk_errors(bump.path.parent), dir_lock(bump.path.parent):
         if bump.path.read_bytes().decode("utf-8", "replace") != bump.old_text:
             raise UsageError("was changed while the release was looked at", where=str(bump.path), fix="run it again")
         write_atomic(bump.path, bump.text.encode(), mode=bump.path.stat().st_mode & 0o777)
