@@ -16,6 +16,7 @@ from upstreams import RECIPE, index_page, serve, small_tar, use_archive, use_ind
 
 from farm import cli
 from farm.errors import UsageError
+from farm.store.files import write_atomic
 from farm.watch import bump
 from farm.watch.recipefile import with_release
 from farm.watch.successor import respell
@@ -189,7 +190,8 @@ def test_of_two_bumps_at_once_none_is_lost(tmp_path: Path, monkeypatch: pytest.M
         bump.Bump(recipe="a", before="1", version=v, path=path, old_text="ours", text=v, sources=(), patches=())
         for v in ("2", "3")
     )
-    real, faults, threads = bump.write_atomic, [], []
+    faults: list[str] = []
+    threads: list[threading.Thread] = []
 
     def other() -> None:
         try:
@@ -202,9 +204,9 @@ def test_of_two_bumps_at_once_none_is_lost(tmp_path: Path, monkeypatch: pytest.M
             threads.append(threading.Thread(target=other))
             threads[0].start()
             threads[0].join(timeout=0.5)  # it ends at once if nothing holds it
-        real(*words, **named)
+        write_atomic(*words, **named)
 
-    monkeypatch.setattr(bump, "write_atomic", write)
+    monkeypatch.setattr("farm.watch.bump.write_atomic", write)
     bump.write(first)
     threads[0].join()
     assert path.read_text() == "2"
