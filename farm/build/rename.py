@@ -20,6 +20,7 @@ from farm.build.rename_values import Names, Renamer
 from farm.build.result import LinkedLibrary
 from farm.errors import BuildError
 from farm.model.mangling import is_cxx
+from farm.model.shown import some
 
 RENAMERS: Mapping[str, Renamer] = {
     "elf": rename_elf.RENAMER,
@@ -39,9 +40,8 @@ def public_names(inputs: Inputs) -> Mapping[str, str]:
     names = sorted({*(export.name for export in public(inputs)), *_exported(inputs)})
     cxx = [name for name in names if is_cxx(name)]
     if cxx:
-        more = f" and {len(cxx) - 3} more" if len(cxx) > 3 else ""
         raise BuildError(
-            f"{', '.join(cxx[:3])}{more}: names of C++ have types and classes in them, so they get no prefix or suffix",
+            f"{some(cxx, 3)}: names of C++ have types and classes in them, so they get no prefix or suffix",
             where=inputs.shared_name,
             fix="leave them out of [[products.library]] exports, or leave symbol_prefix and symbol_suffix out",
         )

@@ -17,6 +17,7 @@ from farm.cascade.holding import held
 from farm.cascade.stage import Stager
 from farm.errors import CatalogError, ChannelMovedError, NothingToDoError, PlanError, UsageError
 from farm.model.cascade import AT_WORK, Cascade, CascadeState, Draft
+from farm.model.shown import some
 from farm.store import frozen
 
 if TYPE_CHECKING:
@@ -191,10 +192,10 @@ class Promoter:
     def _rebase(self, cascade: Cascade, overwritten: tuple[str, ...]) -> Cascade:
         """Others published some of the same since the cascade was planned: it is planned anew on top of theirs. What
         it did that still fits is found again by its key."""
-        listed = ", ".join(overwritten[:3]) + (f" and {len(overwritten) - 3} more" if len(overwritten) > 3 else "")
+        what = some(overwritten, 3)
         theirs = self._promoted_since(cascade)
         if theirs is None:
-            return self._block(cascade, f"{cascade.channel} got other wheels of {listed} from a `farm build`")
+            return self._block(cascade, f"{cascade.channel} got other wheels of {what} from a `farm build`")
         merged = frozen.merge(self.settings, before=cascade.before, ours=cascade.catalog, theirs=theirs.catalog)
         if merged.conflicts:
             files = ", ".join(merged.conflicts[:3])
@@ -205,7 +206,7 @@ class Promoter:
             return self._given_up(cascade.id, f"{_named(theirs)} brought all of it")
         except (UsageError, PlanError, CatalogError) as error:
             return self._block(cascade, f"it cannot be planned on top of {_named(theirs)}: {error.what}")
-        return self.ledger.replan_cascade(cascade.id, draft, note=f"planned anew on top of {_named(theirs)}: {listed}")
+        return self.ledger.replan_cascade(cascade.id, draft, note=f"planned anew on top of {_named(theirs)}: {what}")
 
     def _promoted_since(self, cascade: Cascade) -> Cascade | None:
         """The cascade that was promoted last to the same channel, if that was after this one's base."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from farm.model.cascade import Cascade, CascadeState, CascadeTask, Fence, Progress, TaskState
 from farm.model.rework import Verb
+from farm.model.shown import counted, human_seconds
 
 if TYPE_CHECKING:
     from farm.store.ledger import Ledger
@@ -39,8 +40,8 @@ def gathered(ledger: Ledger, cascade: Cascade, *, everything: bool = False) -> R
     )
 
 
-def lines(report: Report, seconds: Any, *, now: datetime | None = None) -> Iterable[str]:
-    """The summary for people; `seconds` renders a duration."""
+def lines(report: Report, *, now: datetime | None = None) -> Iterable[str]:
+    """The summary for people. `now` is what the ends of fences are compared with."""
     cascade, progress = report.cascade, report.progress
     yield f"cascade {cascade.id}: {cascade.what} ({cascade.kind}) is {_where(cascade)}"
     if cascade.reason:
@@ -51,12 +52,12 @@ def lines(report: Report, seconds: Any, *, now: datetime | None = None) -> Itera
         yield f"  ABI: {change}: {verdict}"
     yield f"  {work(progress)}"
     if cascade.untouched:
-        yield f"  untouched: {_counted(cascade.untouched, 'step')}"
+        yield f"  untouched: {counted(cascade.untouched, 'step')}"
     for fence in report.fences:
         yield f"  fenced: {fence.recipe} {_until(fence, now)}: {fence.reason}"
-    saved = f"; about {seconds(cascade.saved)} of building saved" if cascade.saved else ""
-    begun = f"begun {cascade.created:%Y-%m-%d %H:%M} UTC{_took(cascade, seconds)}"
-    yield f"  work: {seconds(progress.seconds)}{saved}; {begun}"
+    saved = f"; about {human_seconds(cascade.saved)} of building saved" if cascade.saved else ""
+    begun = f"begun {cascade.created:%Y-%m-%d %H:%M} UTC{_took(cascade)}"
+    yield f"  work: {human_seconds(progress.seconds)}{saved}; {begun}"
     if cascade.checks:
         yield f"  checked: {_checks(cascade)}"
 
@@ -123,22 +124,18 @@ def _until(fence: Fence, now: datetime | None) -> str:
     return f"until {fence.until:%Y-%m-%d}{over}"
 
 
-def _took(cascade: Cascade, seconds: Any) -> str:
+def _took(cascade: Cascade) -> str:
     if cascade.finished is None:
         return ""
-    return f", {cascade.state} after {seconds((cascade.finished - cascade.created).total_seconds())}"
+    return f", {cascade.state} after {human_seconds((cascade.finished - cascade.created).total_seconds())}"
 
 
 def _checks(cascade: Cascade) -> str:
     checks = cascade.checks
-    text = f"{_counted(checks.get('resolved', 0), 'install')} resolved"
-    text += f", {_counted(len(checks.get('imported', ())), 'wheel')} imported"
+    text = f"{counted(checks.get('resolved', 0), 'install')} resolved"
+    text += f", {counted(len(checks.get('imported', ())), 'wheel')} imported"
     if missing := checks.get("not_imported"):
         text += f", {len(missing)} not run here"
     if outside := checks.get("outside"):
         text += f"; needed from elsewhere: {', '.join(outside[:5])}"
     return text
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from farm.cli import output
 from farm.errors import GateError, UsageError
 from farm.model.finding import Severity
+from farm.model.shown import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,9 +182,7 @@ def _print(found: AbiDifference, *, everything: bool) -> None:
     for name in found.untyped:
         print(f"  types of {name} could not be compared: at least one side has no debug information")
     if found.unknown:
-        names = sorted(found.unknown)
-        more = f" and {len(names) - 3} more" if names[3:] else ""
-        print(f"  types of {', '.join(names[:3])}{more} are not known: of these the names alone were compared")
+        print(f"  types of {some(sorted(found.unknown), 3)} are not known: of these the names alone were compared")
     groups: dict[tuple[str, str], list[AbiChange]] = {}
     for change in found.changes:
         groups.setdefault((change.verdict, change.kind), []).append(change)

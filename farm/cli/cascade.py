@@ -222,7 +222,7 @@ def _print(rooms: Rooms, cascade: Cascade, *, everything: bool) -> None:
     from farm.cascade import summary
 
     report = rooms.report(cascade, everything=everything)
-    for line in summary.lines(report, human_seconds):
+    for line in summary.lines(report):
         print(line)
     rows = [[f"  {task.id}", task.state.value, *_told(dataclasses.asdict(task))] for task in report.shown]
     print_table(["  task", "state", "why"], rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from farm.cli.cascading import scope_of
 from farm.cli.output import counted
 from farm.errors import UsageError
+from farm.model.shown import some
 
 if TYPE_CHECKING:
     import argparse
@@ -82,10 +83,9 @@ def scheduled(args: argparse.Namespace, rooms: Rooms) -> Request | None:
     names = concerned(loaded, due) if due else ()
     if not names:
         return None
-    more = f" and {len(due) - _SHOWN} more" if len(due) > _SHOWN else ""
     return Request(
         kind=CascadeKind.SCHEDULE,
-        what=f"scheduled: {', '.join(due[:_SHOWN])}{more}",
+        what=f"scheduled: {some(due, _SHOWN)}",
         channel=args.channel,
         reason="its time has come",
         scope=replace(scope, recipes=names),
@@ -143,8 +143,7 @@ def _named(texts: list[str], catalog: Catalog) -> tuple[str, ...]:
 
 def _of(recipes: list[str]) -> str:
     """Of which recipes, for people."""
-    more = f" and {len(recipes) - _SHOWN} more" if len(recipes) > _SHOWN else ""
-    return f" of {', '.join(recipes[:_SHOWN])}{more}" if recipes else ""
+    return f" of {some(recipes, _SHOWN)}" if recipes else ""
 
 
 def _changed(platform: str, rooms: Rooms, catalog: Catalog) -> str:

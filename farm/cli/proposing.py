@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from farm import extras
-from farm.cli import bump_shown
+from farm.cli import bump_shown, output
 from farm.errors import FarmError, MissingToolError, PlanError
 
 if TYPE_CHECKING:
@@ -196,9 +196,6 @@ def _plan(before: Catalog, after: Catalog) -> str:
     for task in work.tasks:
         step = steps[task.step]
         groups[(task.verb, f"{step.recipe} {step.version}", task.why)] += 1
-    lines = [
-        f"- {verb} {what} ({count} {'step' if count == 1 else 'steps'}): {why}"
-        for (verb, what, why), count in groups.items()
-    ]
+    lines = [f"- {verb} {what} ({output.counted(count, 'step')}): {why}" for (verb, what, why), count in groups.items()]
     lines = lines[:_SHOWN] + [f"- and {len(lines) - _SHOWN} more"] * (len(lines) > _SHOWN)
     return "\n".join([f"Plan: {len(work.tasks)} tasks, {work.untouched} steps untouched", *lines])

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from farm.cli import quick
+from farm.model.shown import some
 
 if TYPE_CHECKING:
     import argparse
@@ -105,8 +106,7 @@ def notes(plan: Plan, found: Mapping[str, Artifact]) -> tuple[str, ...]:
     from farm.store.standing import rebound_among
 
     rebound = rebound_among(plan.steps, found)
-    more = f" and {len(rebound) - _SHOWN} more" if len(rebound) > _SHOWN else ""
-    said = (f"rebound, not built: {', '.join(rebound[:_SHOWN])}{more}",) if rebound else ()
+    said = (f"rebound, not built: {some(rebound, _SHOWN)}",) if rebound else ()
     return (*impossible_lines(plan), *said)
 
 

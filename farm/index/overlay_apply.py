@@ -19,6 +19,7 @@ from farm.errors import IndexFormatError, OverlayError
 from farm.index import overlay_edit, overlay_file, pool
 from farm.index.contents import Contents, Correction, IndexFile, PublishedFile, SignedOverlay, rfc3339
 from farm.index.overlay import Overlay
+from farm.model.shown import some
 from farm.store.files import make_dirs, temporary_name
 from farm.wheel import edit, metadata, names
 from farm.wheel.metadata import Headers
@@ -188,5 +189,4 @@ def _say_what_is_idle(old: Contents, new: Contents) -> None:
 
 
 def _some(texts: Iterable[str]) -> str:
-    listed = sorted(texts)
-    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+    return some(sorted(texts), 3)

@@ -1,11 +1,19 @@
-"""Numbers in words for people."""
+"""Numbers and lists in words for people."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def counted(number: int, noun: str) -> str:
-    """``1 wheel``, ``2 wheels``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``1 wheel``, ``2 wheels``; `plural` where an ``s`` does not make it."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def some(texts: Sequence[str], most: int) -> str:
+    """``a, b, c and 12 more``: the first `most`, and how many are left."""
+    rest = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def human_size(count: float) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from farm.cascade import summary
 from farm.errors import UsageError
 from farm.model.happening import Happening, Kind
-from farm.model.shown import human_seconds
 from farm.redact import redact, redact_all
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def of(happening: Happening, ledger: Ledger) -> Message:
         report = summary.gathered(ledger, cascade)
         fields |= {"id": cascade.id, "what": cascade.what, "channel": cascade.channel}
         fields["recipes"] = ", ".join(happening.details.get("recipes", ()))
-        told = [*summary.lines(report, human_seconds), *_shown(report)]
+        told = [*summary.lines(report), *_shown(report)]
         data["cascade"] = _cut(summary.document(report))
     else:
         step = ledger.step(happening.key)

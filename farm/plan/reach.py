@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from farm.abi import handed
 from farm.model.abi import Abi, AbiChange, AbiDifference, ChangeKind, Verdict
 from farm.model.rework import Verb
+from farm.model.shown import some
 from farm.plan.moves import Move
 
 _SHOWN = 3
@@ -105,6 +106,4 @@ def _by_way_of(
 
 
 def _some(symbols: frozenset[str]) -> str:
-    shown = sorted(symbols)[:_SHOWN]
-    rest = len(symbols) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+    return some(sorted(symbols), _SHOWN)

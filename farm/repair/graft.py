@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from farm.binary.lookup import LOOKUPS, Lookup, below
 from farm.model.binary import BinaryFormat, Linkage, Symbol
 from farm.model.finding import Finding, Severity
+from farm.model.shown import some
 from farm.repair.natives import Natives, exported
 from farm.wheel.native_libraries import KnownLibrary
 from farm.wheel.system_libraries import is_libpython, is_versioned
@@ -207,8 +208,7 @@ def _objection(
         found = _known_elsewhere(binary, soname, binaries, natives) if replaced is None else frozenset()
         missing = sorted({s.name for s in candidates if s.name not in found and not _is_offered(s, offered)})
         if missing:
-            more = f" and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
-            return f"{binary.member} imports {', '.join(missing[:_LISTED])}{more}, which it does not export"
+            return f"{binary.member} imports {some(missing, _LISTED)}, which it does not export"
     return None
 
 

@@ -16,6 +16,7 @@ from farm.gates.checks.undefined import is_given
 from farm.model import names
 from farm.model.binary import Linkage, Symbol
 from farm.model.names import SharedName
+from farm.model.shown import some
 from farm.repair import rename
 from farm.repair.graft import Binary
 from farm.repair.move import BUILD_INSTEAD, Move
@@ -117,10 +118,9 @@ def prove(binaries: Sequence[Binary], moves_: Mapping[str, Move], natives: Nativ
             continue
         lost = sorted({*_bound(linkage, new, visible), *_free(linkage, reached, visible, musl_libc(arch), arch)})
         if lost:
-            more = f" and {len(lost) - _LISTED} more" if len(lost) > _LISTED else ""
             of = ", ".join(sorted({f"{m.new} ({m.distribution} {m.version})" for m in moves_.values()}))
             raise GateError(
-                f"{member} imports {', '.join(lost[:_LISTED])}{more}, which it would not find with {of}",
+                f"{member} imports {some(lost, _LISTED)}, which it would not find with {of}",
                 where=where,
                 fix=BUILD_INSTEAD,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from farm.gates.contents import WheelContents
@@ -25,14 +25,3 @@ class Check:
     def finding(self, file: str, fact: str, fix: str = "", severity: Severity = Severity.ERROR) -> Finding:
         """A finding of this check; `fix` is the check's remedy unless the case has a better one."""
         return Finding(check=self.name, severity=severity, file=file, fact=fact, fix=fix or self.remedy)
-
-
-def some(names: Sequence[str], shown: int) -> str:
-    """``a, b, c and 12 more``."""
-    listed = ", ".join(names[:shown])
-    return listed if len(names) <= shown else f"{listed} and {len(names) - shown} more"
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 symbol``, ``3 symbols``."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"

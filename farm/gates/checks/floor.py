@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 
 from farm.gates import data
-from farm.gates.checks._base import Check, count, some
+from farm.gates.checks._base import Check
 from farm.gates.checks.undefined import is_of_python, visible_libraries
 from farm.gates.contents import WheelContents
 from farm.gates.policy import AuditPolicy
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding, Severity
+from farm.model.shown import counted, some
 from farm.wheel.names import musl_libc
 
 _VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)(?:\.(\d+))?")
@@ -72,7 +73,7 @@ def _musl(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
         if lost:
             yield MUSL.finding(
                 file,
-                f"imports {count(len(lost), 'symbol')} that musl {data.musl_version()} does not have: "
+                f"imports {counted(len(lost), 'symbol')} that musl {data.musl_version()} does not have: "
                 f"{some(lost, policy.shown)}",
             )
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from farm.binary.functions import Program, programs
 from farm.errors import BinaryFormatError
-from farm.gates.checks._base import Check, count
+from farm.gates.checks._base import Check
 from farm.gates.checks._twins import twins_of
 from farm.gates.contents import WheelContents, hwcaps_level
 from farm.gates.policy import AuditPolicy
 from farm.model.finding import Finding, Severity
+from farm.model.shown import counted
 
 
 def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
@@ -33,7 +34,7 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
     for (arch, level), files in unjudged.items():
         yield CHECK.finding(
             files[0],
-            f"not judged against {level}: there is no table of {arch} instructions ({count(len(files), 'file')})",
+            f"not judged against {level}: there is no table of {arch} instructions ({counted(len(files), 'file')})",
             "compare the compiler's -mcpu in the toolchain file with what the platform promises",
             Severity.NOTE,
         )
@@ -54,7 +55,7 @@ def _examine(policy: AuditPolicy, file: str, program: Program, twin: Program | N
             yield CHECK.finding(
                 file,
                 f"{excess.function} uses {', '.join(excess.features)}, which {level} does not promise{perhaps}: "
-                f"`{excess.instruction}` at {excess.address:#x}, {count(excess.count, 'such instruction')}",
+                f"`{excess.instruction}` at {excess.address:#x}, {counted(excess.count, 'such instruction')}",
                 severity=severity,
             )
         rest = group[policy.shown :]
@@ -62,7 +63,8 @@ def _examine(policy: AuditPolicy, file: str, program: Program, twin: Program | N
             features = sorted({feature for excess in rest for feature in excess.features})
             yield CHECK.finding(
                 file,
-                f"{count(len(rest), 'more function')} above {level} ({', '.join(features)}), up to {rest[-1].function}",
+                f"{counted(len(rest), 'more function')} above {level} ({', '.join(features)}), "
+                f"up to {rest[-1].function}",
                 severity=severity,
             )
 

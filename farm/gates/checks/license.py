@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-from farm.gates.checks._base import Check, some
+from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
 from farm.gates.policy import AuditPolicy
 from farm.model.finding import Finding
+from farm.model.shown import some
 from farm.wheel.metadata import Headers
 
 

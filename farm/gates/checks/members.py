@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from farm.gates.checks._base import Check, some
+from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
 from farm.gates.policy import AuditPolicy
 from farm.model.finding import Finding, Severity
+from farm.model.shown import some
 
 _DEBUGGERS = (".pdb", ".ilk", ".exp")
 _ARCHIVES = (b"!<arch>\n", b"!<thin>\n")

@@ -10,13 +10,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from farm.binary.lookup import LOOKUPS
-from farm.gates.checks._base import Check, some
+from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents, hwcaps_level
 from farm.gates.policy import AuditPolicy
 from farm.model import pypa
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding
 from farm.model.native import NativeLibrary, NativeManifest
+from farm.model.shown import some
 
 
 def _manifest(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:  # noqa: ARG001

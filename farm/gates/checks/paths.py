@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from farm.gates.checks._base import Check, count, some
+from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
 from farm.gates.policy import AuditPolicy
 from farm.model.finding import Finding, Severity
+from farm.model.shown import counted, some
 
 # A path starts after anything that cannot be part of one; it names something below the prefix.
 _BEFORE = re.compile(rb"[A-Za-z0-9_.}~%@+-]")
@@ -35,7 +36,7 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
             harmless = _is_prose(wheel, file) and not any(path.startswith(_SANDBOX) for path in paths)
             yield CHECK.finding(
                 file,
-                f"holds {count(len(paths), 'build path')}: {some(paths, min(policy.shown, 3))}",
+                f"holds {counted(len(paths), 'build path')}: {some(paths, min(policy.shown, 3))}",
                 severity=Severity.WARNING if harmless else policy.house,
             )
 

@@ -8,11 +8,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from farm.binary.lookup import LOOKUPS
-from farm.gates.checks._base import Check, some
+from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
 from farm.gates.policy import AuditPolicy
 from farm.model import pypa
 from farm.model.finding import Finding
+from farm.model.shown import some
 from farm.wheel.native_libraries import KnownLibrary
 
 

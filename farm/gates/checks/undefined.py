@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from farm.binary.lookup import LOOKUPS
-from farm.gates.checks._base import Check, count, some
+from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents, hwcaps_level
 from farm.gates.policy import AuditPolicy
 from farm.model.binary import BinaryFormat, Linkage, Symbol
 from farm.model.finding import Finding
+from farm.model.shown import counted, some
 from farm.wheel.native_libraries import KnownLibrary
 from farm.wheel.system_libraries import is_versioned
 
@@ -50,7 +51,7 @@ def _run(wheel: WheelContents, policy: AuditPolicy) -> Iterator[Finding]:
             needed = ", ".join(linkage.needed) or "nothing"
             yield CHECK.finding(
                 file,
-                f"imports {count(len(lost), 'symbol')} that no library it needs defines: "
+                f"imports {counted(len(lost), 'symbol')} that no library it needs defines: "
                 f"{some(sorted(lost), policy.shown)} (it needs {needed})",
             )
 

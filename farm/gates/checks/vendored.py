@@ -8,11 +8,12 @@ from farm.binary.elf_file import ElfFile
 from farm.binary.elf_symbols import functions_of
 from farm.binary.lookup import LOOKUPS
 from farm.errors import BinaryFormatError
-from farm.gates.checks._base import Check, some
+from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
 from farm.gates.policy import AuditPolicy
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding
+from farm.model.shown import some
 from farm.wheel.native_libraries import KnownLibrary
 from farm.wheel.system_libraries import stem
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from farm.gates import data
-from farm.gates.checks._base import Check, some
+from farm.gates.checks._base import Check
 from farm.gates.contents import WheelContents
 from farm.gates.policy import AuditPolicy
 from farm.model.binary import BinaryFormat, Linkage
 from farm.model.finding import Finding
+from farm.model.shown import some
 
 _UNIVERSAL = ("api-ms-win-crt-*", "ucrtbase.dll")
 _WANTED = ("nx", "aslr")
