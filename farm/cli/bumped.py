@@ -190,7 +190,7 @@ def _changes(difference: AbiDifference, verdict: str) -> Iterator[str]:
     """What makes the verdict."""
     telling = [change for change in difference.changes if change.verdict == verdict == "breaking"]
     for change in telling[:_SHOWN]:
-        yield change.text if change.subject == change.library else f"{change.subject} {change.text}"
+        yield change.said
     if telling[_SHOWN:]:
         yield f"and {len(telling) - _SHOWN} more: `farm abi diff`"
     for library in difference.untyped:

@@ -173,7 +173,7 @@ def _abi(after: Catalog, found: Bump, settings: Settings, *, quiet: bool) -> str
     difference = compare(older, newer)
     lines = [f"ABI ({newer.abi_class}): {difference.verdict}"]
     broken = [change for change in difference.changes if change.verdict == "breaking"]
-    lines += [f"- {change.subject}: {change.text}" for change in broken[:_SHOWN]]
+    lines += [f"- {change.said}" for change in broken[:_SHOWN]]
     lines += [f"- and {len(broken) - _SHOWN} more"] * (len(broken) > _SHOWN)
     if broken:
         lines.append("Builds refuse it until the release raises `abi_epoch`; the plan is as if the ABI were kept.")

@@ -39,17 +39,11 @@ def _breaks(difference: AbiDifference) -> tuple[Finding, ...]:
     if older.platform != newer.platform:
         accept = f"farm abi accept {newer.recipe}@{newer.release} --exports --platform {newer.platform}"
         fix += f". If it differs from {older.platform} by nature: {accept}"
-    shown = [
-        _finding(change, f"breaks the ABI of {older.release}: {_words(change)}", fix) for change in changes[:_SHOWN]
-    ]
+    shown = [_finding(change, f"breaks the ABI of {older.release}: {change.said}", fix) for change in changes[:_SHOWN]]
     rest = len(changes) - len(shown)
     if rest:
         shown.append(_finding(changes[-1], f"and {rest} more changes break the ABI of {older.release}", fix))
     return tuple(shown)
-
-
-def _words(change: AbiChange) -> str:
-    return change.text if change.subject == change.library else f"{change.subject} {change.text}"
 
 
 def _finding(change: AbiChange, fact: str, fix: str, severity: Severity = Severity.ERROR) -> Finding:
@@ -62,7 +56,7 @@ def _unpinned(difference: AbiDifference) -> tuple[Finding, ...]:
     if not new:
         return ()
     newer = difference.newer
-    fact = f"not as pinned for {newer.release}: {_words(new[0])}" + (f" and {len(new) - 1} more" if new[1:] else "")
+    fact = f"not as pinned for {newer.release}: {new[0].said}" + (f" and {len(new) - 1} more" if new[1:] else "")
     fix = f"farm abi accept {newer.recipe}@{newer.release} --platform {newer.platform}"
     return (_finding(new[0], fact, fix, Severity.WARNING),)
 
@@ -74,7 +68,7 @@ def _constants(difference: AbiDifference) -> tuple[Finding, ...]:
         return ()
     older, newer = difference.older, difference.newer
     rest = f" and {len(changed) - 1} more" if changed[1:] else ""
-    fact = f"not as in {older.release}: {_words(changed[0])}{rest}"
+    fact = f"not as in {older.release}: {changed[0].said}{rest}"
     fix = (
         f"if programs that pass the old value break: `abi_epoch = {newer.epoch + 1}` in the [[release]] "
         f"{newer.release} of recipes/{newer.recipe}/recipe.toml; `farm abi diff` has all"

@@ -133,6 +133,11 @@ class AbiChange:
     text: str
     symbols: frozenset[str] = frozenset()
 
+    @property
+    def said(self) -> str:
+        """``deflate is gone``; of a library as a whole ``the library is gone``, which names its subject itself."""
+        return self.text if self.subject == self.library else f"{self.subject} {self.text}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbiDifference:

@@ -78,8 +78,7 @@ def reached(move: Move, imports: Imports, through: Mapping[str, str], facts: Fac
 
 
 def _said(move: Move, change: AbiChange) -> str:
-    said = change.text if change.subject == change.library else f"{change.subject} {change.text}"
-    return f"in {move.recipe} {move.newer} {said}"
+    return f"in {move.recipe} {move.newer} {change.said}"
 
 
 def _by_way_of(
