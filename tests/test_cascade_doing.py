@@ -16,7 +16,8 @@ from plans import PLATFORM
 
 from farm import trial
 from farm.cascade.advance import Advance
-from farm.cascade.doing import Catalogs, FarmHands
+from farm.cascade.catalogs import Catalogs
+from farm.cascade.doing import FarmHands
 from farm.errors import GateError, StoreError
 from farm.gates.audit import AuditPolicy
 from farm.model.cascade import CascadeState, CascadeTask, DraftTask, TaskState

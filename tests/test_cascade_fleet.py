@@ -17,7 +17,7 @@ from test_cascade_doing import hands, started
 from test_fleet_orders import Silent
 
 from farm.cascade.advance import Advance, Advanced
-from farm.cascade.doing import Catalogs
+from farm.cascade.catalogs import Catalogs
 from farm.cascade.fleet import FleetTaskHands, TaskDoer
 from farm.errors import StoreError
 from farm.fleet import queues, signing, trust

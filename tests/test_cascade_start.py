@@ -12,7 +12,7 @@ from cascade_farm import wheel
 from catalog_builder import catalog, dependent, library
 from reworks import releases
 
-from farm.cascade.doing import Catalogs
+from farm.cascade.catalogs import Catalogs
 from farm.cascade.draft import Request
 from farm.cascade.start import Starter
 from farm.cli.cascading import Rooms

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from farm import trial
 from farm.cascade import compiled
+from farm.cascade.catalogs import Catalogs
 from farm.cascade.hands import Deed
 from farm.cascade.holding import held
 from farm.errors import FarmError, GateError, StoreError, UnavailableError
@@ -27,14 +28,12 @@ from farm.plan.selection import ids_beside
 from farm.process import Cancel
 from farm.runners import SmokeResult
 from farm.settings import Settings
-from farm.store import frozen
 from farm.store.artifacts import Store
 from farm.store.home import work_dir
 from farm.store.standing import judged, stand_in
 from farm.workers.step import StepCancel, StepRunner
 
 if TYPE_CHECKING:
-    from farm.catalog.values import Catalog
     from farm.store.ledger import Ledger
 
 _SHOWN_LINES = 20
@@ -232,26 +231,6 @@ _DEEDS: dict[Verb, Callable[[FarmHands, Cascade, CascadeTask, Cancel], Deed]] = 
     Verb.REBIND: FarmHands._rebind,  # noqa: SLF001
     Verb.TEST: FarmHands._test,  # noqa: SLF001
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Catalogs:
-    """Frozen catalogs, each read when first asked for and kept."""
-
-    settings: Settings
-    _read: dict[str, Catalog] = field(default_factory=dict)
-
-    def of(self, cascade: Cascade) -> Catalog:
-        """The catalog after the change. Raises StoreError, CatalogError."""
-        return self.named(cascade.catalog)
-
-    def named(self, digest: str) -> Catalog:
-        """A frozen catalog by its digest. Raises StoreError if it is gone or damaged, CatalogError."""
-        from farm import catalog
-
-        if digest not in self._read:
-            self._read[digest] = catalog.load_from(frozen.whole(self.settings, digest))
-        return self._read[digest]
 
 
 def deed_of(result: SmokeResult) -> Deed:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farm import runners, trial
-from farm.cascade.doing import Catalogs, deed_of
+from farm.cascade.catalogs import Catalogs
+from farm.cascade.doing import deed_of
 from farm.cascade.stage import Imported
 from farm.errors import FarmError, StoreError
 from farm.model.cascade import Cascade, TaskState

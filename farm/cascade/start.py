@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farm.bump.catalogs import Bump, parse_bump, plans
-from farm.cascade.doing import Catalogs
+from farm.cascade.catalogs import Catalogs
 from farm.cascade.draft import Known, Request, draft, part
 from farm.errors import NothingToDoError, UsageError
 from farm.index.reading import check_offered

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import argparse
 
     from farm.cascade.advance import Advanced, TaskEvent
-    from farm.cascade.doing import Catalogs, FarmHands
+    from farm.cascade.catalogs import Catalogs
+    from farm.cascade.doing import FarmHands
     from farm.cascade.promote import Promoter
     from farm.cascade.start import Starter
     from farm.cascade.summary import Report
@@ -139,7 +140,7 @@ class Rooms:
 @contextmanager
 def rooms(settings: Settings) -> Iterator[Rooms]:
     """Open FARM_HOME for cascades. Raises StoreError."""
-    from farm.cascade.doing import Catalogs
+    from farm.cascade.catalogs import Catalogs
     from farm.index.generations import Index
     from farm.store import home
     from farm.store.artifacts import open_store

@@ -53,7 +53,8 @@ class _Screen:
 @contextlib.contextmanager
 def slot(args: argparse.Namespace, settings: Settings) -> Iterator[Slot]:
     """A slot of a worker, with all that it can do."""
-    from farm.cascade.doing import Catalogs, FarmHands
+    from farm.cascade.catalogs import Catalogs
+    from farm.cascade.doing import FarmHands
     from farm.cascade.fleet import TaskDoer
     from farm.fleet.build import Planned, StepDoer
     from farm.fleet.show import Teller
