@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import update
 
-from farm.cascade.advance import settle
+from farm.cascade.settling import settle
 from farm.errors import UsageError
 from farm.index.contents import IndexFile
 from farm.index.generations import Index

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from farm.cascade import faults
 from farm.cascade.hands import Deed, Hands
+from farm.cascade.settling import settle
 from farm.errors import FarmError
 from farm.log import about, happened
-from farm.model.cascade import AT_WORK, Cascade, CascadeState, CascadeTask
+from farm.model.cascade import AT_WORK, Cascade, CascadeTask
 from farm.model.outcome import Outcome
 from farm.model.rework import Verb
 from farm.process import Cancel
@@ -235,21 +236,3 @@ class Advance:
         return patiently(
             lambda: self._ledger.finish_task(lease, task, note=note, took=took, reused=reused), self._cancel
         )
-
-
-def settle(ledger: Ledger, id_: int, cancel: Cancel | None = None) -> Cascade:
-    """Bring a cascade's state in line with its tasks, and return it. Done with all of them, and nothing failed, it is
-    TESTING until what it offers is staged."""
-    cascade = patiently(lambda: ledger.cascade(id_), cancel)
-    may_move = {*AT_WORK, CascadeState.BLOCKED}
-    if cascade.state not in may_move:
-        return cascade
-    verbs = patiently(lambda: ledger.open_verbs(id_), cancel)
-    state, note = CascadeState.TESTING, ""
-    if verbs - {Verb.TEST}:
-        state = CascadeState.BUILDING
-    elif not verbs and (note := patiently(lambda: ledger.failures(id_), cancel)):
-        state = CascadeState.BLOCKED
-    if (state, note) != (cascade.state, cascade.note):
-        patiently(lambda: ledger.move_cascade(id_, state, of=may_move, note=note), cancel)
-    return patiently(lambda: ledger.cascade(id_), cancel)

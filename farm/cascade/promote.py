@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from farm.cascade.advance import settle
 from farm.cascade.holding import held
+from farm.cascade.settling import settle
 from farm.cascade.stage import Stager
 from farm.errors import CatalogError, ChannelMovedError, NothingToDoError, PlanError, UsageError
 from farm.model.cascade import AT_WORK, Cascade, CascadeState, Draft
