@@ -3,7 +3,6 @@ same after ten attempts and after a million."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,7 @@ from sqlalchemy import Select, func, select
 
 from farm.model.events import State
 from farm.model.job import JobState
-from farm.store.database import Database, chunks
+from farm.store.database import Database
 from farm.store.job_tables import jobs
 from farm.store.owner import Owner
 from farm.store.tables import attempts, leases, now_ms, steps
@@ -65,14 +64,6 @@ class LookRecords(Database):
         found = [row for row in rows if not Owner.parse(row.owner).is_surely_dead()]
         seen = (_seen(row, max(0.0, (now - row.started).total_seconds())) for row in found)
         return tuple(sorted(seen, key=lambda one: one.started))
-
-    def attempts_seen(self, ids: Collection[int]) -> tuple[Seen, ...]:
-        """Attempts by number."""
-        found: list[Seen] = []
-        with self.reading() as connection:
-            for part in chunks(ids):
-                found += [_seen(row) for row in connection.execute(_joined().where(attempts.c.id.in_(part)))]
-        return tuple(found)
 
     def last_failed(self, limit: int) -> tuple[Seen, ...]:
         """Attempts that failed, those that began last first."""
