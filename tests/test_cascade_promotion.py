@@ -29,6 +29,7 @@ from farm.errors import NothingToDoError, StoreError, UsageError
 from farm.index.contents import IndexFile
 from farm.index.generations import Index
 from farm.model.cascade import CascadeState, Draft
+from farm.model.outcome import Outcome
 from farm.model.rework import Verb
 from farm.settings import Settings
 from farm.store import frozen
@@ -76,11 +77,11 @@ def test_what_cannot_be_installed_is_not_offered(farm: Farm) -> None:
 
 
 def test_what_cannot_be_imported_is_not_offered(farm: Farm) -> None:
-    farm.importing = [Imported(filename="gmpy2-2.2.whl", outcome="failed", reason="ImportError: no")]
+    farm.importing = [Imported(filename="gmpy2-2.2.whl", outcome=Outcome.FAILED, reason="ImportError: no")]
     cascade = farm.advance(farm.start("gmp", "gmpy2"))
     assert cascade.state is CascadeState.BLOCKED
     assert cascade.note == "what it would offer is not sound: gmpy2-2.2.whl: ImportError: no"
-    farm.importing = [Imported(filename="gmpy2-2.2.whl", outcome="passed")]  # mended: the next call looks again
+    farm.importing = [Imported(filename="gmpy2-2.2.whl", outcome=Outcome.PASSED)]  # mended: the next call looks again
     assert farm.advance(cascade.id).state is CascadeState.STAGED
 
 
@@ -207,7 +208,7 @@ def test_the_younger_of_two_waits_and_a_blocked_one_holds_nobody_up(farm: Farm) 
     assert (waiting.state, waiting.note) == (
         CascadeState.TESTING, "waits for cascade 1 (first, priority 0), which makes some of the same",
     )  # fmt: skip
-    farm.importing = [Imported(filename="x", outcome="failed", reason="no")]
+    farm.importing = [Imported(filename="x", outcome=Outcome.FAILED, reason="no")]
     assert farm.advance(first).state is CascadeState.BLOCKED
     farm.importing = []
     assert farm.advance(second).state is CascadeState.STAGED

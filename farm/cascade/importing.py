@@ -13,6 +13,7 @@ from farm.cascade.stage import Imported
 from farm.errors import FarmError, StoreError
 from farm.model.cascade import Cascade, TaskState
 from farm.model.outcome import Outcome
+from farm.model.rework import Verb
 
 if TYPE_CHECKING:
     from farm.index.contents import PublishedFile
@@ -51,7 +52,7 @@ class GenerationImporter:
         seen = set()
         for task in tasks:
             step = steps[task.step]
-            artifact = self.store.get(task.source if task.verb == "test" else task.key)
+            artifact = self.store.get(task.source if task.verb is Verb.TEST else task.key)
             file = offered.get(artifact.sha256) if artifact else None
             own = runners.takes_own_python(toolchains[step.platform])
             if step.kind == "dependent" and own and file is not None and file.filename not in seen:

@@ -16,6 +16,7 @@ from farm.cascade import installable, targets
 from farm.index.contents import Contents, IndexFile, PublishedFile
 from farm.model.artifact import Artifact
 from farm.model.cascade import AT_WORK, Cascade, CascadeState, CascadeTask
+from farm.model.outcome import Outcome
 from farm.model.rework import Verb
 from farm.wheel import names
 
@@ -39,11 +40,10 @@ class Importer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """A file of the generation that was installed from it and imported. `outcome` is ``passed``, ``failed`` or
-    ``not run``."""
+    """A file of the generation that was installed from it and imported; `reason` says why it FAILED or was NOT_RUN."""
 
     filename: str
-    outcome: str
+    outcome: Outcome
     reason: str = ""
 
 
@@ -135,12 +135,12 @@ class Stager:
         answer = installable.check(contents, wanted, self._requires, apart=apart)
         problems = [str(problem) for problem in answer.problems]
         imported = () if problems else tuple(self.importer(cascade, generation))
-        problems += [f"{one.filename}: {one.reason}" for one in imported if one.outcome == "failed"]
+        problems += [f"{one.filename}: {one.reason}" for one in imported if one.outcome is Outcome.FAILED]
         checks = {
             "resolved": answer.asked,
             "outside": list(answer.outside),
-            "imported": [one.filename for one in imported if one.outcome == "passed"],
-            "not_imported": {one.filename: one.reason for one in imported if one.outcome == "not run"},
+            "imported": [one.filename for one in imported if one.outcome is Outcome.PASSED],
+            "not_imported": {one.filename: one.reason for one in imported if one.outcome is Outcome.NOT_RUN},
             "problems": problems[:_SHOWN],
         }
         return checks, problems

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from farm.cli import history, output, wanted
 from farm.errors import PlanError, UsageError
+from farm.model.rework import Verb
 
 if TYPE_CHECKING:
     import argparse
@@ -101,7 +102,6 @@ def _outcome(
     breaking: bool,
 ) -> _Outcome:
     from farm.bump import catalogs, facts
-    from farm.model.rework import Verb
     from farm.plan.cost import cost
     from farm.plan.rules import all_rules
     from farm.store.artifacts import open_store
@@ -131,7 +131,7 @@ def _outcome(
 
 
 def _stored(found: Rework, store: Store) -> frozenset[str]:
-    made = [task for task in found.tasks if task.verb.value != "test"]
+    made = [task for task in found.tasks if task.verb is not Verb.TEST]
     known = store.known(task.key for task in made)
     return frozenset(task.id for task in made if task.key in known)
 
@@ -199,7 +199,7 @@ def _changes(difference: AbiDifference, verdict: str) -> Iterator[str]:
 
 def _total(outcome: _Outcome) -> str:
     tasks = outcome.rework.tasks
-    counts = [f"{sum(task.verb.value == verb for task in tasks)} to {verb}" for verb in ("build", "rebind", "test")]
+    counts = [f"{sum(task.verb is verb for task in tasks)} to {verb}" for verb in Verb]
     text = f"{', '.join(counts)}; {outcome.rework.untouched} of {len(outcome.plan.steps)} steps untouched"
     if outcome.stored:
         text += f"; {len(outcome.stored)} are in the store already"

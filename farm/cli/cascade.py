@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from farm.errors import GateError, NothingToDoError, UsageError
 if TYPE_CHECKING:
     from farm.cascade.draft import Request
     from farm.cli.cascading import Rooms
-    from farm.model.cascade import Cascade
+    from farm.model.cascade import Cascade, CascadeTask
     from farm.settings import Settings
 
 EPILOG = """\
@@ -224,11 +223,12 @@ def _print(rooms: Rooms, cascade: Cascade, *, everything: bool) -> None:
     report = rooms.report(cascade, everything=everything)
     for line in summary.lines(report):
         print(line)
-    rows = [[f"  {task.id}", task.state.value, *_told(dataclasses.asdict(task))] for task in report.shown]
+    rows = [[f"  {task.id}", task.state.value, _told(task)] for task in report.shown]
     print_table(["  task", "state", "why"], rows)
 
 
-def _told(task: dict[str, str]) -> list[str]:
-    blocked = f"needs {task['culprit']}, which failed" if task["culprit"] else ""
-    text = task["error"] or blocked or task["note"] or task["why"]
-    return [text.strip().partition("\n")[0]]
+def _told(task: CascadeTask) -> str:
+    """The one line that says most of a task."""
+    blocked = f"needs {task.culprit}, which failed" if task.culprit else ""
+    text = task.error or blocked or task.note or task.why
+    return text.strip().partition("\n")[0]

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from farm.errors import UsageError
 from farm.model.cascade import ENDED, Cascade, CascadeKind, CascadeState, Draft, Fence, Scope, TaskState
 from farm.model.happening import Kind
+from farm.model.rework import Verb
 from farm.store.cascade_tables import cascades, edges, fences, plan_steps, tasks
 from farm.store.database import Database, chunks, now
 from farm.store.happenings import about_cascade, kind_of_move, note
@@ -87,19 +88,13 @@ class CascadeRecords(Database):
             select(theirs.c.position)
             .join(mine, mine.c.slot == theirs.c.slot)
             .where(mine.c.cascade == cascade.id, theirs.c.cascade == cascades.c.id)
-            .where(mine.c.verb != "test", theirs.c.verb != "test")
+            .where(mine.c.verb != Verb.TEST, theirs.c.verb != Verb.TEST)
             .exists()
         )
         others = (cascades.c.id != cascade.id) & (cascades.c.channel == cascade.channel) & cascades.c.state.in_(_OPEN)
         with self.reading() as connection:
             rows = connection.execute(select(cascades).where(others, shared).order_by(cascades.c.id)).all()
         return tuple(_cascade(row) for row in rows)
-
-    def slots_made(self, id_: int) -> frozenset[str]:
-        """The slots that a cascade makes wheels of."""
-        query = select(tasks.c.slot).where(tasks.c.cascade == id_, tasks.c.verb != "test")
-        with self.reading() as connection:
-            return frozenset(connection.execute(query).scalars())
 
     def fence(self, id_: int, recipes: Iterable[str], until: datetime, reason: str) -> None:
         """Leave recipes out of a cascade. Raises UsageError if it does not work on one, or if another recipe's task
