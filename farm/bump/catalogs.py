@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,17 @@ def with_predecessor(text: str, catalog: Catalog) -> Catalog:
     return revived(catalog, [loaded.recipe.name])
 
 
+def parse_bumps(texts: Sequence[str], catalog: Catalog) -> list[Bump]:
+    """As `parse_bump`, of several recipes. Raises UsageError as that does, and for a recipe that is named twice."""
+    bumps = [parse_bump(text, catalog) for text in texts]
+    names = Counter(bump.recipe for bump in bumps)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise UsageError(
+            f"{twice[0]} is named twice", where="--bump", fix="name each recipe once, with its newest release"
+        )
+    return bumps
+
+
 def parse_bump(text: str, catalog: Catalog) -> Bump:
     """``gmp=6.3.0``. Raises UsageError for a recipe that is not there, and for a version that is none, has no release
     before it, or is unknown and older than the newest release."""
@@ -66,7 +78,8 @@ def parse_bump(text: str, catalog: Catalog) -> Bump:
         raise UsageError(
             f"{provider} has no release before {version}, so nothing says what changes (it has {there})",
             where="--bump",
-            fix="retired releases count for `farm plan --bump` alone: name a newer version"
+            fix="retired releases count for `farm plan --bump` alone: name a newer version; "
+            f"`farm recipe bump {provider}` adds upstream's newest"
             if gone
             else "name a newer version, or add the release before to the recipe",
         )

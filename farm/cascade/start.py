@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from farm.bump.catalogs import Bump, parse_bump, plans
+from farm.bump.catalogs import Bump, parse_bumps, plans
 from farm.cascade.catalogs import Catalogs
 from farm.cascade.draft import Known, Request, draft, part
 from farm.errors import NothingToDoError, UsageError
@@ -98,10 +98,9 @@ class Starter:
         the catalog before, or if that is not known what the channel serves."""
         scope = request.scope
         if scope.bumps:
-            bumps = [known_bump(text, new) for text in scope.bumps]
             return plans(
                 new,
-                bumps,
+                known_bumps(scope.bumps, new),
                 lambda catalog, names: self.plan_of(catalog, replace(scope, recipes=tuple(names))),
                 scope.recipes,
             )
@@ -143,13 +142,14 @@ class Starter:
         return last.catalog if last is not None and (frozen.folder(self.settings) / last.catalog).is_dir() else ""
 
 
-def known_bump(text: str, catalog: Catalog) -> Bump:
-    """A bump to a release that the recipe has. Raises UsageError."""
-    bump = parse_bump(text, catalog)
-    if not bump.known:
-        raise UsageError(
-            f"{bump.recipe} has no release {bump.version}",
-            where=f"recipes/{bump.recipe}/recipe.toml",
-            fix=f"add it first: `farm recipe bump {bump.recipe}={bump.version}`",
-        )
-    return bump
+def known_bumps(texts: Sequence[str], catalog: Catalog) -> list[Bump]:
+    """Bumps to releases that the recipes have. Raises UsageError."""
+    bumps = parse_bumps(texts, catalog)
+    for bump in bumps:
+        if not bump.known:
+            raise UsageError(
+                f"{bump.recipe} has no release {bump.version}",
+                where=f"recipes/{bump.recipe}/recipe.toml",
+                fix=f"add it first: `farm recipe bump {bump.recipe}={bump.version}`",
+            )
+    return bumps

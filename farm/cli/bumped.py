@@ -45,17 +45,14 @@ class _Outcome:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print what the bumps need; exits with 0 whatever that is. Raises UsageError, PlanError."""
     from farm import catalog
-    from farm.bump.catalogs import parse_bump, with_predecessor
+    from farm.bump.catalogs import parse_bumps, with_predecessor
 
     if args.all:
         raise UsageError("shows what is up to date, which a bump leaves alone", where="--all", fix="leave out --all")
     today = loaded = catalog.load(settings)
     for text in args.bump:
         loaded = with_predecessor(text, loaded)
-    bumps = [parse_bump(text, loaded) for text in args.bump]
-    twice = [bump.recipe for i, bump in enumerate(bumps) if bump.recipe in [b.recipe for b in bumps[:i]]]
-    if twice:
-        raise UsageError(f"{twice[0]} is named twice", where="--bump", fix="name each recipe once")
+    bumps = parse_bumps(args.bump, loaded)
     outcomes = list(_outcomes(args, bumps, loaded, settings))
     if args.json:
         output.print_json({"bumps": [asdict(bump) for bump in bumps], "outcomes": [_document(o) for o in outcomes]})

@@ -112,14 +112,11 @@ def concerned(catalog: Catalog, recipes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _bumped(texts: list[str], catalog: Catalog) -> tuple[str, tuple[str, ...]]:
-    from farm.cascade.start import known_bump
+    from farm.cascade.start import known_bumps
 
-    bumps = [known_bump(text, catalog) for text in texts]
-    names = tuple(dict.fromkeys(bump.recipe for bump in bumps))
-    if len(names) < len(bumps):
-        raise UsageError("a recipe is named twice", where="--bump", fix="name each once, with its newest release")
+    bumps = known_bumps(texts, catalog)
     said = (f"{b.recipe} {_before(catalog.recipes[b.recipe].recipe, b.version)}{b.version}" for b in bumps)
-    return ", ".join(said), names
+    return ", ".join(said), tuple(bump.recipe for bump in bumps)
 
 
 def _before(recipe: Recipe, version: str) -> str:
