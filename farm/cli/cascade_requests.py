@@ -9,6 +9,7 @@ from farm.cli.cascading import scope_of
 from farm.cli.output import counted
 from farm.errors import UsageError
 from farm.model.shown import some
+from farm.plan.selection import with_dependents
 
 if TYPE_CHECKING:
     import argparse
@@ -57,7 +58,7 @@ def request_of(args: argparse.Namespace, rooms: Rooms) -> Request:
             platforms,
             args.python,
             loaded,
-            concerned(loaded, recipes),
+            with_dependents(loaded, recipes),
             bumps=tuple(args.bump or ()),
             suites=(args.suite,) if args.suite != "smoke" else (),
         ),
@@ -80,7 +81,7 @@ def scheduled(args: argparse.Namespace, rooms: Rooms) -> Request | None:
     last = {name: cascade.created for cascade in earlier for name in cascade.scope.recipes}
     forms = schedule.rebuilding({name: one.recipe for name, one in loaded.recipes.items()})
     due = schedule.due(forms, last, datetime.now(UTC))
-    names = concerned(loaded, due) if due else ()
+    names = with_dependents(loaded, due)
     if not names:
         return None
     return Request(
@@ -90,25 +91,6 @@ def scheduled(args: argparse.Namespace, rooms: Rooms) -> Request | None:
         reason="its time has come",
         scope=replace(scope, recipes=names),
     )
-
-
-def concerned(catalog: Catalog, recipes: tuple[str, ...]) -> tuple[str, ...]:
-    """Recipes and all that is built against them, directly or not; none stays none."""
-    if not recipes:
-        return ()
-    from farm.plan.requirements import parse_host
-
-    behind: dict[str, list[str]] = {}
-    for name, loaded in catalog.recipes.items():
-        for needed in loaded.recipe.requires.host:
-            behind.setdefault(catalog.providers.get(parse_host(needed).name, ""), []).append(name)
-    found = dict.fromkeys(recipes)
-    queue = list(found)
-    for name in queue:  # grows while it is read
-        new = [other for other in behind.get(name, ()) if other not in found]
-        found.update(dict.fromkeys(new))
-        queue += new
-    return tuple(sorted(found))
 
 
 def _bumped(texts: list[str], catalog: Catalog) -> tuple[str, tuple[str, ...]]:

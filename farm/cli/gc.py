@@ -18,8 +18,8 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from farm.cascade.keeping import frozen_in_use, over_for
 from farm.cli import gc_caches, gc_first, gc_rules, history, numbers, output
-from farm.cli.cascading import frozen_in_use, over_for
 from farm.errors import CatalogError, PlanError, UsageError
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from farm.model.plan import Step
 from farm.model.recipe import Recipe
 from farm.model.recipe_source import Release
 from farm.plan.effective import matches
+from farm.plan.requirements import parse_host
 from farm.plan.values import CatalogValues, RecipeValues
 
 _PYTHON = re.compile(r"(?:cp)?(\d)\.?(\d+)")
@@ -56,6 +57,23 @@ def needed_to_run(names: Iterable[str], recipe: Callable[[str], Recipe]) -> tupl
         found.update(dict.fromkeys(new))
         waiting += new
     return tuple(name for name in found if name not in asked)
+
+
+def with_dependents(catalog: CatalogValues, recipes: Iterable[str]) -> tuple[str, ...]:
+    """Recipes by name and all that is built against them, directly or not, sorted; none stays none."""
+    found = dict.fromkeys(recipes)
+    if not found:
+        return ()
+    behind: dict[str, list[str]] = {}
+    for name, values in catalog.recipes.items():
+        for needed in values.recipe.requires.host:
+            behind.setdefault(catalog.providers.get(parse_host(needed).name, ""), []).append(name)
+    queue = list(found)
+    for name in queue:  # grows while it is read
+        new = [other for other in behind.get(name, ()) if other not in found]
+        found.update(dict.fromkeys(new))
+        queue += new
+    return tuple(sorted(found))
 
 
 def ids_beside(step: Step, recipes: Mapping[str, RecipeValues]) -> tuple[str, ...]:
