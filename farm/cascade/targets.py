@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
@@ -17,6 +17,9 @@ _SYSTEMS = {
     "macos": ("posix", "darwin", "Darwin"),
     "windows": ("nt", "win32", "Windows"),
 }
+
+# What `platform.machine()` says on Windows, whose tags are no names of processors.
+_MACHINES = {"win_amd64": "AMD64", "win_arm64": "ARM64", "win32": "x86"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,28 +58,39 @@ def targets(toolchains: Iterable[Toolchain], pythons: Iterable[str]) -> Iterator
 def _platforms(toolchain: Toolchain) -> Iterator[str]:
     """The platform tags that a machine at the platform's floor accepts, best first (PEP 600, 656, and macOS)."""
     tag = platform_tag(toolchain.platform)
-    if tag.family == "glibc" and tag.floor:
-        yield from (f"manylinux_{tag.floor[0]}_{minor}_{tag.arch}" for minor in range(tag.floor[1], 4, -1))
-        yield from (f"{name}_{tag.arch}" for name in ("manylinux2014", "manylinux2010", "manylinux1"))
-    elif tag.family == "musl" and tag.floor:
-        yield from (f"musllinux_{tag.floor[0]}_{minor}_{tag.arch}" for minor in range(tag.floor[1], -1, -1))
-    elif tag.family == "macos" and tag.floor:
-        yield from mac_platforms(tag.floor, tag.arch)
-    else:
+    if tag.floor is None:
         yield toolchain.platform
+    else:
+        yield from _ACCEPTED[tag.family](tag.floor, tag.arch)
+
+
+def _manylinux(floor: tuple[int, int], arch: str) -> Iterator[str]:
+    yield from (f"manylinux_{floor[0]}_{minor}_{arch}" for minor in range(floor[1], 4, -1))
+    yield from (f"{name}_{arch}" for name in ("manylinux2014", "manylinux2010", "manylinux1"))
+
+
+def _musllinux(floor: tuple[int, int], arch: str) -> Iterator[str]:
+    yield from (f"musllinux_{floor[0]}_{minor}_{arch}" for minor in range(floor[1], -1, -1))
+
+
+_ACCEPTED: Mapping[str, Callable[[tuple[int, int], str], Iterator[str]]] = {
+    "glibc": _manylinux,
+    "musl": _musllinux,
+    "macos": mac_platforms,
+}
+"""Family of a platform tag -> the tags that its machines accept, from the floor down."""
 
 
 def _markers(toolchain: Toolchain, python: str) -> dict[str, str]:
     """The environment markers (PEP 508) of a target."""
     name, system, long = _SYSTEMS[toolchain.os]
-    machine = {"windows": {"x86_64": "AMD64", "aarch64": "ARM64", "i686": "x86"}}.get(toolchain.os, {})
-    arch = platform_tag(toolchain.platform).arch if toolchain.os != "windows" else toolchain.arch
+    arch = platform_tag(toolchain.platform).arch
     return {
         "extra": "",
         "implementation_name": "cpython",
         "implementation_version": f"{python}.0",
         "os_name": name,
-        "platform_machine": machine.get(arch, arch),
+        "platform_machine": _MACHINES.get(arch, arch),
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": long,
