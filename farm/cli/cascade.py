@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  farm cascade start --bump gmp=6.3.0 --platform '*'    a new release, for every platform
+  farm cascade start --bump gmp=6.4.0 --platform '*'    a release that the recipe got, for every platform
   farm cascade start --toolchain manylinux_2_17_x86_64  a new compiler
   farm cascade start --cve CVE-2021-43618 --purl pkg:generic/gmp@6.2.1   what holds it, found in the wheels' SBOMs
   farm cascade start --all --reason 'monthly'           whatever is not built yet

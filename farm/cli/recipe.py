@@ -22,7 +22,7 @@ EPILOG = """examples:
   farm recipe new debian:gmp_6.3.0+dfsg.orig.tar.xz     from the machine's own Debian mirror
   farm recipe lint gmp mpfr                             every fault of these; none named: of the whole catalog
   farm recipe bump gmp                                  add upstream's newest release: hashes, patches, lint
-  farm recipe bump gmp=6.2.1                            a certain one
+  farm recipe bump gmp=6.4.0                            a certain one
   farm recipe bump gmp --branch --abi                   the branch bump/gmp-..., with ABI verdict and plan in its commit
   farm recipe bump gmp --pull-request                   that branch, pushed, with a pull request ($GITHUB_TOKEN)
   farm recipe cibuildwheel gmpy2 --platform win_arm64 --python 3.13 -o handout    to be built on such a machine
