@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from farm.cli import cascade_options, cascading, telling
+from farm.cli import cascade_options, cascading, moments, telling
 from farm.cli.output import counted, human_seconds, print_json, print_table
 from farm.errors import GateError, NothingToDoError, UsageError
 
@@ -178,20 +178,10 @@ def _fence(args: argparse.Namespace, rooms: Rooms) -> int:
     elif not args.reason or not args.until:
         raise UsageError("a fence needs an end and a reason", where="fence", fix="add --until DATE --reason TEXT")
     else:
-        rooms.ledger.fence(cascade.id, args.recipe, _day(args.until), args.reason)
+        until = moments.to_come(args.until, "--until", datetime.now(UTC))
+        rooms.ledger.fence(cascade.id, args.recipe, until, args.reason)
     rooms.promoter.unstage(cascade.id)
     return _say(args, rooms, rooms.ledger.cascade(cascade.id))
-
-
-def _day(text: str) -> datetime:
-    try:
-        day = datetime.fromisoformat(text)
-        day = day.replace(tzinfo=UTC) if day.tzinfo is None else day.astimezone(UTC)
-    except (ValueError, OverflowError) as error:  # the last: in UTC it is after the year 9999, or before the first
-        raise UsageError(f"{text!r} is no date", where="--until", fix="write it like 2026-12-31") from error
-    if day <= datetime.now(UTC):
-        raise UsageError(f"{text} is over", where="--until", fix="give a day to come")
-    return day
 
 
 def _run_due(args: argparse.Namespace, rooms: Rooms) -> int:

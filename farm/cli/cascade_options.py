@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "cascade", type=numbers.whole, nargs="*", metavar="CASCADE", help="default: all that have not ended"
     )
     fence.add_argument("recipe", nargs="+", metavar="RECIPE")
-    fence.add_argument("--until", metavar="DATE", help="when it is looked at again: 2026-12-31")
+    fence.add_argument("--until", metavar="DATE", help="when it is looked at again: 2026-12-31, or 90d from now")
     fence.add_argument("--reason", type=words.line, default="", help="kept with the cascade, and shown")
     fence.add_argument("--lift", action="store_true", help="take the recipes in again")
     for one in actions.choices.values():

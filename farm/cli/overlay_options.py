@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farm.cli import words
+from farm.cli import moments, words
 from farm.errors import UsageError
 from farm.index.contents import STAGING
 
@@ -52,7 +51,6 @@ whose signatures count: lines of ssh-keygen's allowed signers in the catalog's f
   ssh-keygen -t ed25519 -f overlay-key
   echo "jo@example.org $(cat overlay-key.pub)" >> trusted-keys
 """
-_DAYS = re.compile(r"(\d{1,4})d")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +141,7 @@ def composed(args: argparse.Namespace) -> Overlay:
         reason=args.reason,
         author=author,
         created=now,
-        expires=_when(args.expires, now),
+        expires=moments.to_come(args.expires, "--expires", now),
         requires_python=args.set_requires_python,
         requires=requires,
     )
@@ -166,13 +164,3 @@ def _versions(text: str | None) -> str | None:
         return None if text is None else f"=={pypa.version(text)}"
     except InvalidVersion:
         return text
-
-
-def _when(text: str, now: datetime) -> datetime:
-    if days := _DAYS.fullmatch(text):
-        return now + timedelta(days=int(days[1]))
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is no date", where="--expires", fix="write 2027-02-01 or 90d") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
