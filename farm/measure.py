@@ -87,7 +87,7 @@ def require_tools(toolchain: Toolchain) -> None:
 
 
 def exports(step: Step, built: BuiltLibrary, recipe: Recipe) -> Abi:
-    """The ABI of a build as its exports alone tell."""
+    """The ABI of a build as its exports alone tell: without constants of headers, which are judged with types."""
     return replace(exports_of_build(step, built, recipe), headers={})
 
 
@@ -107,14 +107,14 @@ def exports_of_wheel(step: Step, wheel: Path, recipe: Recipe) -> Abi:
 
 
 def _exported(step: Step, recipe: Recipe, linkages: Mapping[str, Linkage], include: Path) -> Abi:
-    headers = _matching(include, recipe)
+    headers = _headers(include, recipe)
     named = header_text.names_in(headers)
     libraries = {name: surface.symbols_of(at, named, _mangling(recipe, name)) for name, at in linkages.items()}
     return _abi(step, recipe, libraries, next(iter(linkages.values())), header_text.constants_of(include, headers))
 
 
 def _describe(step: Step, built: BuiltLibrary, recipe: Recipe, cancel: Cancel | None) -> Abi:
-    headers = _headers(built, recipe)
+    headers = _headers(built.headers, recipe)
     libraries = {
         linked.link_name: library.describe(
             linked.unstripped, built.headers, headers, _mangling(recipe, linked.link_name), cancel=cancel
@@ -129,11 +129,8 @@ def _mangling(recipe: Recipe, link_name: str) -> Mangling:
     return next((product.mangling for product in recipe.products.library if product.name == link_name), PLAIN)
 
 
-def _headers(built: BuiltLibrary, recipe: Recipe) -> list[Path]:
-    return _matching(built.headers, recipe)
-
-
-def _matching(include: Path, recipe: Recipe) -> list[Path]:
+def _headers(include: Path, recipe: Recipe) -> list[Path]:
+    """The public headers below a directory: what the recipe's products name."""
     return sorted({path for glob in recipe.products.headers for path in include.glob(glob) if path.is_file()})
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from farm.cli import bump_shown, output, proposing
 from farm.errors import UsageError
 
 if TYPE_CHECKING:
+    from farm.fetch.download import Progress
     from farm.settings import Settings
+    from farm.watch.values import Asking
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,15 +65,15 @@ def _release(text: str) -> tuple[str, str]:
     return name, version.strip()
 
 
-def asking(args: argparse.Namespace, settings: Settings) -> Any:
-    """How upstream is asked (`farm.watch.values.Asking`)."""
+def asking(args: argparse.Namespace, settings: Settings) -> Asking:
+    """How upstream is asked."""
     from farm.watch.values import Asking
 
     return Asking(cache=settings.cache, accept_expired=args.expired)
 
 
-def progress(args: argparse.Namespace) -> Any:
-    """Say each file once, when it begins to come."""
+def progress(args: argparse.Namespace) -> Progress:
+    """Says each file once on stderr, when it begins to come; nothing with ``--json``."""
     seen: set[str] = set()
 
     def report(name: str, _have: int, total: int | None) -> None:
