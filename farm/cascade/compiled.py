@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from farm.abi import header_code
 from farm.errors import GateError
+from farm.model.shown import some
 from farm.plan.keys import REQUIRES
 from farm.wheel.archive import WheelArchive
 
@@ -36,9 +37,8 @@ def check(key: str, natives: Iterable[Step], binary_format: str, store: Store, l
             raise GateError("the headers that it was compiled with are not known", where=native.id, fix=_FIX)
         lost = header_code.lost(_headers(store.path(old)), _headers(store.path(new)), binary_format)
         if lost:
-            more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
             said = f"it may have been compiled with what is another one in {native.recipe} {native.version}"
-            raise GateError(f"{said}: {', '.join(lost[:_SHOWN])}{more}", where=native.id, fix=_FIX)
+            raise GateError(f"{said}: {some(lost, _SHOWN)}", where=native.id, fix=_FIX)
 
 
 def _headers(wheel: Path) -> Iterator[str]:
