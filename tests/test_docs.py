@@ -8,6 +8,8 @@ import documents
 import pytest
 from documents import ROOT, Said
 
+from farm import catalog
+
 
 def _faults(said: list[Said]) -> list[str]:
     return [f"{one.where}: farm {' '.join(one.words)}: {why}" for one in said if (why := documents.fault(one))]
@@ -29,6 +31,17 @@ def test_every_command_that_an_error_advises_is_one() -> None:
     said = list(documents.advice())
     assert len(said) > 100
     assert not _faults(said)
+
+
+def test_every_release_whose_abi_is_compared_is_in_its_recipe() -> None:
+    """A release that was retired still counts: one that was removed would make the first thing people try an error."""
+    recipes = catalog.load_from(ROOT).recipes
+    compared = [one for one in (*documents.commands(), *documents.examples()) if one.words[:2] == ("abi", "diff")]
+    named = {(one.where, word) for one in compared for word in one.words[2:] if "@" in word and word[0].islower()}
+    assert named
+    for where, word in named:
+        name, _, version = word.partition("@")
+        assert version in {release.version for release in recipes[name].recipe.history}, f"{where}: {word}"
 
 
 @pytest.mark.parametrize(
