@@ -169,6 +169,7 @@ def test_a_release_from_start_to_rollback(catalog: Path) -> None:
     assert done.returncode == 0, done.stderr
     (document,) = json.loads(done.stdout)
     assert document["state"] == "staged"
+    assert document["verdicts"] == {"tiny@1.0 -> tiny@1.1": "not known"}, "nothing is pinned"
     assert document["tasks"]["build"] == {"done": 1}
     assert document["tasks"]["test"] == {"done": 2}
     assert document["checks"]["imported"] == [f"pytiny-0.5-{TAG}-{TAG}-{PLATFORM}.whl"]

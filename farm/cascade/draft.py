@@ -11,8 +11,11 @@ from farm.errors import PlanError
 from farm.model.cascade import CascadeKind, Draft, DraftTask, Scope
 from farm.model.plan import Plan, Step
 from farm.model.rework import Rework, Task, Verb
+from farm.plan.moves import Plans
+from farm.plan.rework import releases
 
 PRIORITIES = {CascadeKind.SECURITY: 100, CascadeKind.BUMP: 10, CascadeKind.TOOLCHAIN: 10, CascadeKind.SCHEDULE: 0}
+_UNKNOWN = "not known"
 _UNKNOWN_SECONDS = 60.0  # what a task without any history is taken to cost
 
 
@@ -63,10 +66,15 @@ def draft(
         base=base,
         untouched=rework.untouched,
         saved=sum(known.durations.get(work.steps[task.step].slot, 0.0) for task in spared),
-        verdicts=rework.verdicts,
+        verdicts={**dict.fromkeys(_moved(before, after), _UNKNOWN), **rework.verdicts},
         tasks=tuple(DraftTask(task=t, source=sources[t.id], rank=ranks[t.id]) for t in tasks.values()),
         steps=tuple(work.needed_steps(tasks.values())),
     )
+
+
+def _moved(before: Plan, after: Plan) -> list[str]:
+    """The releases of libraries that change, in words: what is not known of their ABIs is said, too."""
+    return [str(move) for move in releases(Plans(before, after))]
 
 
 def _thorough(task: Task, scope: Scope) -> Task:

@@ -82,7 +82,8 @@ class Cascade:
     `base` is the number of the channel's generation that it builds on, 0 if there was none; `staged` that of its hidden
     channel; `promoted` that of the channel after promotion; both 0 until then. `note` says why it is blocked, abandoned
     or was rolled back. `untouched` counts steps of the plan that nothing happens to; `saved` are their recorded seconds
-    and those of steps that are rebound or tested instead of built. `verdicts` are as in `Rework`.
+    and those of steps that are rebound or tested instead of built. `verdicts` are those of
+    `Rework`, and ``not known`` of the other releases that changed.
     `checks` is what the staged generation was found to be (farm.cascade.stage).
     """
 
