@@ -107,6 +107,10 @@ def test_their_abi_is_measured_and_pinned(tmp_path: Path) -> None:
     first, _, second = file.read_text().partition("[[release]]")
     file.write_text(first + "[[retired]]" + second.replace("[[release.", "[[retired.", 2))
     assert small_farm.farm(made, "recipe", "lint").returncode == 0
+    unknown = small_farm.farm(made, "abi", "diff", "tiny@1.0", "tiny@1.2")
+    assert unknown.returncode == 2
+    assert "its releases are 1.1, retired 1.0" in unknown.stderr
+    assert "for its ABI" not in unknown.stderr, "said before anything is built"
     done = small_farm.farm(made, "abi", "diff", "tiny@1.0", "tiny@1.1", "--json")
     assert done.returncode == 0, done.stderr
     changes = {change["subject"]: change["text"] for change in json.loads(done.stdout)["changes"]}

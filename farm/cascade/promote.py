@@ -95,7 +95,7 @@ class Promoter:
                 fix=f"`farm index rollback --channel {cascade.channel} {cascade.base}` drops what came after it, too",
             )
         if not cascade.base:
-            raise UsageError("the channel served nothing before it", where=f"cascade {id_}", fix="remove or yank files")
+            raise UsageError("the channel served nothing before it", where=f"cascade {id_}", fix="promote another one")
         if served != cascade.base:
             self.index.rollback(cascade.channel, cascade.base, instead_of=cascade.promoted)
         note = f"{_BACK} from {cascade.channel}@{cascade.promoted:06d}"

@@ -120,10 +120,14 @@ def _rows(abi: Abi) -> list[dict[str, Any]]:
 
 def _diff(args: argparse.Namespace, loaded: Catalog, settings: Settings) -> int:
     from farm.abi.compare import compare
+    from farm.cli import measuring
 
-    older, newer = _abis((args.older, args.newer), args, loaded, settings)
-    if older.recipe != newer.recipe:
-        raise UsageError(f"{older.recipe} and {newer.recipe} are two libraries", fix="name two releases of one recipe")
+    texts = (args.older, args.newer)
+    measuring.check(texts, args.platform, loaded)
+    first, second = (loaded.providers[text.partition("@")[0]] for text in texts)
+    if first != second:
+        raise UsageError(f"{first} and {second} are two libraries", fix="name two releases of one recipe")
+    older, newer = _abis(texts, args, loaded, settings)
     found = compare(older, newer)
     if args.json:
         output.print_json(_difference(found))
@@ -173,6 +177,7 @@ def _abis(texts: Sequence[str], args: argparse.Namespace, loaded: Catalog, setti
     """The ABIs of releases, measured where that was not done before."""
     from farm.cli import measuring
 
+    measuring.check(texts, args.platform, loaded)
     return [measuring.abi_of(text, args.platform, loaded, settings, quiet=args.json) for text in texts]
 
 

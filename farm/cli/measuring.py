@@ -39,6 +39,14 @@ def abi_of(text: str, platform: str | None, loaded: Catalog, settings: Settings,
     return measure.measured(step, loaded, deps, settings, settings.logs / f"{step.key}.abi.log", report)
 
 
+def check(texts: Sequence[str], platform: str | None, loaded: Catalog) -> None:
+    """Before the first of some releases is measured, which may take long: raise UsageError for one that cannot be."""
+    from farm.catalog import retired
+
+    for text in texts:
+        _step(text, platform, retired.for_release(loaded, text))
+
+
 def steps_of(text: str, platforms: Sequence[str], loaded: Catalog) -> tuple[Plan, list[Step]]:
     """A plan of a library's release, and its own steps in that, one for each of the platforms where it can be built.
 

@@ -96,7 +96,8 @@ def _release(recipe: Recipe, version: str) -> Release:
             f"{recipe.name} {version} is retired: nothing is built against it, and it is not offered",
             fix=f"`farm abi` measures it; the releases are {there}",
         )
-    raise UsageError(f"{recipe.name} has no release {version!r}", fix=f"its releases are {there}")
+    gone = "".join(f", retired {release.version}" for release in recipe.retired)
+    raise UsageError(f"{recipe.name} has no release {version!r}", fix=f"its releases are {there}{gone}")
 
 
 def wanted_platforms(catalog: CatalogValues, wanted: Iterable[str]) -> list[str]:
