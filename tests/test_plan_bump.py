@@ -366,6 +366,15 @@ def test_a_release_that_nobody_has_yet(root: Path, capsys: pytest.CaptureFixture
     assert "neither its sources nor its ABI are known" in capsys.readouterr().out
     (only,) = outcomes(root, capsys, "d=1.1")
     assert sorted(done(only)) == ["d build", "d test"], "nothing links to a dependent"
+    assert only["condition"] == "", "and so there are no two answers"
+
+
+def test_only_what_the_bump_makes_impossible_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_recipe(root, dependent("other", requires={"pythons": ">=3.99"}))
+    assert farm(root) == 0
+    assert "impossible: other" in capsys.readouterr().out
+    assert farm(root, "--bump", "gmp=6.3") == 0
+    assert "impossible" not in capsys.readouterr().out
 
 
 def test_a_break_that_cannot_be_planned_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,17 @@ UPGRADES = (
         verb="rebind",
         why=r"openblas .*, another ABI epoch, and it imports nothing that changed",
     ),
+    Upgrade(
+        recipe="flint",
+        older="3.1.3",
+        newer="3.6.0",
+        user="python-flint",
+        above=frozenset({"python-flint"}),
+        below=frozenset({"gmp", "mpfr"}),
+        verdict="breaking",
+        verb="build",
+        why=r"imports .*; in flint 3\.6\.0 .*",
+    ),
 )
 
 

@@ -58,6 +58,8 @@ def test_what_the_upgrade_from_them_needed(root: Path, capsys: pytest.CaptureFix
     assert "1 to build, 0 to rebind" in out
     assert farm(root, "plan", "--bump", "gmp=6.4", "--platform", PLATFORM) == 0
     assert "is retired" not in capsys.readouterr().out, "6.3 is before it"
+    assert farm(root, "plan", "--bump", "gmp=6.1") == 2
+    assert "(it has 6.3, retired 6.1, retired 6.2)" in capsys.readouterr().err
     assert farm(root, "plan", "--bump", "gmp=6.1", "--platform", PLATFORM) == 2
     assert "has no release before 6.1" in capsys.readouterr().err
 

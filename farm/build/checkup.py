@@ -94,7 +94,7 @@ def _programs(catalog: Catalog | None) -> Iterator[Check]:
         lacking = [p for p in tool.programs if not p.endswith("?") and shutil.which(p, path=tools.SYSTEM_PATH) is None]
         users = sorted(used.get(name, ()))
         needed = name in tools.BASIC or bool(users)
-        whom = f"for {', '.join(users)}" if users else ("for every build" if needed else "for no recipe yet")
+        whom = f"for {', '.join(users)}" if users else ("for every build" if needed else "no recipe needs it")
         if not lacking:
             yield Check(name=name, state=State.OK, detail=whom)
         else:

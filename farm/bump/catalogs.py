@@ -40,11 +40,10 @@ def with_predecessor(text: str, catalog: Catalog) -> Catalog:
         asked = parse_version(version.strip())
     except InvalidVersion:
         return catalog
-    if loaded is None or not loaded.recipe.retired:
+    if loaded is None or any(parse_version(release.version) < asked for release in loaded.recipe.release):
         return catalog
-    if any(parse_version(release.version) < asked for release in loaded.recipe.release):
-        return catalog
-    return revived(catalog, [loaded.recipe.name])
+    older = any(parse_version(release.version) < asked for release in loaded.recipe.retired)
+    return revived(catalog, [loaded.recipe.name]) if older else catalog
 
 
 def parse_bumps(texts: Sequence[str], catalog: Catalog) -> list[Bump]:

@@ -130,5 +130,5 @@ def _document(plan: Plan, result: RunResult, published: str) -> dict[str, object
             }
             for outcome in result.outcomes.values()
         ],
-        "impossible": wanted.impossible_rows(plan),
+        "impossible": wanted.impossible_rows(plan.impossible),
     }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from farm.bump.catalogs import Bump
     from farm.catalog import Catalog
     from farm.model.abi import AbiDifference
-    from farm.model.plan import Plan
+    from farm.model.plan import Impossible, Plan
     from farm.model.rework import Rework
     from farm.plan.cost import Cost
     from farm.plan.rules import Rebuilt
@@ -30,10 +30,12 @@ _JOBS = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
     """What a bump needs under one condition. `differences` are those of the bumped recipes that are known, by
-    ``gmp@6.2.1 -> gmp@6.3.0``; `stored` are tasks whose wheel is in the store already."""
+    ``gmp@6.2.1 -> gmp@6.3.0``; `stored` are tasks whose wheel is in the store already, `impossible` is what the bump
+    makes so."""
 
     condition: str
     plan: Plan
+    impossible: tuple[Impossible, ...]
     rework: Rework
     cost: Cost
     rules: Mapping[str, Rebuilt]
@@ -62,13 +64,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             last = today.recipes[bump.recipe].recipe.retired[-1].version
             print(f"{bump.recipe} {last} is retired: this is what {bump.version} needed while it was not")
         if not bump.known:
-            print(
-                f"{bump.recipe} has no release {bump.version} yet: neither its sources nor its ABI are known, so it is "
-                "planned as a copy of the newest one, once as if it kept the ABI and once as if it broke it"
-            )
+            print(_imagined(bump, loaded))
     for outcome in outcomes:
         _print(outcome)
     return 0
+
+
+def _imagined(bump: Bump, loaded: Catalog) -> str:
+    lacks = f"{bump.recipe} has no release {bump.version} yet"
+    if loaded.recipes[bump.recipe].recipe.abi is None:  # nothing links to it
+        return f"{lacks}: it is planned as a copy of the newest one"
+    return (
+        f"{lacks}: neither its sources nor its ABI are known, so it is planned as a copy of the newest one, once as if "
+        "it kept the ABI and once as if it broke it"
+    )
 
 
 def _outcomes(
@@ -76,12 +85,10 @@ def _outcomes(
 ) -> Iterator[_Outcome | tuple[str, PlanError]]:
     """One outcome if all releases are known, else one for each thing that may come. A break that cannot be planned is
     an answer, too."""
-    if all(bump.known for bump in bumps):
+    if all(bump.known or loaded.recipes[bump.recipe].recipe.abi is None for bump in bumps):
         yield _outcome("", args, bumps, loaded, settings, breaking=False)
         return
     yield _outcome("if it keeps the ABI", args, bumps, loaded, settings, breaking=False)
-    if all(bump.known or loaded.recipes[bump.recipe].recipe.abi is None for bump in bumps):
-        return  # nothing links to it
     condition = "if it breaks the ABI"
     try:
         yield _outcome(condition, args, bumps, loaded, settings, breaking=True)
@@ -118,6 +125,7 @@ def _outcome(
     return _Outcome(
         condition=condition,
         plan=after,
+        impossible=tuple(row for row in after.impossible if row not in before.impossible),
         rework=found,
         cost=cost(found.tasks),
         rules=all_rules(before, after, found, durations),
@@ -154,7 +162,7 @@ def _document(outcome: _Outcome | tuple[str, PlanError]) -> dict[str, Any]:
         "critical_path": sums.path,
         "without_history": sums.unknown,
         "rules": {name: asdict(rebuilt) for name, rebuilt in outcome.rules.items()},
-        "impossible": wanted.impossible_rows(outcome.plan),
+        "impossible": wanted.impossible_rows(outcome.impossible),
     }
 
 
@@ -169,7 +177,7 @@ def _print(outcome: _Outcome | tuple[str, PlanError]) -> None:
         for task in outcome.rework.tasks
     ]
     output.print_table(("task", "took", "why"), rows)
-    for line in wanted.impossible_lines(outcome.plan):
+    for line in wanted.impossible_lines(outcome.impossible):
         print(line)
     for move, verdict in outcome.rework.verdicts.items():
         print(f"ABI of {move}: {verdict}")
@@ -202,8 +210,9 @@ def _total(outcome: _Outcome) -> str:
         text += f"; {len(outcome.stored)} are in the store already"
     sums = outcome.cost
     if sums.seconds:
+        least = "at least " if sums.unknown else ""
         text += (
-            f"; {output.human_seconds(sums.seconds)} of work expected, not less than "
+            f"; {least}{output.human_seconds(sums.seconds)} of work expected, not less than "
             f"{output.human_seconds(sums.at_least(_JOBS))} with {_JOBS} jobs, "
             f"{output.human_seconds(sums.critical)} with any number"
         )

@@ -108,7 +108,7 @@ def _why(step: Step, ledger: Ledger | None) -> list[str]:
 
 def _print(plan: Plan, rows: list[dict[str, Any]], cached: int) -> None:
     output.print_table(("step", "state", "took", "why"), [_cells(row) for row in rows])
-    for line in wanted.impossible_lines(plan):
+    for line in wanted.impossible_lines(plan.impossible):
         print(line)
     print(_total(plan, rows, cached))
 
@@ -131,4 +131,4 @@ def _total(plan: Plan, rows: list[dict[str, Any]], cached: int) -> str:
 
 
 def _document(plan: Plan, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"steps": rows, "impossible": wanted.impossible_rows(plan)}
+    return {"steps": rows, "impossible": wanted.impossible_rows(plan.impossible)}

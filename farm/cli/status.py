@@ -59,10 +59,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         stored = store.known(step.key for step in plan.steps)
         rows = _rows(plan.steps, stored, ledger)
     if args.json:
-        output.print_json({"steps": rows, "impossible": wanted.impossible_rows(plan)})
+        output.print_json({"steps": rows, "impossible": wanted.impossible_rows(plan.impossible)})
         return 0
     show = matrix.print_markdown if args.markdown else matrix.print_text
-    show(matrix.matrix(rows, wanted.impossible_rows(plan)))
+    show(matrix.matrix(rows, wanted.impossible_rows(plan.impossible)))
     return 0
 
 

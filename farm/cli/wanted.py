@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from farm.catalog import Catalog
     from farm.model.artifact import Artifact
-    from farm.model.plan import Plan
+    from farm.model.plan import Impossible, Plan
     from farm.settings import Settings
     from farm.store.artifacts import Store
 
@@ -107,22 +107,22 @@ def notes(plan: Plan, found: Mapping[str, Artifact]) -> tuple[str, ...]:
 
     rebound = rebound_among(plan.steps, found)
     said = (f"rebound, not built: {some(rebound, _SHOWN)}",) if rebound else ()
-    return (*impossible_lines(plan), *said)
+    return (*impossible_lines(plan.impossible), *said)
 
 
-def impossible_lines(plan: Plan) -> tuple[str, ...]:
+def impossible_lines(rows: Iterable[Impossible]) -> tuple[str, ...]:
     """What cannot be built and why, for people."""
     return tuple(
         f"impossible: {' '.join((row.recipe, row.python or '')).strip()} for {row.platform}: {row.reason}"
-        for row in plan.impossible
+        for row in rows
     )
 
 
-def impossible_rows(plan: Plan) -> list[dict[str, str]]:
+def impossible_rows(rows: Iterable[Impossible]) -> list[dict[str, str]]:
     """The same for programs."""
     return [
         {"recipe": row.recipe, "platform": row.platform, "python": row.python or "", "reason": row.reason}
-        for row in plan.impossible
+        for row in rows
     ]
 
 
