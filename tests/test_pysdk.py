@@ -122,7 +122,7 @@ def test_digests_come_from_the_files_alone(real: Catalog, monkeypatch: pytest.Mo
     monkeypatch.setattr(pysdk_headers, "obtain", fetches)
     digests = {
         (tag, platform): pysdk.digest(tag, chain, real)
-        for tag in ("cp311", "cp313")
+        for tag in ("cp311", "cp313", "cp314")
         for platform, chain in real.toolchains.items()
         if real.pythons[tag].headers_for(platform)
     }
@@ -143,6 +143,18 @@ def test_a_digest_changes_with_what_it_describes(fake: Catalog) -> None:
     elsewhere = python.source[0].model_copy(update={"url": "https://example.org/x.tar.xz"})
     other = replace(fake, pythons={"cp313": python.model_copy(update={"source": (elsewhere,)})})
     assert pysdk.digest("cp313", chain, other) == old
+    other = replace(fake, pythons={"cp313": python.model_copy(update={"source_version": "3.13.0"})})
+    assert pysdk.digest("cp313", chain, other) != old
+
+
+def test_packages_and_source_may_be_two_versions(real: Catalog) -> None:
+    python = real.pythons["cp314"]
+    versions = {
+        platform: python.version_of(entry) for platform in real.toolchains if (entry := python.headers_for(platform))
+    }
+    assert versions.keys() == real.toolchains.keys()
+    assert versions["manylinux_2_17_x86_64"] == python.version != python.source_version
+    assert versions["win_arm64"] == versions["macosx_11_0_arm64"] == python.source_version
 
 
 def test_headers_that_nothing_pins_are_said(real: Catalog) -> None:
@@ -154,9 +166,12 @@ def test_headers_that_nothing_pins_are_said(real: Catalog) -> None:
 
 
 def test_faults_of_the_files_are_found(real: Catalog) -> None:
-    python = real.pythons["cp313"].model_copy(update={"version": "3.12.1", "build": {"x86_64": "nowhere"}})
+    python = real.pythons["cp313"].model_copy(
+        update={"version": "3.12.1", "source_version": "3.12.2", "build": {"x86_64": "nowhere"}}
+    )
     said = [str(fault) for fault in check({"cp313": python}, real.sysroots)]
     assert any("3.12.1 is no cp313" in line for line in said)
+    assert any("source_version" in line and "3.12.2 is no cp313" in line for line in said)
     assert any("no sysroot 'nowhere'" in line for line in said)
     assert check(real.pythons, real.sysroots) == []
 

@@ -29,7 +29,11 @@ CASES = [
     pytest.param(backend, platform, "cp313", marks=() if (backend, platform) in QUICK else pytest.mark.slow)
     for backend in cross_project.FILES
     for platform in EXPECTED
-] + [pytest.param("setuptools", platform, "cp311", marks=pytest.mark.slow) for platform in EXPECTED]
+] + [
+    pytest.param("setuptools", platform, python, marks=pytest.mark.slow)
+    for python in ("cp311", "cp314")
+    for platform in EXPECTED
+]
 
 
 @pytest.fixture(scope="module")

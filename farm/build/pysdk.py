@@ -78,11 +78,12 @@ def digest(python_tag: str, platform: Toolchain, catalog: Catalog) -> str:
     if python is None:
         return _machine_parts(python_tag, platform)[-1]
     entry = _entry(python, platform)
-    data = sysconfig_data(Flavour(version=python.version), platform)
+    version = python.version_of(entry)
+    data = sysconfig_data(Flavour(version=version), platform)
     pins = sorted(location.sha256 for location in pysdk_headers.locations(python, entry, catalog))
     made_from = {
         "layout": LAYOUT,
-        "version": python.version,
+        "version": version,
         "pins": pins,
         "headers": entry.model_dump(mode="json", exclude={"platform", "sysroot", "package", "prelude"}),
         "sysconfig": dict(data),
@@ -109,7 +110,7 @@ def sdk(
     if python is None:
         return _of_machine(python_tag, platform, settings)
     entry = _entry(python, platform)
-    flavour = Flavour(version=python.version)
+    flavour = Flavour(version=python.version_of(entry))
     data = sysconfig_data(flavour, platform)
     whole = digest(python_tag, platform, catalog)
     root = settings.cache / "sdk" / directory(python_tag, platform, whole)
@@ -128,7 +129,7 @@ def sdk(
     pinned = pysdk_interpreter.sysroot_of(python, catalog)
     return PythonSdk(
         tag=python_tag,
-        version=python.version,
+        version=flavour.version,
         root=root,
         include=root / "include" / flavour.include_name,
         soabi=str(data["SOABI"]),

@@ -14,8 +14,9 @@ def check(pythons: Mapping[str, Python], sysroots: Mapping[str, Sysroot]) -> lis
     faults = []
     for tag, python in pythons.items():
         file = f"toolchains/pythons/{tag}.toml"
-        if f"cp{python.short.replace('.', '')}" != python.tag:
-            faults.append(Fault(file=file, at=("version",), why=f"{python.version} is no {python.tag}"))
+        for field, version in (("version", python.version), ("source_version", python.source_version)):
+            if version and f"cp{version.rpartition('.')[0].replace('.', '')}" != python.tag:
+                faults.append(Fault(file=file, at=(field,), why=f"{version} is no {python.tag}"))
         for machine, name in python.build.items():
             if name not in sysroots:
                 faults.append(Fault(file=file, at=("build", machine), why=f"there is no sysroot {name!r}"))

@@ -78,6 +78,11 @@ class Python(Frozen):
         description="sysroot with the interpreter that runs builds, by the build machine's architecture",
     )
     source: tuple[Location, ...] = Field(default=(), description="CPython's own source archive: alternatives")
+    source_version: str = Field(
+        default="",
+        pattern=r"^(3\.\d+\.\d+)?$",
+        description="the whole version of that source, where it is another than that of the packages' headers",
+    )
     headers: tuple[Headers, ...] = Field(min_length=1)
     compiled: tuple[Compiled, ...] = Field(default=(), description="interpreters for tests that the farm compiles")
     assembled: tuple[Assembled, ...] = Field(default=(), description="interpreters for tests on Windows")
@@ -86,6 +91,10 @@ class Python(Frozen):
     def short(self) -> str:
         """``3.13``."""
         return self.version.rpartition(".")[0]
+
+    def version_of(self, headers: Headers) -> str:
+        """The whole version of one entry's headers: ``3.13.5``."""
+        return self.version if headers.sysroot else self.source_version or self.version
 
     def headers_for(self, platform: str) -> Headers | None:
         """The first entry that is for a platform; None if it has none."""
