@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +105,20 @@ def test_what_cannot_be_compiled_is_no_fault_of_the_wheel_under_test(
     with pytest.raises(MissingToolError, match="make failed") as caught:
         testpython.materialise("cp313", real.toolchains["musllinux_1_2_x86_64"], real, at)
     assert caught.value.fix == "look into /the/log"
+
+
+@pytest.mark.parametrize(
+    ("soabi", "fits"), [("cpython-313-x86_64-linux-musl", True), ("cpython-313-x86_64-linux-gnu", False)]
+)
+def test_a_compiled_interpreter_must_find_the_modules_of_wheels(
+    real: Catalog, tmp_path: Path, soabi: str, fits: bool
+) -> None:
+    data = tmp_path / "lib/python3.13/_sysconfigdata__linux_x86_64-linux.py"
+    data.parent.mkdir(parents=True)
+    data.write_text(f"build_time_vars = {{'EXT_SUFFIX': '.{soabi}.so',\n 'SOABI': '{soabi}'}}\n")
+    chain = real.toolchains["musllinux_1_2_x86_64"]
+    with nullcontext() if fits else pytest.raises(BuildError, match=r"linux-gnu, those of wheels for .*linux-musl"):
+        testpython_compiled.check_names(tmp_path, real.pythons["cp313"], chain)
 
 
 def test_a_platform_without_a_description_says_where_one_is_written(real: Catalog, at: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +16,14 @@ from farm.build import environment as env
 from farm.build import pysdk_interpreter, toolchain, workspace
 from farm.build import tools as machine_tools
 from farm.build.commands import Runner
+from farm.build.pysdk_sysconfig import Flavour, sysconfig_data
 from farm.build.sandbox import Mount, Sandbox, require_bwrap
 from farm.build.systems import SYSTEMS, Command, Job
 from farm.build.systems.base import flag_environment
 from farm.build.toolchain import Tools
 from farm.build.workspace import Workspace
 from farm.catalog.values import Catalog
+from farm.errors import BuildError
 from farm.fetch import archives, trees
 from farm.fetch.obtain import obtain
 from farm.model.python import Compiled, Part, Python
@@ -35,6 +38,7 @@ from farm.sysroot import place
 _PYTHON = "/farm/python"
 _LOG = "build.log"
 _UNUSED = ("test", "idlelib", "turtledemo", "ensurepip", "lib2to3")
+_SOABI = re.compile(r"""['"]SOABI['"]: ['"]([^'"]+)['"]""")
 _log = logging.getLogger(__name__)
 
 
@@ -71,6 +75,7 @@ class Compilation:
         with self._at_work(cancel) as (space, runner):
             for part, archive in found:
                 self._build(part, archive, tools, space, runner)
+            check_names(space.baseline.prefix, self.python, self.platform)
             shutil.copytree(
                 space.baseline.prefix, root, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_UNUSED)
             )
@@ -157,6 +162,20 @@ class Compilation:
             toolchain_dir=sandbox.place(env.TOOLCHAIN),
             packages=(),
             jobs=self.settings.cores,
+        )
+
+
+def check_names(prefix: Path, python: Python, platform: Toolchain) -> None:
+    """Raise BuildError if an interpreter looks for extension modules under another name than wheels for its platform
+    give them: CPython's configure guesses the C library, and in a cross build it may guess wrong."""
+    named = str(sysconfig_data(Flavour(version=python.version), platform)["SOABI"])
+    texts = (file.read_text("utf-8", "replace") for file in sorted(prefix.glob("lib/python3.*/_sysconfigdata*.py")))
+    found = {match[1] for text in texts for match in _SOABI.finditer(text)}
+    if found != {named}:
+        raise BuildError(
+            f"its modules are for {', '.join(sorted(found)) or 'nothing that it says'}, those of wheels for {named}",
+            where=f"{python.tag} for tests on {platform.platform}",
+            fix=f"correct [[compiled]] of toolchains/pythons/{python.tag}.toml, so that configure finds the C library",
         )
 
 
