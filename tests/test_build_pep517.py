@@ -84,6 +84,9 @@ def test_meson_is_told_of_windows_stable_abi(toolchain: Toolchain) -> None:
     told = json.loads(pep517.details(stable, sdk="/farm/sdk"))
     assert told["libpython"]["dynamic_stableabi"] == "/farm/sdk/lib/python3.lib"
     assert (told["platform"], told["language"]["version"]) == ("win-amd64", "3.11")
+    for own, seen in (("win-arm64", "win-amd64"), ("win32", "win32")):  # Meson compares it with the build platform
+        other = replace(stable.job, toolchain=windows.model_copy(update={"python_platform": own}))
+        assert json.loads(pep517.details(replace(stable, job=other), sdk="/farm/sdk"))["platform"] == seen
     for asked in (job(windows, "mesonpy"), job(toolchain, "mesonpy", abi3="cp311")):  # the interpreter's answer will do
         assert option not in pep517.config_settings(asked)["setup-args"]
         assert pep517.details(asked, sdk="/farm/sdk") == ""

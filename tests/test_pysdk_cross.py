@@ -60,11 +60,12 @@ def test_a_backend_builds_for_another_system(
     assert (f"python{version}.dll" in {name.lower() for name in linkage.needed}) == (platform == "win_amd64")
 
 
-def test_the_stable_abi_of_windows_links_its_own_library(tmp_path: Path, catalog: Catalog) -> None:
+@pytest.mark.parametrize("platform", ["win_arm64", pytest.param("win_amd64", marks=pytest.mark.slow), "win32"])
+def test_the_stable_abi_of_windows_links_its_own_library(tmp_path: Path, catalog: Catalog, platform: str) -> None:
     loaded = cross_project.recipe(tmp_path / "recipe", "meson-python", abi3="cp311")
     home = settings(tmp_path / "home")
-    with cross_project.build(loaded, "win_amd64", "cp311", catalog, home, tmp_path / "log") as built:
-        assert built.wheel.name == "crossed-1.0-cp311-abi3-win_amd64.whl"
+    with cross_project.build(loaded, platform, "cp311", catalog, home, tmp_path / "log") as built:
+        assert built.wheel.name == f"crossed-1.0-cp311-abi3-{platform}.whl"
         with zipfile.ZipFile(built.wheel) as wheel:
             module = wheel.read("crossed/_core.pyd")
     linkage = formats.read_bytes(module, "crossed/_core.pyd")

@@ -91,7 +91,10 @@ def details(python_job: PythonJob, *, sdk: str) -> str:
     write = _details_of(python_job)
     if write is None:
         return ""
-    python = HostPython(version=python_job.version, sdk=sdk, headers=python_job.include, soabi=python_job.soabi)
+    build_arch = python_job.job.build_triple.partition("-")[0]
+    python = HostPython(
+        version=python_job.version, build_arch=build_arch, sdk=sdk, headers=python_job.include, soabi=python_job.soabi
+    )
     return write(python, python_job.job.toolchain)
 
 
