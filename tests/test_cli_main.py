@@ -114,3 +114,16 @@ def test_help_imports_nothing_heavy() -> None:
     loaded = run([sys.executable, "-c", code]).output.rsplit("LOADED", 1)[1].split()
     heavy = {"pydantic", "sqlalchemy", "alembic", "rich", "auditwheel", "celery", "networkx", "iced_x86"}
     assert heavy.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["status"], ["plan"], ["plan", "--bump", "gmp=6.3.0"], ["build"], ["reproduce"], ["toolchain", "python"]],
+    ids=" ".join,
+)
+def test_a_python_that_nobody_has_is_said(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--catalog", str(ROOT), "--home", str(tmp_path), *words, "--python", "9.9"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.search(r"--python.*no file in toolchains/pythons/ describes", said.err)
+    assert "cp311, cp313, cp314" in said.err

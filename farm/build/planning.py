@@ -36,6 +36,7 @@ def check_pythons(catalog: Catalog, tags: Sequence[str]) -> None:
     """Raises UsageError for a Python (``cp311``) that neither the catalog describes nor this machine has."""
     from farm.build import pysdk_machine
     from farm.errors import MissingToolError, UsageError
+    from farm.plan.requirements import python_version
 
     for tag in tags:
         if tag in catalog.pythons or tag == own_python():
@@ -44,7 +45,10 @@ def check_pythons(catalog: Catalog, tags: Sequence[str]) -> None:
             pysdk_machine.find(tag)
         except MissingToolError as error:
             known = ", ".join(sorted(catalog.pythons)) or "none"
-            raise UsageError(f"{error.what} ({known} are described)", where=f"--python {tag}", fix=error.fix) from error
+            version = python_version(tag)
+            raise UsageError(
+                f"{error.what} ({known} are described)", where=f"--python {version}", fix=error.fix
+            ) from error
 
 
 def own_python() -> str:

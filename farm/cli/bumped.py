@@ -52,6 +52,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.all:
         raise UsageError("shows what is up to date, which a bump leaves alone", where="--all", fix="leave out --all")
     today = loaded = catalog.load(settings)
+    wanted.check_pythons(args.python, today)
     for text in args.bump:
         loaded = with_predecessor(text, loaded)
     bumps = parse_bumps(args.bump, loaded)

@@ -50,11 +50,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the matrix; exits with 0 whatever it shows."""
     if args.watch:
         return _watch(args, settings)
+    from farm import catalog
     from farm.store.artifacts import open_store
 
+    loaded = catalog.load(settings)
+    wanted.check_pythons(args.python, loaded)
     with history.ledger_if_any(settings) as ledger:
         pythons = args.python or _pythons(ledger)
-        plan = history.make_plan(settings, recipes=args.recipe, platforms=args.platform, pythons=pythons)
+        plan = wanted.make_plan(loaded, recipes=args.recipe, platforms=args.platform, pythons=pythons)
         store = open_store(settings)
         stored = store.known(step.key for step in plan.steps)
         rows = _rows(plan.steps, stored, ledger)

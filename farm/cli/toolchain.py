@@ -134,6 +134,12 @@ def _python(args: argparse.Namespace, settings: Settings) -> int:
 
     loaded = catalog.load(settings)
     only = {python_tag(text) for text in args.python}
+    if unknown := sorted(only - loaded.pythons.keys()):
+        raise UsageError(
+            f"no file in toolchains/pythons/ describes {unknown[0]}",
+            where="--python",
+            fix=f"those that are described are {', '.join(sorted(loaded.pythons))}",
+        )
     answers = [
         ({"name": f"{tag} {toolchain.platform}"}, _tried(partial(_make_python, tag, toolchain, loaded, settings)))
         for toolchain in _platforms(loaded.toolchains, args.platform)

@@ -41,12 +41,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def plan_of(args: argparse.Namespace, catalog: Catalog) -> Plan:
-    """The plan that the arguments ask for. Raises PlanError, UsageError."""
+def check_pythons(texts: Iterable[str], catalog: Catalog) -> None:
+    """Raise UsageError for a Python (``3.11``) that nobody has."""
     from farm.build import planning
     from farm.plan import selection
 
-    planning.check_pythons(catalog, [selection.python_tag(text) for text in args.python])
+    planning.check_pythons(catalog, [selection.python_tag(text) for text in texts])
+
+
+def plan_of(args: argparse.Namespace, catalog: Catalog) -> Plan:
+    """The plan that the arguments ask for. Raises PlanError, UsageError."""
+    check_pythons(args.python, catalog)
     platforms = args.platform or own_platforms(catalog)
     return make_plan(catalog, recipes=args.recipe, platforms=platforms, pythons=args.python)
 
